@@ -1,0 +1,9 @@
+"""`python -m shotover` is `shotover`."""
+
+from __future__ import annotations
+
+import sys
+
+from shotover.cli import main
+
+sys.exit(main())

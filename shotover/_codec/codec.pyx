@@ -1,0 +1,26 @@
+from shotover._codec.codec cimport SCAN_BAD
+from shotover._core.status cimport BAD
+
+
+cdef class Codec:
+    """One per chain and worker; holds no state of a conversation."""
+
+    cdef status_t decode(self, decode_t *decode) noexcept nogil:
+        """Cuts [at, end) into requests. OK: all used up; NEED_DATA; BAD: answer `error` and close; NO_MEMORY."""
+        return BAD
+
+    cdef int scan(self, scan_t *scan, uint8_t **at, uint8_t *end, uint32_t *left) noexcept nogil:
+        """Moves *at behind up to *left replies (counted down), or to `end`. Returns SCAN_*."""
+        return SCAN_BAD
+
+    cdef int scan_frame(self, scan_t *scan, uint8_t **at, uint8_t *end, uint32_t *left) noexcept nogil:
+        """As scan, but a push counts as a frame like any other."""
+        return SCAN_BAD
+
+    cdef size_t error(self, uint8_t *out, size_t room, const char *code, const char *text, size_t text_size) noexcept nogil:
+        """Writes an error reply of the protocol; line breaks in `text` become spaces, and it is cut to fit. Returns its size."""
+        return 0
+
+    cdef bint key(self, request_t *request, slice_t *key) noexcept nogil:
+        """The first key of a request of count 1; False: it has none."""
+        return False

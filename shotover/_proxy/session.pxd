@@ -1,0 +1,109 @@
+"""session_t, a client's conversation, and Source, the listener that such conversations come from.
+
+A session owns no reply and no request bytes while all is well: a frame that was cut lies in its stream's stash, replies
+that cannot be sent yet in its stream's queue. `order` is the list of its requests in order of arrival; a reply leaves
+only from its head.
+"""
+
+from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
+
+from shotover._codec.codec cimport Codec, limits_t, resume_t
+from shotover._core.memory cimport slab_t
+from shotover._core.request cimport batch_t, request_t
+from shotover._net.loop cimport Loop, listener_t, stream_t
+from shotover._net.timers cimport timer_t
+from shotover._proxy.step cimport Chain, Hub, Step
+
+
+cdef enum:                      # why a session is not being read; bits
+    PAUSE_PENDING = 1           # too many requests wait for replies
+    PAUSE_OUTPUT = 2            # its replies are not being read
+    PAUSE_SINK = 4              # the sink cannot take more of it for now
+    PAUSE_STEP = 8              # a step said so
+
+cdef enum:
+    ACCEPTED_MAX = 256
+
+cdef struct session_t:
+    stream_t   stream           # first
+    void      *source           # PyObject* of the Source
+    request_t *order_head
+    request_t *order_tail
+    session_t *next             # of the source's sessions
+    session_t *previous
+    uint64_t   id
+    uint64_t   active_ns        # last time it sent something
+    timer_t   *idle             # when the source has a time-out
+    uint32_t   pending          # requests (not runs) in order
+    uint8_t    pauses           # PAUSE_* bits
+    uint8_t    leaving          # reads no more; closes when order is empty and all is sent
+    uint8_t    blocking         # a sink waits for it in a way that its going away must cancel
+    uint8_t    unused
+    resume_t   resume
+    # then: void *slots[]
+
+cdef class Source:
+    cdef:
+        readonly str name
+        readonly str address            # where it really listens
+        readonly Hub hub
+        readonly Chain chain
+        Loop       loop
+        Codec      codec
+        limits_t   limits
+        slab_t     session_slab
+        slab_t     timer_slab
+        listener_t listener
+        int        family
+        uint8_t    address_bytes[128]   # sockaddr it listens on
+        uint32_t   address_size
+        bint       shared_port          # other workers listen on it too
+        bint       listening            # the listener is open
+        bint       dropping             # it is being closed
+        bint       resting              # accepting is paused: soft limit or no descriptors
+        bint       stopped              # for good
+        bint       hard_limit
+        uint32_t   connection_limit
+        uint32_t   pending_max          # requests of one session
+        uint64_t   output_max           # unsent bytes of one session
+        uint64_t   idle_ns              # 0: never
+        uint32_t   slot_count
+        int        waiting[ACCEPTED_MAX]    # accepted in the turn that reached a soft limit: served when there is room
+        uint32_t   waiting_count
+        timer_t    retry                # of accepting after EMFILE, of listening after a hard limit
+        session_t *sessions
+        uint32_t   session_count
+        uint64_t   session_ids
+        uint64_t   opened_total, accept_failures_total, listen_failures_total
+        uint64_t   requests_total, replies_total
+        uint64_t   refused_limit, protocol_errors, slow_readers, idle_closed
+        uint64_t   received_bytes, sent_bytes
+
+    cdef void accept(self, int fd, int error) noexcept nogil
+    cdef void decode(self, session_t *session, uint8_t *data, size_t size) noexcept nogil
+    cdef void protocol_error(self, session_t *session, const char *text, size_t size) noexcept nogil
+    cdef void end_session(self, session_t *session) noexcept nogil
+    cdef void _begin(self, int fd) noexcept nogil
+    cdef void _close_fd(self, int fd) noexcept nogil
+    cdef void check_limit(self) noexcept nogil
+    cdef void open_listener(self) noexcept nogil
+    cdef void close_listener(self) noexcept nogil
+    cdef void dropped(self) noexcept nogil
+    cdef void _enqueue(self, session_t *session, request_t *request) noexcept nogil
+    cdef void stop(self) noexcept nogil
+    cdef void drain(self) noexcept nogil
+    cdef void reopen(self) noexcept nogil
+
+cdef class SourceTop(Step):
+    """Top of a root chain: whole replies go to their sessions."""
+
+
+cdef inline void **session_slots(session_t *session) noexcept nogil:
+    return <void **>(session + 1)
+
+cdef void session_pause(session_t *session, uint8_t reason) noexcept nogil
+cdef void session_resume(session_t *session, uint8_t reason) noexcept nogil
+cdef void session_complete(request_t *request) noexcept nogil
+cdef void session_stream(request_t *request, const uint8_t *data, size_t size) noexcept nogil
+cdef void session_push(session_t *session, const uint8_t *data, size_t size) noexcept nogil
+cdef void session_leave(session_t *session) noexcept nogil

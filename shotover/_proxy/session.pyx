@@ -1,0 +1,532 @@
+"""See session.pxd. Journey: decode -> chain.submit -> ... -> session_stream / session_complete -> stream_write."""
+
+from libc.errno cimport EMFILE, ENFILE, ENOMEM
+from libc.string cimport memcpy, memset, strlen
+
+from shotover._codec.codec cimport decode_t
+from shotover._core.counters cimport histogram_add
+from shotover._core.debug cimport invariant, likely, unlikely
+from shotover._core.memory cimport chunk_put, slab_close, slab_give, slab_init, slab_take
+from shotover._core.request cimport batch_clear, batch_pop, batch_push, request_add_reply, request_own_reply
+from shotover._core.status cimport BAD, NEED_DATA, NO_MEMORY, OK, status_t
+from shotover._net.loop cimport (
+    BORROW_MIN,
+    CLOSE_LOCAL,
+    stash_drop,
+    stash_join,
+    stash_keep,
+    stream_close,
+    stream_finish,
+    stream_ops_t,
+    stream_write,
+    stream_write_chunk,
+)
+from shotover._proxy.step cimport LOG_ERROR, LOG_INFO, LOG_WARNING
+
+
+cdef enum:
+    ACCEPT_REST_NS = 100000000      # after EMFILE: try again in 100 ms
+    LISTEN_RETRY_NS = 1000000000
+    LISTEN_BACKLOG = 4096
+
+
+# ---- what the loop tells a session ------------------------------------------------------------------------------
+
+cdef void _on_data(stream_t *stream, uint8_t *data, size_t size) noexcept nogil:
+    cdef session_t *session = <session_t *>stream
+    if unlikely(session.leaving):
+        return
+    (<Source>session.source).decode(session, data, size)
+
+
+cdef void _on_eof(stream_t *stream) noexcept nogil:
+    """A client that has finished sending still gets its replies, unless it waits for something that may never come."""
+    cdef session_t *session = <session_t *>stream
+    if session.blocking:
+        stream_close(stream, CLOSE_LOCAL)
+    else:
+        session_leave(session)
+        if session.order_head is not NULL:
+            (<Source>session.source).chain.session_eof(session)
+
+
+cdef void _on_connected(stream_t *stream) noexcept nogil:
+    pass
+
+
+cdef void _on_drained(stream_t *stream) noexcept nogil:
+    session_resume(<session_t *>stream, PAUSE_OUTPUT)
+    (<Source>(<session_t *>stream).source).chain.session_drained(stream)
+
+
+cdef void _on_close(stream_t *stream, int error) noexcept nogil:
+    (<Source>(<session_t *>stream).source).end_session(<session_t *>stream)
+
+
+cdef void _on_free(stream_t *stream) noexcept nogil:
+    slab_give(&(<Source>(<session_t *>stream).source).session_slab, stream)
+
+
+cdef stream_ops_t SESSION_OPS
+SESSION_OPS.on_data = _on_data
+SESSION_OPS.on_eof = _on_eof
+SESSION_OPS.on_connected = _on_connected
+SESSION_OPS.on_drained = _on_drained
+SESSION_OPS.on_close = _on_close
+SESSION_OPS.on_free = _on_free
+
+
+# ---- pausing ----------------------------------------------------------------------------------------------------
+
+cdef void session_pause(session_t *session, uint8_t reason) noexcept nogil:
+    """Stops reading the client; TCP then slows it down. What is already decoded still runs."""
+    session.pauses |= reason
+    if not session.stream.closed:
+        (<Source>session.source).loop.want(&session.stream.handle, False)
+
+
+cdef void session_resume(session_t *session, uint8_t reason) noexcept nogil:
+    if not session.pauses & reason:
+        return
+    session.pauses &= ~reason
+    if session.pauses == 0 and not session.stream.closed and not session.leaving:
+        (<Source>session.source).loop.want(&session.stream.handle, True)
+
+
+cdef void session_leave(session_t *session) noexcept nogil:
+    """Reads no more; answers what is pending, then closes."""
+    session.leaving = 1
+    stash_drop(&session.stream)
+    if session.order_head is NULL:
+        stream_finish(&session.stream)
+
+
+# ---- replies ----------------------------------------------------------------------------------------------------
+
+cdef inline void _check_output(session_t *session, Source source) noexcept nogil:
+    if likely(not session.stream.over_high):
+        return
+    if session.stream.out_size > source.output_max:
+        source.slow_readers += 1
+        stream_close(&session.stream, CLOSE_LOCAL)
+    elif not session.pauses & PAUSE_OUTPUT:
+        session_pause(session, PAUSE_OUTPUT)
+
+
+cdef void session_stream(request_t *request, const uint8_t *data, size_t size) noexcept nogil:
+    """A part of the reply of a request that no step watches. Goes out at once if it is its turn, else is kept."""
+    cdef session_t *session = <session_t *>request.session
+    if session is NULL or request.discard:
+        return
+    if likely(session.order_head is request):
+        request.begun = 1
+        stream_write(&session.stream, data, size)
+        _check_output(session, <Source>session.source)
+    elif not request_add_reply(&(<Source>session.source).loop.pool, request, data, size):
+        stream_close(&session.stream, ENOMEM)
+
+
+cdef void session_push(session_t *session, const uint8_t *data, size_t size) noexcept nogil:
+    """Bytes that answer no request: a published message, an invalidation."""
+    stream_write(&session.stream, data, size)
+    _check_output(session, <Source>session.source)
+
+
+cdef void session_complete(request_t *request) noexcept nogil:
+    """Takes over a request whose reply is whole (in `reply`, or already sent); releases what may go now."""
+    cdef:
+        session_t *session = <session_t *>request.session
+    request.done = 1
+    if session is NULL or not request.queued:       # its client has gone; `session` may be a memory of it
+        (<Chain>request.chain).hub.request_free(request)
+        return
+    if session.order_head is request:
+        _release(session, <Source>session.source)
+    elif not request_own_reply(&(<Source>session.source).loop.pool, request):
+        stream_close(&session.stream, ENOMEM)
+
+
+cdef void _release(session_t *session, Source source) noexcept nogil:
+    """Sends finished replies from the head of the order."""
+    cdef:
+        request_t *request
+        uint64_t   waited
+    while session.order_head is not NULL and session.order_head.done:
+        request = session.order_head
+        session.order_head = request.after
+        if request.after is NULL:
+            session.order_tail = NULL
+        if request.reply.size:
+            if request.begun and request.failed:
+                stream_close(&session.stream, CLOSE_LOCAL)      # half a reply cannot be mended
+            elif request.reply_owner is not NULL:
+                stream_write_chunk(&session.stream, request.reply_owner, request.reply.data, request.reply.size)
+            else:
+                stream_write(&session.stream, request.reply.data, request.reply.size)
+        elif request.failed and not request.mute:
+            stream_close(&session.stream, CLOSE_LOCAL)          # an answer was owed and could not be made
+        session.pending -= request.count
+        source.replies_total += request.count
+        waited = source.loop.now - request.arrived_ns
+        histogram_add(source.chain.latency, waited, request.count)
+        if request.failed:
+            source.chain.failures_total += request.count
+        source.hub.request_free(request)
+    _check_output(session, <Source>session.source)
+    if session.pauses & PAUSE_PENDING and session.pending <= source.pending_max // 2:
+        session_resume(session, PAUSE_PENDING)
+    if session.leaving and session.order_head is NULL:
+        stream_finish(&session.stream)
+
+
+cdef class SourceTop(Step):
+
+    cdef void on_replies(self, batch_t *batch) noexcept nogil:
+        cdef request_t *request
+        while batch.head is not NULL:
+            request = batch_pop(batch)
+            session_complete(request)
+
+    cdef void on_push(self, void *session, const uint8_t *data, size_t size) noexcept nogil:
+        session_push(<session_t *>session, data, size)
+
+    cdef void on_leave(self, void *session) noexcept nogil:
+        session_leave(<session_t *>session)
+
+
+# ---- the listener -----------------------------------------------------------------------------------------------
+
+cdef void _on_accept(listener_t *listener, int fd, int error) noexcept nogil:
+    (<Source>listener.owner).accept(fd, error)
+
+
+cdef void _on_dropped(listener_t *listener) noexcept nogil:
+    (<Source>listener.owner).dropped()
+
+
+cdef void _on_retry(timer_t *timer) noexcept nogil:
+    (<Source>timer.owner).reopen()
+
+
+cdef void _on_idle(timer_t *timer) noexcept nogil:
+    _check_idle(<session_t *>timer.owner, <Source>(<session_t *>timer.owner).source)
+
+
+cdef void _check_idle(session_t *session, Source source) noexcept nogil:
+    """Time-outs are exact without touching the timer for every request: when it fires early, it is set again."""
+    cdef:
+        uint64_t due = session.active_ns + source.idle_ns
+    if session.order_head is not NULL:
+        source.loop.set_timer(session.idle, source.idle_ns)     # waiting for the server is not idling
+    elif due > source.loop.now:
+        source.loop.set_timer(session.idle, due - source.loop.now)
+    else:
+        source.idle_closed += 1
+        stream_close(&session.stream, CLOSE_LOCAL)
+
+
+cdef class Source:
+    """Made by Worker.listen. All numbers are checked by the configuration."""
+
+    def __init__(self, str name, Hub hub, Chain chain, int family, dict options):
+        self.name = name
+        self.hub = hub
+        self.loop = hub.loop
+        self.chain = chain
+        self.codec = chain.codec
+        self.family = family
+        self.connection_limit = options["connection_limit"]
+        self.hard_limit = options["hard_connection_limit"]
+        self.idle_ns = int((options["timeout"] or 0) * 1e9)
+        self.pending_max = options["max_pending_requests"]
+        self.output_max = options["client_output_buffer_bytes"]
+        self.limits.frame_bytes_max = options["max_frame_bytes"]
+        self.limits.arguments_max = options["max_arguments"]
+        self.limits.inline_bytes_max = options["max_inline_bytes"]
+        self.slot_count = _assign_slots(chain, 0)
+        slab_init(&self.session_slab, sizeof(session_t) + self.slot_count * sizeof(void *))
+        slab_init(&self.timer_slab, sizeof(timer_t))
+        self.listener.owner = <void *>self
+        self.listener.on_accept = _on_accept
+        self.listener.on_dropped = _on_dropped
+        self.retry.fire = _on_retry
+        self.retry.owner = <void *>self
+
+    def __dealloc__(self):
+        slab_close(&self.session_slab)
+        slab_close(&self.timer_slab)
+
+    cdef void accept(self, int fd, int error) noexcept nogil:
+        if fd < 0:
+            self.accept_failures_total += 1
+            if error == EMFILE or error == ENFILE:
+                self.hub.log(LOG_ERROR, b"no file descriptors left: accepting pauses for 100 ms (raise ulimit -n)")
+                self.resting = True
+                self.loop.want(&self.listener.handle, False)
+                self.loop.set_timer(&self.retry, ACCEPT_REST_NS)
+            return
+        if self.session_count >= self.connection_limit or self.stopped:
+            # accepted in the same turn that reached the limit: as if it were still in the kernel's queue, or refused
+            if not self.hard_limit and not self.stopped and self.waiting_count < ACCEPTED_MAX:
+                self.waiting[self.waiting_count] = fd
+                self.waiting_count += 1
+            else:
+                self.refused_limit += 1
+                self._close_fd(fd)
+            return
+        self._begin(fd)
+        self.check_limit()
+
+    cdef void _begin(self, int fd) noexcept nogil:
+        """A new session on an accepted socket."""
+        cdef session_t *session
+        session = <session_t *>slab_take(&self.session_slab)
+        if session is NULL:
+            self._close_fd(fd)
+            return
+        memset(session, 0, sizeof(session_t) + self.slot_count * sizeof(void *))
+        if self.loop.attach(&session.stream, fd, &SESSION_OPS) != 0:
+            self.accept_failures_total += 1
+            slab_give(&self.session_slab, session)
+            self._close_fd(fd)
+            return
+        self.loop.poller.system.tune(self.loop.poller, fd, self.family)
+        self.session_ids += 1
+        self.opened_total += 1
+        session.id = self.session_ids
+        session.source = <void *>self
+        session.active_ns = self.loop.now
+        session.next = self.sessions
+        if self.sessions is not NULL:
+            self.sessions.previous = session
+        self.sessions = session
+        self.session_count += 1
+        if self.idle_ns:
+            session.idle = <timer_t *>slab_take(&self.timer_slab)
+            if session.idle is not NULL:
+                memset(session.idle, 0, sizeof(timer_t))
+                session.idle.fire = _on_idle
+                session.idle.owner = session
+                self.loop.set_timer(session.idle, self.idle_ns)
+
+    cdef void _close_fd(self, int fd) noexcept nogil:
+        self.loop.poller.system.close(self.loop.poller, fd)
+
+    cdef void check_limit(self) noexcept nogil:
+        """Soft: at the limit stop accepting, the backlog waits. Hard: close the listener, new connections are refused."""
+        cdef bint full
+        while self.waiting_count and (self.session_count < self.connection_limit or self.stopped):
+            self.waiting_count -= 1
+            if self.stopped:
+                self._close_fd(self.waiting[self.waiting_count])
+            else:
+                self._begin(self.waiting[self.waiting_count])
+        full = self.session_count >= self.connection_limit
+        if self.stopped or self.retry.home is not NULL:
+            return
+        if full and self.hard_limit:
+            self.close_listener()
+        elif full and not self.resting:
+            self.resting = True
+            self.loop.want(&self.listener.handle, False)
+        elif not full and not self.listening:
+            self.open_listener()
+        elif not full and self.resting:
+            self.resting = False
+            self.loop.want(&self.listener.handle, True)
+
+    cdef void reopen(self) noexcept nogil:
+        """The retry timer: descriptors may be free again, or the address."""
+        self.check_limit()
+
+    cdef void open_listener(self) noexcept nogil:
+        """Listens again after a hard limit. When that fails it is tried every second, for as long as it takes."""
+        cdef int fd
+        if self.dropping:
+            return                          # dropped() comes back here
+        fd = self.loop.poller.system.listen(
+            self.loop.poller, <const void *>self.address_bytes, self.address_size, LISTEN_BACKLOG, self.shared_port)
+        if fd >= 0 and self.loop.listen(&self.listener, fd) == 0:
+            self.listening = True
+            self.resting = False
+            return
+        if fd >= 0:
+            self._close_fd(fd)
+        self.listen_failures_total += 1
+        self.hub.log(LOG_ERROR, b"the listener could not be opened again after a hard connection limit; retrying every second")
+        self.loop.set_timer(&self.retry, LISTEN_RETRY_NS)
+
+    cdef void close_listener(self) noexcept nogil:
+        if self.listening:
+            self.listening = False
+            self.dropping = True
+            self.loop.unlisten(&self.listener)
+
+    cdef void dropped(self) noexcept nogil:
+        self.dropping = False
+        self.check_limit()
+
+    cdef void end_session(self, session_t *session) noexcept nogil:
+        """The stream is dead: whatever waits for this client completes into nothing."""
+        cdef:
+            request_t *request = session.order_head
+            request_t *following
+        while request is not NULL:
+            following = request.after
+            request.after = NULL
+            request.session = NULL
+            request.discard = 1
+            request.queued = 0
+            if request.done:
+                self.hub.request_free(request)
+            request = following
+        session.order_head = NULL
+        session.order_tail = NULL
+        self.chain.session_end(session)
+        if session.idle is not NULL:
+            self.loop.cancel_timer(session.idle)
+            slab_give(&self.timer_slab, session.idle)
+            session.idle = NULL
+        if session.previous is not NULL:
+            session.previous.next = session.next
+        else:
+            self.sessions = session.next
+        if session.next is not NULL:
+            session.next.previous = session.previous
+        self.session_count -= 1
+        self.check_limit()
+
+    cdef void decode(self, session_t *session, uint8_t *data, size_t size) noexcept nogil:
+        """New bytes of a client: cut into requests, which join this turn's batch of the chain."""
+        cdef:
+            decode_t   decode
+            batch_t    batch
+            uint8_t   *at
+            uint8_t   *end
+            request_t *request
+            status_t   status
+        session.active_ns = self.loop.now
+        self.received_bytes += size
+        at = stash_join(&session.stream, data, size, &end)
+        if unlikely(at is NULL):
+            stream_close(&session.stream, ENOMEM)
+            return
+        if session.stream.stash is not NULL and <size_t>(end - at) < session.stream.need:
+            return
+        batch_clear(&batch)
+        decode.at = at
+        decode.end = end
+        decode.owner = session.stream.stash
+        decode.slab = &self.hub.requests
+        decode.pool = &self.loop.pool
+        decode.batch = &batch
+        decode.limits = &self.limits
+        decode.resume = &session.resume
+        decode.session = session
+        decode.chain = <void *>self.chain
+        decode.now = self.loop.now
+        decode.merge = self.chain.merge
+        decode.requests = 0
+        decode.error_chunk = NULL
+        status = self.codec.decode(&decode)
+        self.requests_total += decode.requests
+        while batch.head is not NULL:
+            request = batch_pop(&batch)
+            self._enqueue(session, request)
+            self.chain.submit(request)
+        if status == NEED_DATA:
+            if unlikely(not stash_keep(&session.stream, decode.at, decode.end, decode.need)):
+                stream_close(&session.stream, ENOMEM)
+        elif status == OK:
+            if session.stream.stash is not NULL:
+                stash_drop(&session.stream)
+        elif status == BAD:
+            self.protocol_errors += 1
+            if decode.error is NULL:
+                stream_close(&session.stream, CLOSE_LOCAL)
+            else:
+                self.protocol_error(session, decode.error, decode.error_size)
+            if decode.error_chunk is not NULL:
+                chunk_put(&self.loop.pool, decode.error_chunk)
+        else:
+            stream_close(&session.stream, ENOMEM)
+        if unlikely(session.pending >= self.pending_max):
+            session_pause(session, PAUSE_PENDING)
+
+    cdef void _enqueue(self, session_t *session, request_t *request) noexcept nogil:
+        request.queued = 1
+        request.after = NULL
+        if session.order_tail is NULL:
+            session.order_head = request
+        else:
+            session.order_tail.after = request
+        session.order_tail = request
+        session.pending += request.count
+
+    cdef void protocol_error(self, session_t *session, const char *text, size_t size) noexcept nogil:
+        """Earlier requests are answered, then the error is, then the connection closes."""
+        cdef:
+            uint8_t    out[512]
+            size_t     out_size = self.codec.error(out, sizeof(out), b"ERR", text, size)
+            request_t *request = self.hub.request_new(self.chain)
+        if request is NULL or not request_add_reply(&self.loop.pool, request, out, out_size):
+            stream_close(&session.stream, ENOMEM)
+            return
+        request.session = session
+        request.left = 0
+        self._enqueue(session, request)
+        session.leaving = 1
+        stash_drop(&session.stream)
+        self.loop.want(&session.stream.handle, False)
+        session_complete(request)
+
+    cdef void stop(self) noexcept nogil:
+        """Accepts no more."""
+        self.stopped = True
+        self.check_limit()
+        self.close_listener()
+        self.loop.cancel_timer(&self.retry)
+
+    cdef void drain(self) noexcept nogil:
+        """Every session answers what is pending and closes; idle ones at once."""
+        cdef:
+            session_t *session = self.sessions
+            session_t *following
+        self.stop()
+        self.chain.drain()
+        while session is not NULL:
+            following = session.next
+            if not session.stream.closed and not session.leaving:
+                self.loop.want(&session.stream.handle, False)
+                session_leave(session)
+            session = following
+
+    def samples(self):
+        labels = {"source": self.name}
+        limited = "shotover_limits_hit_count"
+        return [
+            ("shotover_connections", labels, "gauge", self.session_count),
+            ("shotover_available_connections_count", labels, "gauge", self.connection_limit - self.session_count),
+            ("connections_opened", labels, "counter", self.opened_total),
+            ("shotover_connections_accept_failures_count", labels, "counter", self.accept_failures_total),
+            ("shotover_listener_create_failures_count", labels, "counter", self.listen_failures_total),
+            ("shotover_requests_count", labels, "counter", self.requests_total),
+            ("shotover_replies_count", labels, "counter", self.replies_total),
+            ("shotover_client_bytes_received_count", labels, "counter", self.received_bytes),
+            (limited, labels | {"limit": "connections"}, "counter", self.refused_limit),
+            (limited, labels | {"limit": "output"}, "counter", self.slow_readers),
+            (limited, labels | {"limit": "idle"}, "counter", self.idle_closed),
+            ("shotover_protocol_errors_count", labels, "counter", self.protocol_errors),
+        ] + self.chain.samples()
+
+
+def _assign_slots(Chain chain, int used):
+    """Numbers the pointers that steps of this chain and of its sub-chains keep in every session."""
+    cdef Step step
+    for step in chain.steps:
+        if step.wants_slot:
+            step.slot = used
+            used += 1
+        for inner in step.chains:
+            used = _assign_slots(inner, used)
+    return used

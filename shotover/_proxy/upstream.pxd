@@ -1,0 +1,96 @@
+"""upstream_t, a server's conversation over a protocol that answers in order, and Sink, base of the steps that own such.
+
+Requests go out in the order of `pending`; replies belong to its head. Two ways of reading replies:
+
+  streaming  (framed 0)  bytes are measured and handed on as they come; a reply is never gathered
+  framed     (framed 1)  whole frames are gathered and shown to the sink's on_frame; for watched requests and for
+                         conversations with pushes
+"""
+
+from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
+
+from shotover._codec.codec cimport Codec, scan_t
+from shotover._core.counters cimport histogram_t
+from shotover._core.memory cimport slab_t
+from shotover._core.request cimport batch_t, request_t
+from shotover._core.slice cimport slice_t
+from shotover._net.loop cimport Loop, stream_t
+from shotover._net.timers cimport timer_t
+from shotover._proxy.session cimport session_t
+from shotover._proxy.step cimport Chain, Hub, Step
+
+
+cdef struct upstream_t:
+    stream_t    stream          # first
+    void       *sink            # PyObject* of the Sink
+    request_t  *head            # sent, or queued to be; oldest first
+    request_t  *tail
+    uint32_t    pending         # replies awaited
+    uint8_t     connected
+    uint8_t     ready           # connected and greeted: what is queued may go out
+    uint8_t     framed          # gather whole frames
+    uint8_t     frame_soon      # ... from the next reply on
+    uint8_t     role            # the sink's own
+    uint8_t     listed          # the sink's own
+    uint8_t     resting         # not read: its tenant is slow to read
+    scan_t      scan
+    size_t      scanned         # framed: bytes of the stash already measured
+    timer_t     timer           # connecting: the time-out of that; later: of the oldest request
+    uint64_t    progress_ns     # when a reply (or a part of one) last came
+    session_t  *tenant          # the session that has it on lease
+    void       *state           # the sink's own: what the server knows of this connection
+    upstream_t *next            # of the sink's list
+    upstream_t *previous
+    uint64_t    id
+
+cdef class Sink(Step):
+    cdef:
+        slab_t     upstreams            # upstream_t
+        uint8_t    address_bytes[128]   # sockaddr of the server
+        uint32_t   address_size
+        int        family
+        uint64_t   connect_timeout_ns
+        uint64_t   read_timeout_ns      # 0: none
+        uint32_t   pending_max          # replies awaited on one connection
+        uint32_t   connections          # upstreams alive
+        uint32_t   connections_max      # how many may be; 0: as many as it likes
+        uint64_t   upstream_ids
+        uint64_t   connects_total, connect_failures_total, lost_total, garbage_total, timeouts_total
+        uint64_t   error_replies_total
+        uint64_t   retry_at_ns          # fail fast until then
+        uint64_t   backoff_ns
+        int        connect_error        # of the last attempt; 0: none failed
+        uint64_t   random               # xorshift state, for jitter
+        histogram_t *wait               # sent to replied
+        char       label[64]            # its name
+        char       place[160]           # what errors say of where they come from
+
+    cdef upstream_t *upstream_open(self) noexcept nogil
+    cdef void upstream_ready(self, upstream_t *upstream) noexcept nogil
+    cdef void upstream_send(self, upstream_t *upstream, request_t *request) noexcept nogil
+    cdef void upstream_greet(self, upstream_t *upstream, request_t *greeting) noexcept nogil
+    cdef void _write(self, upstream_t *upstream, request_t *request) noexcept nogil
+    cdef request_t *upstream_pop(self, upstream_t *upstream) noexcept nogil
+    cdef void fail(self, request_t *request, const char *text) noexcept nogil
+    cdef void fail_errno(self, request_t *request, const char *text, int error) noexcept nogil
+    # to be overridden:
+    cdef void on_connected(self, upstream_t *upstream) noexcept nogil
+    cdef void on_frame(self, upstream_t *upstream, uint8_t *frame, size_t size, bint push) noexcept nogil
+    cdef void on_finished(self, upstream_t *upstream, request_t *request) noexcept nogil
+    cdef void on_lost(self, upstream_t *upstream, int error) noexcept nogil
+    cdef void on_error_reply(self, upstream_t *upstream, request_t *request, const uint8_t *reply, size_t size) noexcept nogil
+    cdef bint on_request_lost(self, request_t *request) noexcept nogil
+    cdef void on_stray(self, upstream_t *upstream, uint8_t *data, size_t size) noexcept nogil
+    cdef void on_drained(self, upstream_t *upstream) noexcept nogil
+    cdef bint may_wait(self, upstream_t *upstream) noexcept nogil
+    # internal:
+    cdef void complete(self, request_t *request) noexcept nogil
+    cdef void _connect_failed(self, int error) noexcept nogil
+    cdef void _arm_timeout(self, upstream_t *upstream) noexcept nogil
+    cdef void _deliver(self, request_t *request, const uint8_t *data, size_t size) noexcept nogil
+    cdef void _read_streaming(self, upstream_t *upstream, uint8_t *data, size_t size) noexcept nogil
+    cdef void _read_framed(self, upstream_t *upstream, uint8_t *data, size_t size) noexcept nogil
+    cdef void _finish_head(self, upstream_t *upstream) noexcept nogil
+    cdef void _lost(self, upstream_t *upstream, int error) noexcept nogil
+    cdef void _cut_reply(self, request_t *request) noexcept nogil
+    cdef void _check_timeout(self, upstream_t *upstream) noexcept nogil

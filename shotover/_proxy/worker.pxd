@@ -1,0 +1,26 @@
+"""Worker: one loop with its sources and all that hangs on them. Born at start, runs in one thread without the GIL."""
+
+from libc.stdint cimport uint8_t, uint64_t
+
+from shotover._net.loop cimport Loop
+from shotover._net.timers cimport timer_t
+from shotover._proxy.step cimport Hub
+
+
+cdef class Worker:
+    cdef:
+        readonly int index
+        readonly Loop loop
+        readonly Hub hub
+        readonly list sources
+        dict     codecs
+        timer_t  deadline               # of a drain
+        uint8_t  want_drain, want_stop  # set by other threads, read by ours
+        uint8_t  draining, stopping
+        uint64_t drain_ns
+
+    cdef int _run(self) noexcept nogil
+    cdef int _turn(self) noexcept nogil
+    cdef void _begin_drain(self) noexcept nogil
+    cdef bint _drained(self) noexcept nogil
+    cdef void _close_all(self) noexcept nogil

@@ -1,0 +1,194 @@
+"""The command line: run, check, explain, docs.
+
+    shotover [run] -t topology.yaml -c config.yaml
+
+A user's mistake gives lines that say what to mend, on standard error, and exit code 1; it never
+gives a traceback. Wrong flags give exit code 2. Whatever a verb needs is imported when it runs.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+
+from shotover import __version__
+from shotover.config.errors import ConfigError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from shotover.runtime.assemble import Loaded
+
+TOPOLOGY_FILE = "config/topology.yaml"
+CONFIG_FILE = "config/config.yaml"
+WORKERS_MAX = 256
+
+EPILOG = """verbs:
+  run             serve a topology (the verb when none is given)
+  check           say everything that is wrong with the files; exit 1 if anything is
+  explain         print the topology with names derived and defaults filled in
+  docs [NAME]     print the page of a source, transform or sink; without NAME list them
+
+`shotover VERB --help` says more about a verb."""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line; the exit code."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    verb = "run"
+    if arguments and arguments[0] in VERBS:
+        verb = arguments.pop(0)
+    try:
+        return VERBS[verb](arguments)
+    except ConfigError as error:
+        report(error)
+        return 1
+    except ImportError as error:
+        if not (error.name or "").startswith("shotover."):
+            raise
+        report(ConfigError([f"{error.name} is missing: the compiled part was not built for this "
+                            "Python; `pip install .` in the source folder builds it"]))
+        return 1
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:  # `shotover explain | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+
+
+def report(error: ConfigError) -> None:
+    """Print what is wrong, a line each, on standard error."""
+    for line in error.lines:
+        print(f"shotover: {line}" if len(error.lines) == 1 else line, file=sys.stderr)
+    if len(error.lines) > 1:
+        print(f"shotover: {len(error.lines)} problems", file=sys.stderr)
+
+
+def run(arguments: list[str]) -> int:
+    """Serve until told to stop."""
+    options = run_parser().parse_args(arguments)
+    find_files(options)
+    from shotover.config.apart import Apart
+
+    files = Apart(filter(None, [options.topology_file, options.config_file]))
+    from shotover.observability import log
+    from shotover.runtime.assemble import load as load_files
+    from shotover.runtime.supervisor import Supervisor, load_worker
+
+    worker_class = load_worker()
+    loaded = load_files(options.topology_file, options.config_file, tree_of=files.load)
+    try:
+        log.setup(options.log_format, loaded.process.main_log_level)
+    except log.FilterError as error:
+        raise ConfigError([str(error)]) from None
+    log.catch_crashes()
+    logger = log.get("shotover")
+    logger.info(f"Shotover {__version__} is starting", topology=options.topology_file)
+    for flag, why in ignored_flags(options):
+        logger.warning(f"{flag} has no effect: {why}")
+    return Supervisor(loaded, options.core_threads, options.poller, worker_class).run()
+
+
+def check(arguments: list[str]) -> int:
+    """Say everything that is wrong with the files; nothing is opened or connected."""
+    options = file_parser("check", check.__doc__ or "").parse_args(arguments)
+    loaded = load(options)
+    count = len(loaded.topology.sources)
+    print(f"{options.topology_file}: ok ({count} source{'' if count == 1 else 's'})")
+    return 0
+
+
+def explain(arguments: list[str]) -> int:
+    """Print the topology with names derived, defaults filled in and secrets hidden."""
+    options = file_parser("explain", explain.__doc__ or "").parse_args(arguments)
+    loaded = load(options)
+    from shotover.runtime.explain import explain as text
+
+    sys.stdout.write(text(loaded))
+    return 0
+
+
+def docs(arguments: list[str]) -> int:
+    """Print the page of a source, transform or sink; without NAME list them."""
+    parser = argparse.ArgumentParser(prog="shotover docs", description=docs.__doc__)
+    parser.add_argument("name", nargs="?", metavar="NAME", help="as a topology names it")
+    name = parser.parse_args(arguments).name
+    from shotover.runtime import manual
+
+    try:
+        sys.stdout.write(manual.index() if name is None else manual.page(name))
+    except LookupError as error:
+        raise ConfigError([str(error.args[0])]) from None
+    return 0
+
+
+VERBS: dict[str, Callable[[list[str]], int]] = {
+    "run": run, "check": check, "explain": explain, "docs": docs,
+}
+
+
+def load(options: argparse.Namespace) -> Loaded:
+    """Read and check the files named."""
+    find_files(options)
+    from shotover.runtime.assemble import load as load_files
+
+    return load_files(options.topology_file, options.config_file)
+
+
+def find_files(options: argparse.Namespace) -> None:
+    """Fill in the files' default places; a config file that is only a default may be absent."""
+    if options.config_file is None and os.path.exists(CONFIG_FILE):
+        options.config_file = CONFIG_FILE
+    if options.topology_file is None:
+        options.topology_file = TOPOLOGY_FILE
+        if not os.path.exists(TOPOLOGY_FILE):
+            raise ConfigError([f"{TOPOLOGY_FILE}: no such file; name a topology with -t FILE"])
+
+
+def file_parser(verb: str, description: str, epilog: str = "") -> argparse.ArgumentParser:
+    """A parser with the flags that name the two files."""
+    parser = argparse.ArgumentParser(
+        prog=f"shotover {verb}".strip(), description=description, epilog=epilog,
+        formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("-t", "--topology-file", metavar="FILE",
+                        help=f"sources and their chains (default {TOPOLOGY_FILE})")
+    parser.add_argument("-c", "--config-file", metavar="FILE",
+                        help=f"settings of the process (default {CONFIG_FILE}, if it is there)")
+    return parser
+
+
+def run_parser() -> argparse.ArgumentParser:
+    """The flags of `run`, which are also those of `shotover` alone."""
+    parser = file_parser("", "A fast, configurable, extensible data-layer proxy.", EPILOG)
+    parser.add_argument("--core-threads", type=worker_count, default=1, metavar="N",
+                        help="worker threads (default 1)")
+    parser.add_argument("--log-format", choices=("human", "json"), default="human")
+    parser.add_argument("--poller", choices=("auto", "io_uring", "epoll"), default="auto",
+                        help="how workers wait for the network (default auto)")
+    for flag, _attribute, _why in IGNORED:
+        parser.add_argument(flag, metavar="X", help="accepted, has no effect")
+    parser.add_argument("-V", "--version", action="version", version=f"shotover {__version__}")
+    return parser
+
+
+def worker_count(text: str) -> int:
+    """The value of --core-threads."""
+    if not (text.isascii() and text.isdecimal()) or not 1 <= int(text[:5]) <= WORKERS_MAX:
+        raise argparse.ArgumentTypeError(f"expected an integer from 1 to {WORKERS_MAX}, got {text}")
+    return int(text)
+
+
+IGNORED = (
+    ("--stack-size", "stack_size", "workers need no large stacks"),
+    ("--hotreload-socket", "hotreload_socket", "hot reload is not supported yet by this version"),
+    ("--hotreload-gradual-shutdown-seconds", "hotreload_gradual_shutdown_seconds",
+     "hot reload is not supported yet by this version"),
+)
+
+
+def ignored_flags(options: argparse.Namespace) -> list[tuple[str, str]]:
+    """(flag, why) for each flag given that has no effect."""
+    return [(flag, why) for flag, attribute, why in IGNORED
+            if getattr(options, attribute) is not None]

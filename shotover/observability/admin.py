@@ -1,0 +1,190 @@
+"""What the observability endpoint answers, and the small switch of a Tee.
+
+    GET /metrics    Prometheus' text form
+    GET /healthz    200 while the process lives
+    GET /readyz     200 when every worker reaches its servers and none is draining, else 503 and why
+    GET /topology   what runs, as JSON, without secrets
+    GET /filter     the log filter in force; PUT replaces it, body as `main_log_level`
+
+Nothing here blocks, and nothing is kept between requests. PUT is refused to web pages: a page that
+a user merely visits must not turn the proxy's log off.
+"""
+
+from __future__ import annotations
+
+from _operator import _compare_digest  # hmac's own; hmac would load all of OpenSSL
+
+from . import log
+from .httpwire import Response
+from .logformat import json_text
+from .metrics import CONTENT_TYPE, pieces
+from .redact import redact_tree
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from .httpwire import Request
+    from .metrics import Sample
+
+    Route = dict[str, Callable[[Request], Response]]
+
+HINT = """Shotover's observability endpoint. Try one of:
+  GET /metrics   counters and latencies for Prometheus
+  GET /healthz   is the process alive
+  GET /readyz    are the servers reachable
+  GET /topology  what is running
+  GET /filter    the log filter; PUT /filter replaces it
+"""
+TEE_PATH = "/transform/tee/result-source"
+TEE_HINT = f"""The switch of a Tee. Try:
+  curl http://{{address}}{TEE_PATH}
+  curl -X PUT -d tee-chain http://{{address}}{TEE_PATH}
+"""
+RESULT_SOURCES = ("regular-chain", "tee-chain")
+
+
+class _App:
+    """Finds the handler for a path and a method; 404 and 405 with what there is otherwise."""
+
+    hint = ""
+    open_paths: frozenset[str] = frozenset()  # need no token
+
+    def __init__(self, token: str | None = None) -> None:
+        self._token = token
+        self._routes: dict[str, Route] = {}
+
+    def __call__(self, request: Request) -> Response:
+        if not self._may(request):
+            return Response(401, "a token is needed\n", headers=[("WWW-Authenticate", "Bearer")])
+        route = self._routes.get(request.path)
+        if route is None:
+            return Response(404, f"no such page\n\n{self.hint}")
+        method = "GET" if request.method == "HEAD" else request.method
+        if method not in route:
+            allowed = ", ".join([*route, "HEAD"])
+            text = f"{request.method} is not possible here; possible: {allowed}\n"
+            return Response(405, text, headers=[("Allow", allowed)])
+        if method != "GET" and "origin" in request.headers:
+            return Response(403, "web pages may not change anything here\n")
+        return route[method](request)
+
+    def _may(self, request: Request) -> bool:
+        if self._token is None or request.path in self.open_paths:
+            return True
+        scheme, _, given = request.headers.get("authorization", "").partition(" ")
+        same = _compare_digest(given.strip().encode("latin-1"), self._token.encode())
+        return scheme.lower() == "bearer" and same
+
+
+class AdminApp(_App):
+    """The observability endpoint.
+
+    `samples` gives a list of samples for each worker; `problems` the reasons not to send traffic
+    here, none when ready; `topology` what runs (secrets are hidden here). With `token`, all but the
+    two health pages ask for `Authorization: Bearer`. `old_names` adds the metrics' former names.
+    """
+
+    hint = HINT
+    open_paths = frozenset({"/healthz", "/readyz"})
+
+    def __init__(
+        self,
+        samples: Callable[[], Iterable[Iterable[Sample]]],
+        problems: Callable[[], list[str]],
+        topology: Callable[[], object],
+        old_names: bool = False,
+        token: str | None = None,
+    ) -> None:
+        super().__init__(token)
+        self._samples = samples
+        self._problems = problems
+        self._topology = topology
+        self._old_names = old_names
+        self._routes = {
+            "/": {"GET": lambda request: Response(200, HINT)},
+            "/metrics": {"GET": self._metrics},
+            "/healthz": {"GET": lambda request: Response(200, "ok\n")},
+            "/readyz": {"GET": self._ready},
+            "/topology": {"GET": self._show_topology},
+            "/filter": {"GET": self._show_filter, "PUT": self._set_filter},
+        }
+
+    def _metrics(self, request: Request) -> Response:
+        return Response(200, pieces(self._samples(), self._old_names), CONTENT_TYPE)
+
+    def _ready(self, request: Request) -> Response:
+        problems = self._problems()
+        if problems:
+            return Response(503, "not ready\n" + "".join(f"- {problem}\n" for problem in problems))
+        return Response(200, "ready\n")
+
+    def _show_topology(self, request: Request) -> Response:
+        text = json_text(redact_tree(self._topology()))
+        return Response(200, text + "\n", "application/json")
+
+    def _show_filter(self, request: Request) -> Response:
+        return Response(200, log.filter_text() + "\n")
+
+    def _set_filter(self, request: Request) -> Response:
+        before = log.filter_text()
+        try:
+            log.set_filter(request.body.decode("utf-8").strip())
+        except UnicodeDecodeError:
+            return Response(400, "the filter is not UTF-8\n")
+        except log.FilterError as error:
+            return Response(400, f"{error}\n")
+        log.get("shotover::log").limited("filter", 1.0, 10.0).info(
+            "log filter changed", before=before, now=log.filter_text(), peer=request.peer
+        )
+        return Response(200, "Filter set")
+
+
+class TeeSwitch(_App):
+    """A Tee's `switch_port`: from which of its two chains clients are answered.
+
+    `get` tells and `set` changes it; True stands for the Tee's own chain. A body that is
+    neither is a 400; the Rust program says 500.
+    """
+
+    def __init__(
+        self, get: Callable[[], bool], set: Callable[[bool], None], address: str = "ADDRESS"
+    ) -> None:
+        super().__init__()
+        self._get = get
+        self._set = set
+        self.hint = TEE_HINT.format(address=address)
+        self._routes = {
+            "/": {"GET": lambda request: Response(200, self.hint)},
+            TEE_PATH: {"GET": self._show, "PUT": self._change},
+        }
+
+    def _show(self, request: Request) -> Response:
+        return Response(200, RESULT_SOURCES[self._get()])
+
+    def _change(self, request: Request) -> Response:
+        wanted = request.body.decode("utf-8", "replace").strip()
+        if wanted not in RESULT_SOURCES:
+            allowed = " or ".join(RESULT_SOURCES)
+            return Response(400, f"expected {allowed}, got {wanted[:64]!r}\n")
+        self._set(wanted == "tee-chain")
+        log.get("shotover::transforms::tee").limited("switch", 1.0, 10.0).info(
+            "result source changed", source=wanted, peer=request.peer
+        )
+        return Response(200)
+
+
+def upstream_problems(workers: Iterable[Iterable[Sample]]) -> list[str]:
+    """Reasons not to be ready, out of the workers' samples: sinks that reach no server, draining.
+
+    A sink counts as out of reach when any worker says so: that worker's clients would suffer.
+    """
+    problems: dict[str, None] = {}  # a set that keeps order
+    for samples in workers:
+        for name, labels, _, value in samples:
+            if name == "shotover_draining" and value:
+                problems["draining"] = None
+            elif name == "shotover_upstream_up" and not value:
+                chain, transform = labels.get("chain", "?"), labels.get("transform", "?")
+                problems[f"chain {chain}: {transform} reaches no server"] = None
+    return list(problems)

@@ -1,0 +1,200 @@
+"""Every metric that Shotover itself exports: its kind, its unit, what it means.
+
+Dashboards made for the Rust program find its newer names here exactly, as true histograms where
+it had summaries, and without `client_details`, which grew by a series a client. OLD_NAMES has those
+of before its renaming, exported beside the new ones when config asks. A transform may export names
+that are not listed: they are rendered with the kind they come with.
+"""
+
+from __future__ import annotations
+
+COUNTER, GAUGE, HISTOGRAM = "counter", "gauge", "histogram"
+
+# name -> (kind, what it means, unit); the unit chooses a histogram's bounds: "seconds" or a count
+FAMILIES: dict[str, tuple[str, str, str]] = {
+    # what the Rust program has
+    "shotover_transform_total_count": (COUNTER, "Batches a transform was given.", "batches"),
+    "shotover_transform_failures_count": (COUNTER, "Batches a transform failed.", "batches"),
+    "shotover_transform_latency_seconds": (
+        HISTOGRAM,
+        "From a transform taking a batch to its replies, with all that is below it.",
+        "seconds",
+    ),
+    "shotover_transform_pushed_total": (COUNTER, "Batches pushed up by servers.", "batches"),
+    "shotover_transform_pushed_failures": (COUNTER, "Pushed batches that failed.", "batches"),
+    "shotover_transform_pushed_latency": (HISTOGRAM, "Time a pushed batch took.", "seconds"),
+    "shotover_chain_total_count": (COUNTER, "Batches a chain was given.", "batches"),
+    "shotover_chain_failures_count": (COUNTER, "Batches a chain failed.", "batches"),
+    "shotover_chain_latency_seconds": (
+        HISTOGRAM,
+        "From a request entering a chain to its reply leaving it.",
+        "seconds",
+    ),
+    "shotover_chain_requests_batch_size": (HISTOGRAM, "Requests in a batch.", "requests"),
+    "shotover_chain_responses_batch_size": (HISTOGRAM, "Replies in a batch.", "replies"),
+    "shotover_available_connections_count": (
+        GAUGE,
+        "Connections a source may still accept before its limit.",
+        "connections",
+    ),
+    "connections_opened": (COUNTER, "Client connections accepted.", "connections"),
+    "shotover_connections_accept_failures_count": (COUNTER, "Failed accepts.", "connections"),
+    "shotover_listener_create_failures_count": (COUNTER, "Listeners not opened.", "listeners"),
+    "shotover_source_to_sink_latency_seconds": (
+        HISTOGRAM,
+        "From reading a request to writing it to the server.",
+        "seconds",
+    ),
+    "shotover_sink_to_source_latency_seconds": (
+        HISTOGRAM,
+        "From reading a reply to writing it to the client.",
+        "seconds",
+    ),
+    "shotover_client_protocol_version_count": (COUNTER, "Clients by version.", "connections"),
+    "shotover_failed_requests_count": (COUNTER, "Requests a sink failed.", "requests"),
+    "shotover_out_of_rack_requests_count": (COUNTER, "Sent to another rack.", "requests"),
+    "shotover_query_count": (COUNTER, "Requests seen by a QueryCounter.", "requests"),
+    "shotover_cache_miss_count": (COUNTER, "Reads the cache had no answer for.", "requests"),
+    "shotover_tee_dropped_messages_count": (COUNTER, "Batches a Tee dropped.", "batches"),
+    "shotover_peers_inaccessible_count": (GAUGE, "Peers of Shotover out of reach.", "peers"),
+    "shotover_kafka_delegation_token_creation_seconds": (
+        HISTOGRAM,
+        "Time to create a delegation token.",
+        "seconds",
+    ),
+    # what is ours alone
+    "shotover_requests_count": (COUNTER, "Requests read from clients.", "requests"),
+    "shotover_replies_count": (COUNTER, "Replies written to clients.", "replies"),
+    "shotover_client_bytes_received_count": (COUNTER, "Bytes read from clients.", "bytes"),
+    "shotover_client_bytes_sent_count": (COUNTER, "Bytes written to clients.", "bytes"),
+    "shotover_upstream_bytes_received_count": (COUNTER, "Bytes read from servers.", "bytes"),
+    "shotover_upstream_bytes_sent_count": (COUNTER, "Bytes written to servers.", "bytes"),
+    "shotover_upstream_connections": (GAUGE, "Connections to servers by state.", "connections"),
+    "shotover_upstream_connect_failures_count": (
+        COUNTER,
+        "Connections to servers that could not be made.",
+        "connections",
+    ),
+    "shotover_upstream_connects_count": (COUNTER, "Connections to servers made.", "connections"),
+    "shotover_upstream_lost_count": (
+        COUNTER,
+        "Connections to servers lost with requests under way.",
+        "connections",
+    ),
+    "shotover_upstream_garbage_count": (
+        COUNTER,
+        "Connections to servers closed for breaking the protocol.",
+        "connections",
+    ),
+    "shotover_upstream_timeouts_count": (COUNTER, "Replies that came too late.", "replies"),
+    "shotover_upstream_up": (GAUGE, "Workers that reach this sink's servers.", "workers"),
+    "shotover_upstream_wait_seconds": (
+        HISTOGRAM,
+        "From writing a request to a server to reading its reply.",
+        "seconds",
+    ),
+    "shotover_leases_count": (
+        COUNTER,
+        "Server connections lent to one client, by the reason why.",
+        "leases",
+    ),
+    "shotover_leases": (GAUGE, "Server connections lent to one client now.", "connections"),
+    "shotover_pinned_sessions_count": (
+        COUNTER,
+        "Clients that kept a server connection to themselves until their end.",
+        "clients",
+    ),
+    "shotover_coalesce_held_requests": (
+        GAUGE,
+        "Requests that a Coalesce holds until its next flush.",
+        "requests",
+    ),
+    "shotover_coalesce_flushes_count": (
+        COUNTER,
+        "Times a Coalesce sent what it held.",
+        "times",
+    ),
+    "shotover_throttled_requests_count": (
+        COUNTER,
+        "Requests refused by RequestThrottling.",
+        "requests",
+    ),
+    "shotover_tee_mismatches_count": (
+        COUNTER,
+        "Replies of a Tee's two chains that differed.",
+        "replies",
+    ),
+    "shotover_tee_held_bytes": (
+        GAUGE,
+        "Bytes of requests and replies that a Tee holds.",
+        "bytes",
+    ),
+    "shotover_python_held": (
+        GAUGE,
+        "Requests that Python transforms hold.",
+        "requests",
+    ),
+    "shotover_python_held_refused_count": (
+        COUNTER,
+        "Requests refused since too many were held.",
+        "requests",
+    ),
+    "shotover_python_held_timeouts_count": (
+        COUNTER,
+        "Held requests that were answered by their time limit.",
+        "requests",
+    ),
+    "shotover_python_exceptions_count": (
+        COUNTER,
+        "Exceptions that left a hook of a Python transform.",
+        "exceptions",
+    ),
+    "shotover_retries_count": (COUNTER, "Requests sent to a server again.", "requests"),
+    "shotover_limits_hit_count": (COUNTER, "Times a configured limit was hit.", "times"),
+    "shotover_protocol_errors_count": (
+        COUNTER,
+        "Client connections closed for breaking the protocol.",
+        "connections",
+    ),
+    "shotover_connections": (GAUGE, "Open client connections.", "connections"),
+    "shotover_draining": (GAUGE, "1 while finishing what is in flight.", ""),
+    "shotover_loop_turns_count": (COUNTER, "Turns of a worker's loop.", "turns"),
+    "shotover_loop_bytes_received_count": (COUNTER, "Bytes read by a worker.", "bytes"),
+    "shotover_loop_bytes_sent_count": (COUNTER, "Bytes written by a worker.", "bytes"),
+    "shotover_memory_bytes": (GAUGE, "Memory that holds traffic now.", "bytes"),
+    "shotover_memory_refused_count": (
+        COUNTER,
+        "Times traffic was refused memory because the limit was reached.",
+        "times",
+    ),
+    "shotover_build_info": (GAUGE, "Always 1; the labels tell version and poller.", ""),
+    "shotover_log_lines_lost_count": (COUNTER, "Log lines nobody read in time.", "lines"),
+    "shotover_metrics_bad_samples_count": (
+        COUNTER,
+        "Samples left out of the last scrape because they made no sense.",
+        "samples",
+    ),
+    # what every exporter of a process has
+    "process_cpu_seconds_total": (COUNTER, "Processor time used.", "seconds"),
+    "process_resident_memory_bytes": (GAUGE, "Resident memory.", "bytes"),
+    "process_virtual_memory_bytes": (GAUGE, "Virtual memory.", "bytes"),
+    "process_open_fds": (GAUGE, "Open file descriptors.", "descriptors"),
+    "process_max_fds": (GAUGE, "The most file descriptors it may open.", "descriptors"),
+    "process_start_time_seconds": (GAUGE, "Start, in seconds since 1970.", "seconds"),
+    "process_threads": (GAUGE, "Threads.", "threads"),
+}
+
+OLD_NAMES = {
+    "shotover_transform_total_count": "shotover_transform_total",
+    "shotover_transform_failures_count": "shotover_transform_failures",
+    "shotover_transform_latency_seconds": "shotover_transform_latency",
+    "shotover_chain_total_count": "shotover_chain_total",
+    "shotover_chain_failures_count": "shotover_chain_failures",
+    "shotover_chain_latency_seconds": "shotover_chain_latency",
+    "shotover_available_connections_count": "shotover_available_connections",
+    "shotover_failed_requests_count": "failed_requests",
+    "shotover_out_of_rack_requests_count": "out_of_rack_requests",
+    "shotover_query_count": "query_count",
+    "shotover_cache_miss_count": "cache_miss",
+    "shotover_tee_dropped_messages_count": "tee_dropped_messages",
+}

@@ -1,0 +1,79 @@
+"""The HTTP endpoints of a running process: what each answers, put together from its workers.
+
+The main thread serves them between its other work (supervisor.wait), so handlers read workers'
+counters and never wait for anything.
+"""
+
+from __future__ import annotations
+
+from shotover.config.errors import ConfigError, Problem
+from shotover.observability.admin import AdminApp, TeeSwitch, upstream_problems
+from shotover.observability.http import AddressError, HttpServer
+from shotover.observability.process import process_samples
+from shotover.runtime.checks import walk
+from shotover.runtime.explain import tree
+from shotover.runtime.listening import explanation
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+    from shotover.config.address import Address
+    from shotover.config.errors import Place
+    from shotover.observability.metrics import Sample
+    from shotover.runtime.supervisor import Supervisor
+
+
+def open_servers(supervisor: Supervisor) -> list[HttpServer]:
+    """Every endpoint the configuration asks for, listening. Raises ConfigError, none left open."""
+    servers: list[HttpServer] = []
+    try:
+        process = supervisor.loaded.process
+        if process.observability_interface is not None:
+            place = process.place_of("observability_interface")
+            servers.append(_open(process.observability_interface, place, _admin_app(supervisor)))
+        for chain in supervisor.loaded.topology.chains():
+            for step in walk(chain):
+                steps = supervisor.steps.get(step.name, [])
+                servers += [_open(address, step.place_of(attribute), _switch(address, steps))
+                            for address, attribute in step.listens() if steps]
+    except BaseException:
+        for server in servers:
+            server.close()
+        raise
+    return servers
+
+
+def _open(address: Address, place: Place, handler: Callable[..., Any]) -> HttpServer:
+    try:
+        return HttpServer(str(address), handler)
+    except AddressError as error:
+        raise ConfigError([Problem(place, str(error))]) from error
+    except OSError as error:
+        raise ConfigError([Problem(place, explanation(address, error))]) from error
+
+
+def _admin_app(supervisor: Supervisor) -> AdminApp:
+    def samples() -> list[list[Sample]]:
+        gathered: list[list[Sample]] = [t.worker.samples() for t in supervisor.threads]
+        draining = float(supervisor.draining)
+        return [*gathered, [*process_samples(), ("shotover_draining", {}, "gauge", draining)]]
+
+    return AdminApp(
+        samples=samples,
+        problems=lambda: upstream_problems(samples()),
+        topology=lambda: {"sources": [tree(source)
+                                      for source in supervisor.loaded.topology.sources]},
+        old_names=supervisor.loaded.process.old_metric_names,
+    )
+
+
+def _switch(address: Address, steps: list[Any]) -> TeeSwitch:
+    """The switch of a Tee; all its copies, on every worker, are switched together."""
+
+    def switch(to_own_chain: bool) -> None:
+        for step in steps:
+            step.switched = to_own_chain
+
+    return TeeSwitch(lambda: bool(steps[0].switched), switch, str(address))

@@ -1,0 +1,102 @@
+"""`shotover docs NAME`: the page of a source, transform or sink.
+
+A page in shotover/docs/ is printed as it is; without one the page is made from the model, whose
+docstring and fields are its documentation.
+"""
+
+from __future__ import annotations
+
+import os
+
+from shotover.config.fields import REQUIRED, Refused
+from shotover.config.steps import SinkConfig, SourceConfig, StepConfig
+from shotover.runtime import catalogue
+from shotover.runtime.explain import flow
+from shotover.runtime.naming import kebab
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from shotover.config.fields import Field
+    from shotover.config.steps import Named
+
+DOCS = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "docs")
+
+
+def page(name: str) -> str:
+    """The page about `name`; LookupError suggests the nearest name."""
+    written = _written(name)
+    if written is not None:
+        return written
+    model = catalogue.lookup(name)
+    return _written(model.tags[0]) or made_page(model)
+
+
+def index() -> str:
+    """Every name a topology may use, one a line, with the first sentence about it."""
+    width = max(len(name) for name in catalogue.names())
+    return "".join(f"{name:<{width}}  {_about(name)}\n" for name in catalogue.names())
+
+
+def _about(name: str) -> str:
+    try:
+        return summary(catalogue.find("source" if name in catalogue.SOURCES else "transform", name))
+    except LookupError as error:  # somebody's package that cannot be imported
+        return str(error.args[0])
+
+
+def made_page(model: type[Named]) -> str:
+    """The page made from a model."""
+    title = ", ".join(model.tags)
+    parts = [f"# {title}", _kind(model), _docstring(model), "## Fields", _field_lines(model)]
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def summary(model: type[Named]) -> str:
+    """The first sentence of a model's documentation, on one line."""
+    paragraph = " ".join(_docstring(model).split("\n\n")[0].split())
+    head, stop, _rest = paragraph.partition(". ")
+    return head + "." if stop else paragraph
+
+
+def _written(name: str) -> str | None:
+    if not name.replace("-", "").replace("_", "").isalnum():
+        return None  # a name, never a path
+    for stem in (name, kebab(name)):
+        try:
+            with open(os.path.join(DOCS, f"{stem}.md"), encoding="utf-8") as stream:
+                return stream.read()
+        except OSError:
+            continue
+    return None
+
+
+def _kind(model: type[Named]) -> str:
+    if issubclass(model, SourceConfig):
+        return f"A source; its clients speak {model.protocol}."
+    assert issubclass(model, StepConfig)
+    kind = "sink" if issubclass(model, SinkConfig) else "transform"
+    protocols = " or ".join(sorted(model.protocols)) if model.protocols else "any protocol"
+    place = "ends a chain" if model.terminating else "passes requests on"
+    return f"A {kind}; works with {protocols}; {place}."
+
+
+def _docstring(model: type[Named]) -> str:
+    lines = (model.__doc__ or "").expandtabs().splitlines()
+    rest = [line for line in lines[1:] if line.strip()]
+    margin = min((len(line) - len(line.lstrip()) for line in rest), default=0)
+    return "\n".join([*lines[:1], *(line[margin:].rstrip() for line in lines[1:])]).strip()
+
+
+def _field_lines(model: type[Named]) -> str:
+    return "\n".join(_field_line(field) for field in model.fields.values())
+
+
+def _field_line(field: Field) -> str:
+    names = "`" + "`, `".join((field.key, *field.aliases)) + "`"
+    if isinstance(field, Refused):
+        return f"- {names}: {field.doc}"
+    if field.default is REQUIRED:
+        default = "required"
+    else:
+        default = f"default {flow(field.plain(field.default))}"
+    return f"- {names}: {field.doc} ({field.expected}; {default})"

@@ -1,0 +1,274 @@
+"""Starts, watches, drains and stops workers; the only file that knows threads.
+
+    start()   workers -> chains -> listeners -> endpoints -> threads -> "now accepting"
+    serve()   the main thread sleeps until a signal, the end of a worker, or a look at the logs
+    stop      first SIGTERM or SIGINT: drain, bounded, exit 0; a second one: exit at once
+
+The main thread waits in poll() on one pipe and on the sockets of the HTTP endpoints, which it
+serves itself. Signals write to the pipe by way of signal.set_wakeup_fd, worker threads when they
+end; between those it wakes a few times a second to carry the workers' log lines away. Everything
+before the threads start happens on the main thread, so that whatever cannot be had (a port, a
+poller, a user's file) ends the start with one clear line.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+import sys
+import threading
+from time import monotonic
+
+from shotover.config.errors import ConfigError, Problem
+from shotover.observability import log
+from shotover.runtime import listening
+from shotover.runtime.assemble import build_source
+from shotover.runtime.checks import walk
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+    from shotover.config.steps import SourceConfig
+    from shotover.observability.http import HttpServer
+    from shotover.runtime.assemble import Loaded
+
+STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
+LOG_QUIET_SECONDS = 0.25
+"""How long a log line may wait when the last look found none."""
+LOG_BUSY_SECONDS = 0.05
+"""How long it may wait when the last look found some."""
+STOP_SECONDS = 2.0
+"""What workers get beyond the drain time-out before they are told to return at once."""
+ABANDON_SECONDS = 1.0
+"""What they get after that before the process leaves without them."""
+SWITCH_SECONDS = 0.001
+"""How long Python code on one thread may keep the GIL from another that asks for it."""
+
+_LEVELS = {10: log.DEBUG, 20: log.INFO, 30: log.WARN, 40: log.ERROR}
+"""Levels of workers' log rings (_proxy/step.pxd) as the log has them."""
+
+_log = log.get("shotover")
+
+
+class WorkerThread:
+    """A worker and the thread it runs on; `error` is what ended it, if anything did."""
+
+    def __init__(self, worker: Any, index: int, wake: Callable[[], None]) -> None:
+        self.worker = worker
+        self.index = index
+        self.error: BaseException | None = None
+        self._wake = wake
+        self.thread = threading.Thread(target=self._run, name=f"worker-{index}", daemon=True)
+
+    def _run(self) -> None:
+        try:
+            self.worker.run()
+        except BaseException as error:  # reported by the main thread, which ends the process
+            self.error = error
+        finally:
+            self._wake()
+
+    @property
+    def alive(self) -> bool:
+        return self.thread.is_alive()
+
+
+class Supervisor:
+    """Runs a checked configuration until it is told to stop."""
+
+    def __init__(self, loaded: Loaded, worker_count: int, poller: str, worker_class: Any) -> None:
+        self.loaded = loaded
+        self.worker_count = worker_count
+        self.poller = poller
+        self.worker_class = worker_class
+        self.threads: list[WorkerThread] = []
+        self.steps: dict[str, list[Any]] = {}  # compiled steps of all workers, by transform name
+        self.servers: list[HttpServer] = []
+        self.draining = False
+        self.exit_code = 0
+        self._signals: list[int] = []
+        self._wake_read, self._wake_write = os.pipe()
+        for end in (self._wake_read, self._wake_write):
+            os.set_blocking(end, False)
+        self._wake_poll = select.poll()
+        self._wake_poll.register(self._wake_read, select.POLLIN)
+
+    def run(self) -> int:
+        """Start, serve until told to stop, and say how it went: the exit code.
+
+        Raises ConfigError when it cannot start.
+        """
+        before = {number: signal.signal(number, self._on_signal) for number in STOP_SIGNALS}
+        signal.set_wakeup_fd(self._wake_write, warn_on_full_buffer=False)
+        try:
+            self.start()
+            return self.serve()
+        finally:
+            self.release()
+            signal.set_wakeup_fd(-1)
+            for number, handler in before.items():
+                signal.signal(number, handler)
+            os.close(self._wake_read)
+            os.close(self._wake_write)
+
+    # -- start
+
+    def start(self) -> None:
+        """Open every listener, then let the workers run. Raises ConfigError, with nothing left."""
+        sys.setswitchinterval(SWITCH_SECONDS)
+        listening.raise_file_limit()
+        self.make_workers()
+        for source in self.loaded.topology.sources:
+            self.listen(source)
+        self.open_endpoints()
+        # Signals are the main thread's: a worker must not be woken from its poll by one.
+        signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)
+        try:
+            for thread in self.threads:
+                thread.thread.start()
+        finally:
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, STOP_SIGNALS)
+        self.carry_logs()
+        _log.info("Shotover is up and now accepting inbound connections")
+
+    def make_workers(self) -> None:
+        for index in range(self.worker_count):
+            try:
+                worker = self.worker_class(index, poller=self.poller)
+            except (OSError, ValueError) as error:
+                reason = getattr(error, "strerror", None) or error
+                raise ConfigError([f"--poller {self.poller}: {reason}"]) from error
+            self.threads.append(WorkerThread(worker, index, self._wake))
+        name, why = self.threads[0].worker.poller
+        _log.info("poller chosen", poller=name, reason=why, workers=self.worker_count)
+
+    def listen(self, source: SourceConfig) -> None:
+        """Open a source's listener on every worker; they share the port by SO_REUSEPORT."""
+        address = str(source.listen_addr)
+        # A UNIX socket cannot be shared that way: one worker serves it.
+        workers = self.threads[:1] if source.listen_addr.path else self.threads
+        chains = [build_source(thread.worker, source, self.steps) for thread in workers]
+        try:
+            listening.probe(source.listen_addr)
+            with listening.permissions(source.listen_addr):
+                for thread, chain in zip(workers, chains, strict=True):
+                    # Port 0: the others take what the first one got.
+                    address = thread.worker.listen(
+                        source.name, source.protocol, address, chain, **source.options()) or address
+        except OSError as error:
+            message = listening.explanation(source.listen_addr, error)
+            raise ConfigError([Problem(source.place_of("listen_addr"), message)]) from error
+        _log.info(f"listening for {source.type_name}", source=source.name, address=address)
+
+    def open_endpoints(self) -> None:
+        """Listen for HTTP where the configuration says so; most say nowhere."""
+        listens = self.loaded.process.observability_interface is not None or any(
+            step.listens() for chain in self.loaded.topology.chains() for step in walk(chain))
+        if listens:
+            from shotover.runtime.admin import open_servers
+
+            self.servers = open_servers(self)
+
+    # -- serve
+
+    def serve(self) -> int:
+        """Wait for a signal or the end of a worker; then drain. The exit code."""
+        while not self._signals and all(thread.alive for thread in self.threads):
+            self.wait(LOG_BUSY_SECONDS if self.carry_logs() else LOG_QUIET_SECONDS)
+        self.note_ended()
+        if self._signals:
+            _log.info(f"received {signal.Signals(self._signals[0]).name}, draining",
+                      timeout_seconds=self.loaded.process.drain_timeout_seconds)
+        return self.drain()
+
+    def drain(self) -> int:
+        """Let the workers finish within the drain time-out; a second signal cuts it short."""
+        timeout = self.loaded.process.drain_timeout_seconds
+        heard = len(self._signals)
+        self.draining = True
+        for thread in self.threads:
+            thread.worker.drain(int(timeout * 1000))
+        self.await_end(timeout + STOP_SECONDS, heard)
+        cut_short = len(self._signals) > heard
+        for thread in self.threads:
+            if thread.alive:
+                thread.worker.stop()
+        if not cut_short:
+            self.await_end(ABANDON_SECONDS, heard)
+        self.carry_logs()
+        if cut_short:
+            number = self._signals[-1]
+            _log.warning(f"received {signal.Signals(number).name} again, leaving at once")
+            return 128 + number
+        self.note_ended()
+        if self.exit_code == 0:
+            _log.info("Shotover was shut down cleanly")
+        return self.exit_code
+
+    def await_end(self, seconds: float, heard: int) -> None:
+        """Wait until every worker has returned, time is up, or another signal came."""
+        deadline = monotonic() + seconds
+        while any(thread.alive for thread in self.threads) and len(self._signals) == heard:
+            left = deadline - monotonic()
+            if left <= 0:
+                return
+            self.wait(min(left, LOG_BUSY_SECONDS))
+            self.carry_logs()
+
+    def note_ended(self) -> None:
+        """A worker that ended by itself or failed makes the exit code 1; said once each."""
+        for thread in self.threads:
+            if thread.error is not None:
+                log.crash(thread.error, worker=thread.index)
+                thread.error, self.exit_code = None, 1
+            elif not thread.alive and not self._signals and self.exit_code == 0:
+                _log.error("a worker ended by itself, shutting down", worker=thread.index)
+                self.exit_code = 1
+
+    def wait(self, seconds: float) -> None:
+        """Serve the HTTP endpoints until something is written to the pipe, at most `seconds`."""
+        if self.servers:
+            from shotover.observability.http import turn
+
+            woken = bool(turn(self.servers, seconds, [self._wake_read]))
+        else:
+            woken = bool(self._wake_poll.poll(seconds * 1000))
+        if woken:
+            os.read(self._wake_read, 4096)
+
+    def carry_logs(self) -> bool:
+        """Move the workers' log lines into the log; whether there were any."""
+        found = False
+        for thread in self.threads:
+            entries = thread.worker.log_take()
+            if entries:
+                found = True
+                log.forward("shotover::worker", [(_LEVELS[level], message, fields)
+                                                 for level, message, fields in entries])
+        log.flush()
+        return found
+
+    def release(self) -> None:
+        """Close what the main thread listens on."""
+        for server in self.servers:
+            server.close()
+        self.servers = []
+
+    def _wake(self) -> None:
+        try:
+            os.write(self._wake_write, b"\0")
+        except OSError:
+            return  # full, so it wakes anyway; or closed, when the process left without the worker
+
+    def _on_signal(self, number: int, _frame: object) -> None:
+        self._signals.append(number)
+
+
+def load_worker() -> Any:
+    """The compiled Worker; ImportError where it was not built."""
+    from shotover._proxy.worker import Worker
+
+    return Worker

@@ -1,0 +1,1033 @@
+"""See _redis_single.pxd. Order is the theme: a session's requests never overtake each other.
+
+  shared -> lease   The session's requests on the shared connection must have their replies first. If the request that
+                    needs the lease is not the oldest one pending, a *barrier* (a request of no bytes) is put behind them
+                    in the shared pipeline; what comes after waits for it, and the client is not read meanwhile.
+  lease -> shared   Only when the lease has no replies outstanding and no reason is left.
+  on a lease        Everything of the session goes there, plain commands too.
+"""
+
+from libc.errno cimport EACCES, ECONNRESET
+from libc.stdlib cimport free
+from libc.string cimport memcmp, memcpy, memset, strlen
+
+from shotover._codec.commands cimport (
+    CONDUCT_ALONE,
+    CONDUCT_BLOCK,
+    CONDUCT_DISCARD,
+    CONDUCT_EXEC,
+    CONDUCT_MONITOR,
+    CONDUCT_MULTI,
+    CONDUCT_PIN,
+    CONDUCT_PLAIN,
+    CONDUCT_QUIT,
+    CONDUCT_REPLICATION,
+    CONDUCT_REPLY_MODE,
+    CONDUCT_RESET,
+    CONDUCT_STATE,
+    CONDUCT_SUBSCRIBE,
+    CONDUCT_UNSUBSCRIBE,
+    CONDUCT_UNWATCH,
+    CONDUCT_WAIT,
+    CONDUCT_WATCH,
+    command_blocks,
+    command_t,
+    word_is,
+)
+from shotover._codec.resp cimport resp_bulk, resp_frame_size, resp_integer, resp_words
+from shotover._core.debug cimport invariant, likely, unlikely
+from shotover._core.memory cimport chunk_data, chunk_t, pool_take, slab_close, slab_give, slab_init, slab_take
+from shotover._core.request cimport (
+    WATCHED_BY_SINK,
+    batch_clear,
+    batch_pop,
+    batch_push,
+    request_drop_reply,
+    request_own,
+)
+from shotover._net.loop cimport CLOSE_LOCAL, stream_close, stream_finish, stream_write
+from shotover._net.timers cimport timer_t
+from shotover._proxy.session cimport (
+    PAUSE_SINK,
+    session_pause,
+    session_resume,
+    session_slots,
+)
+from shotover.sinks._redis_state cimport (
+    FIELD_AUTH,
+    FIELD_COUNT,
+    FIELD_DB,
+    FIELD_LIB_NAME,
+    FIELD_LIB_VERSION,
+    FIELD_NAME,
+    FIELD_PROTOCOL,
+    FIELD_SIZE_MAX,
+    SHARED_MAX,
+    state_fields,
+    state_hash,
+    state_is,
+    state_new,
+)
+
+cdef enum:
+    IDLE_MAX = 256          # connections kept for the next lease, per state
+    IDLE_CHECK_NS = 5000000000
+    IDLE_KEEP_NS = 20000000000  # one that was not leased for so long is closed
+    WORDS_LOOKED_AT = 64
+
+cdef const char *REFUSED_REPLICATION = b"shotover: replication (PSYNC, SYNC, REPLCONF) cannot pass the proxy; let the replica connect to the server"
+
+
+
+cdef void _on_trim(timer_t *timer) noexcept nogil:
+    (<RedisSinkSingle>timer.owner).trim_idle()
+
+
+cdef class RedisSinkSingle(Sink):
+
+    def __init__(self, context, *, str name, remote_address, int connect_timeout_ms, read_timeout, str connection,
+                 int connection_count, int max_pending_requests, int max_leases):
+        cdef slice_t fields[FIELD_COUNT]
+        self.set_address(remote_address)
+        self.connect_timeout_ns = <uint64_t>connect_timeout_ms * 1000000
+        self.read_timeout_ns = int((read_timeout or 0) * 1e9)
+        self.connection_count = min(connection_count, <int>SHARED_MAX)
+        self.per_client = connection == "per_client"
+        self.pending_max = max_pending_requests
+        self.lease_max = max_leases
+        self.wants_slot = True
+        self.wants_end = True
+        slab_init(&self.sessions, sizeof(redis_session_t))
+        self.trim.fire = _on_trim
+        self.trim.owner = <void *>self
+        memset(fields, 0, sizeof(fields))
+        self.fresh = self._state_for(fields)
+        if self.fresh is NULL:
+            raise MemoryError()
+        self.fresh.users = 1            # never forgotten
+
+    def __dealloc__(self):
+        cdef redis_state_t *state
+        while self.states is not NULL:
+            state = self.states
+            self.states = state.next
+            free(state)
+        slab_close(&self.sessions)
+
+    # ---- down ---------------------------------------------------------------------------------------------------
+
+    cdef void on_requests(self, batch_t *batch) noexcept nogil:
+        cdef:
+            request_t       *request
+            session_t       *session
+            redis_session_t *rs
+        while batch.head is not NULL:
+            request = batch_pop(batch)
+            session = <session_t *>request.session
+            rs = NULL if session is NULL else <redis_session_t *>session_slots(session)[self.slot]
+            if likely(rs is NULL and request.conduct == CONDUCT_PLAIN and request.command is not NULL and not self.per_client):
+                self._send_shared(request, session, self.fresh)
+            else:
+                self.route(request, session, rs)
+
+    cdef void route(self, request_t *request, session_t *session, redis_session_t *rs) noexcept nogil:
+        """Everything that is not a plain command of a session in the default state."""
+        if session is NULL:
+            if request.conduct == CONDUCT_PLAIN:
+                self._send_shared(request, NULL, self.fresh)
+            else:
+                self.fail(request, b"the client is gone")
+            return
+        if rs is NULL:
+            rs = self._session_of(session)
+            if rs is NULL:
+                self.fail(request, b"no memory")
+                return
+        if rs.waiting.head is not NULL or not self._advance(request, session, rs):
+            if not request_own(&self.loop.pool, request):
+                self.fail(request, b"no memory")
+                return
+            batch_push(&rs.waiting, request)
+            if request.queued:
+                session_pause(session, PAUSE_SINK)
+
+    cdef bint _advance(self, request_t *request, session_t *session, redis_session_t *rs) noexcept nogil:
+        """Sends the request where it belongs. False: it must wait for the barrier, and is still the caller's."""
+        cdef:
+            slice_t words[WORDS_LOOKED_AT]
+            uint32_t count
+            uint8_t conduct = request.conduct
+        if rs.reasons & QUITTING:
+            request.mute = 1
+            request.left = 0
+            self.complete(request)
+            return True
+        if conduct == CONDUCT_PLAIN and request.command is NULL:
+            conduct = CONDUCT_ALONE         # unknown: it may be anything, so it gets a connection for itself
+        elif conduct == CONDUCT_BLOCK:
+            count = resp_words(request.wire.data, request.wire.data + request.wire.size, words, WORDS_LOOKED_AT)
+            if not command_blocks(<const command_t *>request.command, words, min(count, <uint32_t>WORDS_LOOKED_AT)):
+                conduct = CONDUCT_PLAIN
+        elif conduct == CONDUCT_REPLICATION:
+            self.refuse_take(request, b"ERR", REFUSED_REPLICATION, strlen(REFUSED_REPLICATION))
+            return True
+        elif conduct == CONDUCT_QUIT:
+            if request.queued:
+                session.leaving = 1
+            rs.reasons |= QUITTING
+            self.answer_take(request, b"+OK\r\n", 5)
+            return True
+        request.conduct = conduct
+        if rs.lease is NULL:
+            if not self.per_client and (conduct == CONDUCT_PLAIN or conduct == CONDUCT_UNWATCH or conduct == CONDUCT_EXEC
+                                        or conduct == CONDUCT_DISCARD):
+                self._send_shared(request, session, rs.state)
+                self._forget(rs)
+                return True
+            if not self._barrier(request, session, rs):
+                return False
+            if not self._take_lease(rs):
+                if self.leases >= self.lease_max:
+                    self.fail(request, b"too many leased connections (max_leases)")
+                else:
+                    self.fail_errno(request, b"upstream unavailable", self.connect_error)
+                self._forget(rs)
+                return True
+            if conduct == CONDUCT_WAIT:
+                self._ping(rs)
+        self._special(request, rs)
+        return True
+
+    cdef void _special(self, request_t *request, redis_session_t *rs) noexcept nogil:
+        """A request on a lease: notes what it does to the connection and what its reply will mean.
+
+        Reasons are kept as they will be once everything sent has been answered, since more may follow in the pipeline;
+        the lease is released only when nothing is outstanding. Replies that contradict correct them (on_error_reply).
+        """
+        cdef:
+            uint8_t conduct = request.conduct
+            uint8_t after = S_LEASED
+        if rs.reasons & IN_MULTI and conduct != CONDUCT_EXEC and conduct != CONDUCT_DISCARD and conduct != CONDUCT_RESET \
+                and conduct != CONDUCT_SUBSCRIBE and conduct != CONDUCT_UNSUBSCRIBE:
+            if conduct == CONDUCT_STATE or conduct == CONDUCT_PIN or conduct == CONDUCT_MONITOR \
+                    or conduct == CONDUCT_REPLY_MODE:
+                rs.reasons |= STATE_IN_MULTI
+        elif conduct == CONDUCT_STATE:
+            after = S_STATE
+            request.watched |= WATCHED_BY_SINK
+            if not request_own(&self.loop.pool, request):
+                self.fail(request, b"no memory")
+                return
+        elif conduct == CONDUCT_MULTI:
+            after = S_MULTI
+            rs.reasons |= IN_MULTI
+        elif conduct == CONDUCT_EXEC or conduct == CONDUCT_DISCARD:
+            after = S_EXEC
+            if rs.reasons & STATE_IN_MULTI:
+                self._pin(rs)               # its state changes where nobody sees it
+            rs.reasons &= ~<uint32_t>(IN_MULTI | IN_WATCH | STATE_IN_MULTI)
+        elif conduct == CONDUCT_WATCH:
+            rs.reasons |= IN_WATCH
+        elif conduct == CONDUCT_UNWATCH:
+            after = S_EXEC
+            rs.reasons &= ~<uint32_t>IN_WATCH
+        elif conduct == CONDUCT_BLOCK or conduct == CONDUCT_WAIT:
+            after = S_BLOCK
+            if request.queued:
+                rs.session.blocking += 1
+                if rs.session.stream.ended:     # it has left in the same moment: nobody would cancel the wait
+                    stream_close(&rs.session.stream, CLOSE_LOCAL)
+        elif conduct == CONDUCT_PIN:
+            self._pin(rs)
+            rs.lease.frame_soon = 1
+        elif conduct == CONDUCT_SUBSCRIBE:
+            after = S_SUBSCRIBE
+            rs.reasons |= SUBSCRIBED
+            if rs.reasons & IN_MULTI:
+                rs.reasons |= STATE_IN_MULTI    # queued, or refused: its reply tells which
+            rs.lease.frame_soon = 1
+            if request.argc > 2:
+                request.left = request.argc - 1
+        elif conduct == CONDUCT_UNSUBSCRIBE:
+            rs.reasons |= SUBSCRIBED        # until its confirmation has been counted
+            rs.lease.frame_soon = 1
+            after = S_UNSUBSCRIBE
+            if request.argc > 2:
+                request.left = request.argc - 1
+            elif request.argc == 1:
+                after = S_UNSUBSCRIBE_ALL
+        elif conduct == CONDUCT_MONITOR:
+            after = S_MONITOR
+            rs.reasons |= MONITORING
+            rs.lease.frame_soon = 1
+        elif conduct == CONDUCT_RESET:
+            after = S_RESET
+            rs.reasons &= SUBSCRIBED | MONITORING       # until the reply says that they have ended
+            if self.per_client:
+                rs.reasons |= PINNED
+        elif conduct == CONDUCT_REPLY_MODE:
+            self._reply_mode(request, rs)
+            return
+        self._send_lease(request, rs, after)
+
+    cdef void _pin(self, redis_session_t *rs) noexcept nogil:
+        if not rs.reasons & PINNED:
+            rs.reasons |= PINNED
+            self.pins_total += 1
+
+    cdef void _reply_mode(self, request_t *request, redis_session_t *rs) noexcept nogil:
+        """CLIENT REPLY ON|OFF|SKIP: the only command that changes how many replies there are."""
+        cdef slice_t words[3]
+        self._pin(rs)
+        if resp_words(request.wire.data, request.wire.data + request.wire.size, words, 3) == 3:
+            if word_is(&words[2], b"ON", 2):
+                rs.reasons &= ~<uint32_t>(SILENT | SKIP_NEXT)
+            elif word_is(&words[2], b"OFF", 3):
+                rs.reasons |= SILENT
+            elif word_is(&words[2], b"SKIP", 4):
+                if not rs.reasons & SILENT:
+                    self._send_mute(request, rs)
+                    rs.reasons |= SKIP_NEXT
+                    return
+        self._send_lease(request, rs, S_LEASED)
+
+    cdef void _send_mute(self, request_t *request, redis_session_t *rs) noexcept nogil:
+        """A request that the server will not answer: it is done as soon as it is queued."""
+        if rs.lease.ready:
+            stream_write(&rs.lease.stream, request.wire.data, request.wire.size)
+            request.mute = 1
+            request.left = 0
+            self.complete(request)
+        else:
+            request.mute = 1            # rides in the pipeline as a marker, so that it goes out in its turn
+            request.left = 0
+            request.sink_state = S_LEASED
+            self.upstream_send(rs.lease, request)
+
+    cdef void _send_lease(self, request_t *request, redis_session_t *rs, uint8_t sink_state) noexcept nogil:
+        if unlikely(rs.reasons & (SILENT | SKIP_NEXT)):
+            if rs.reasons & SILENT or request.left <= 1:
+                rs.reasons &= ~<uint32_t>SKIP_NEXT
+                self._send_mute(request, rs)
+                return
+            rs.reasons &= ~<uint32_t>SKIP_NEXT
+            request.left -= 1
+        request.sink_state = sink_state
+        self.upstream_send(rs.lease, request)
+
+    cdef void _ping(self, redis_session_t *rs) noexcept nogil:
+        """WAIT waits for the replication offset of its own connection's last command: any command brings it up to date,
+        so that writes made on the shared connection are waited for too."""
+        cdef request_t *ping = self._own_request(b"*1\r\n$4\r\nPING\r\n", 14)
+        if ping is not NULL:
+            ping.sink_state = S_PING
+            ping.discard = 1
+            self.upstream_send(rs.lease, ping)
+
+    cdef request_t *_own_request(self, const char *wire, size_t size) noexcept nogil:
+        """A request of the proxy's own."""
+        cdef:
+            request_t *request = self.hub.request_new(self.chain)
+            chunk_t   *chunk = pool_take(&self.loop.pool, size)
+        if request is NULL or chunk is NULL:
+            if request is not NULL:
+                self.hub.request_free(request)
+            return NULL
+        memcpy(chunk_data(chunk), wire, size)
+        request.owner = chunk
+        request.wire.data = chunk_data(chunk)
+        request.wire.size = size
+        return request
+
+    # ---- shared connections -------------------------------------------------------------------------------------
+
+    cdef inline upstream_t **_shared_place(self, session_t *session, redis_state_t *state) noexcept nogil:
+        if self.connection_count == 1 or session is NULL:
+            return &state.shared[0]
+        return &state.shared[session.id % self.connection_count]
+
+    cdef upstream_t *_peek_shared(self, session_t *session, redis_state_t *state) noexcept nogil:
+        cdef upstream_t *upstream = self._shared_place(session, state)[0]
+        if upstream is not NULL and upstream.stream.closed:
+            return NULL
+        return upstream
+
+    cdef upstream_t *_shared(self, session_t *session, redis_state_t *state) noexcept nogil:
+        """The connection that this session shares with others of its state; opened when there is none."""
+        cdef:
+            upstream_t **place = self._shared_place(session, state)
+            upstream_t  *upstream = place[0]
+        if likely(upstream is not NULL and not upstream.stream.closed):
+            return upstream
+        upstream = self.upstream_open()
+        if upstream is not NULL:
+            upstream.role = ROLE_SHARED
+            upstream.state = state
+            place[0] = upstream
+        return upstream
+
+    cdef void _send_shared(self, request_t *request, session_t *session, redis_state_t *state) noexcept nogil:
+        cdef upstream_t *upstream = self._shared(session, state)
+        if unlikely(upstream is NULL):
+            self.fail_errno(request, b"upstream unavailable", self.connect_error)
+        elif unlikely(upstream.pending >= self.pending_max):
+            self.fail(request, b"too many requests wait for the server (max_pending_requests)")
+        else:
+            self.upstream_send(upstream, request)
+
+    # ---- leases -------------------------------------------------------------------------------------------------
+
+    cdef bint _take_lease(self, redis_session_t *rs) noexcept nogil:
+        """Gives the session a connection in its state: an idle one, or a new one. False: none to be had."""
+        cdef upstream_t *upstream = rs.state.idle
+        if self.leases >= self.lease_max:
+            return False
+        while upstream is not NULL and upstream.stream.closed:
+            upstream = upstream.next
+        if upstream is not NULL:
+            self._unlist_idle(upstream)
+        else:
+            upstream = self.upstream_open()
+            if upstream is NULL:
+                return False
+            upstream.state = rs.state
+        rs.state.users += 1
+        upstream.role = ROLE_LEASE
+        upstream.tenant = rs.session
+        rs.lease = upstream
+        if self.per_client:
+            rs.reasons |= PINNED
+        self.leases += 1
+        self.leases_total += 1
+        return True
+
+    cdef void _unlist_idle(self, upstream_t *upstream) noexcept nogil:
+        cdef redis_state_t *state = <redis_state_t *>upstream.state
+        if upstream.previous is not NULL:
+            upstream.previous.next = upstream.next
+        else:
+            state.idle = upstream.next
+        if upstream.next is not NULL:
+            upstream.next.previous = upstream.previous
+        upstream.next = NULL
+        upstream.previous = NULL
+        state.idle_count -= 1
+
+    cdef void _try_release(self, redis_session_t *rs) noexcept nogil:
+        """Ends the lease if nothing keeps it."""
+        cdef upstream_t *upstream = rs.lease
+        if upstream is NULL or rs.reasons or upstream.head is not NULL or not upstream.ready:
+            return
+        rs.lease = NULL
+        self._leave_lease(upstream)
+        if upstream.stream.closed:
+            return
+        self._give_back(upstream)
+        self._forget(rs)
+
+    cdef void _leave_lease(self, upstream_t *upstream) noexcept nogil:
+        upstream.tenant = NULL
+        self.leases -= 1
+        self._drop_state_user(<redis_state_t *>upstream.state)
+
+    cdef void _give_back(self, upstream_t *upstream) noexcept nogil:
+        """A clean connection: shared if its state has none in that place, else kept for the next lease, else closed."""
+        cdef:
+            redis_state_t *state = <redis_state_t *>upstream.state
+            uint32_t       index
+        upstream.framed = 0
+        upstream.frame_soon = 0
+        self._wake(upstream)
+        if upstream.stream.stash is not NULL or (state.users == 0 and state is not self.fresh):
+            upstream.role = ROLE_LEASE
+            stream_close(&upstream.stream, CLOSE_LOCAL)
+            return
+        for index in range(self.connection_count):
+            if state.shared[index] is NULL and not self.per_client:
+                upstream.role = ROLE_SHARED
+                state.shared[index] = upstream
+                return
+        if state.idle_count >= IDLE_MAX:
+            stream_close(&upstream.stream, CLOSE_LOCAL)
+            return
+        upstream.role = ROLE_IDLE
+        upstream.previous = NULL
+        upstream.next = state.idle
+        if state.idle is not NULL:
+            state.idle.previous = upstream
+        state.idle = upstream
+        state.idle_count += 1
+        upstream.progress_ns = self.loop.now
+        if self.trim.home is NULL:
+            self.loop.set_timer(&self.trim, IDLE_CHECK_NS)
+
+    cdef void trim_idle(self) noexcept nogil:
+        """Closes connections that no lease has needed for a while."""
+        cdef:
+            redis_state_t *state = self.states
+            upstream_t    *upstream
+            upstream_t    *following
+            bint           left = False
+        while state is not NULL:
+            upstream = state.idle
+            while upstream is not NULL:
+                following = upstream.next
+                if self.loop.now - upstream.progress_ns > IDLE_KEEP_NS:
+                    stream_close(&upstream.stream, CLOSE_LOCAL)     # on_lost takes it off the list
+                else:
+                    left = True
+                upstream = following
+            state = state.next
+        if left:
+            self.loop.set_timer(&self.trim, IDLE_CHECK_NS)
+
+    # ---- the barrier --------------------------------------------------------------------------------------------
+
+    cdef bint _barrier(self, request_t *request, session_t *session, redis_session_t *rs) noexcept nogil:
+        """True: nothing of this session is outstanding on a shared connection."""
+        cdef:
+            upstream_t *upstream
+            request_t  *marker
+        if (request.queued and session.order_head is request) or self.through is session:
+            return True
+        if rs.barrier is not NULL:
+            return False
+        upstream = self._peek_shared(session, rs.state)
+        if upstream is NULL or upstream.head is NULL:
+            return True
+        marker = self._own_request(b"", 0)
+        if marker is NULL:
+            return True
+        self.barriers_total += 1
+        marker.left = 0
+        marker.sink_state = S_BARRIER
+        marker.tags[0] = rs
+        rs.barrier = marker
+        self.upstream_send(upstream, marker)
+        return False
+
+    cdef void _barrier_through(self, redis_session_t *rs) noexcept nogil:
+        """The shared connection has answered all that the session had on it: what waits may go."""
+        cdef:
+            request_t *request
+            session_t *session = rs.session
+            batch_t    waiting = rs.waiting
+        rs.barrier = NULL
+        self.through = session          # though replies that a step wants to see may not have left the order yet
+        batch_clear(&rs.waiting)
+        while waiting.head is not NULL:
+            request = waiting.head
+            if rs.waiting.head is not NULL:
+                batch_push(&rs.waiting, batch_pop(&waiting))
+                continue
+            batch_pop(&waiting)
+            rs = self._session_of(session)          # _advance may have forgotten it
+            if rs is NULL:
+                self.fail(request, b"no memory")
+            elif not self._advance(request, session, rs):
+                batch_push(&rs.waiting, request)
+            self.through = NULL
+        self.through = NULL
+        rs = <redis_session_t *>session_slots(session)[self.slot]
+        if rs is NULL or rs.waiting.head is NULL:
+            session_resume(session, PAUSE_SINK)
+
+    # ---- per-session state --------------------------------------------------------------------------------------
+
+    cdef redis_session_t *_session_of(self, session_t *session) noexcept nogil:
+        cdef redis_session_t *rs = <redis_session_t *>session_slots(session)[self.slot]
+        if rs is not NULL:
+            return rs
+        rs = <redis_session_t *>slab_take(&self.sessions)
+        if rs is NULL:
+            return NULL
+        memset(rs, 0, sizeof(redis_session_t))
+        rs.session = session
+        rs.state = self.fresh
+        self.fresh.users += 1
+        session_slots(session)[self.slot] = rs
+        return rs
+
+    cdef void _forget(self, redis_session_t *rs) noexcept nogil:
+        """A session back in the default state with no lease needs no memory here."""
+        if rs.lease is not NULL or rs.waiting.head is not NULL or rs.barrier is not NULL or rs.state is not self.fresh:
+            return
+        session_slots(rs.session)[self.slot] = NULL
+        self._drop_state_user(rs.state)
+        slab_give(&self.sessions, rs)
+
+    cdef void on_session_drained(self, void *session) noexcept nogil:
+        cdef redis_session_t *rs = <redis_session_t *>session_slots(<session_t *>session)[self.slot]
+        if rs is not NULL and rs.lease is not NULL:
+            self._wake(rs.lease)
+
+    cdef void _wake(self, upstream_t *upstream) noexcept nogil:
+        """Reads again from a lease that rested for its slow tenant."""
+        if upstream.resting:
+            upstream.resting = 0
+            if not upstream.stream.closed:
+                self.loop.want(&upstream.stream.handle, True)
+
+    cdef void on_session_end(self, void *session_ended) noexcept nogil:
+        cdef:
+            session_t       *session = <session_t *>session_ended
+            redis_session_t *rs = <redis_session_t *>session_slots(session)[self.slot]
+            upstream_t      *upstream
+            request_t       *request
+        if rs is NULL:
+            return
+        if rs.barrier is not NULL:
+            rs.barrier.tags[0] = NULL
+            rs.barrier = NULL
+        upstream = rs.lease
+        rs.lease = NULL
+        if upstream is not NULL and self._may_finish(upstream, rs):
+            upstream.tenant = NULL
+            upstream.role = ROLE_LEAVING
+            self._wake(upstream)
+        elif upstream is not NULL:
+            self._leave_lease(upstream)
+            if rs.reasons or upstream.head is not NULL or not upstream.ready or upstream.stream.closed:
+                stream_close(&upstream.stream, CLOSE_LOCAL)     # also what cancels a blocked command
+            else:
+                self._give_back(upstream)
+        while rs.waiting.head is not NULL:
+            request = batch_pop(&rs.waiting)
+            request.session = NULL
+            self.fail(request, b"the client is gone")
+        session_slots(session)[self.slot] = NULL
+        self._drop_state_user(rs.state)
+        slab_give(&self.sessions, rs)
+
+    cdef bint _may_finish(self, upstream_t *upstream, redis_session_t *rs) noexcept nogil:
+        """Requests that a client leaves behind are carried out, as the server does it; one that blocks is cancelled."""
+        cdef request_t *request = upstream.head
+        if upstream.stream.closed or request is NULL or upstream.framed or upstream.frame_soon:
+            return False
+        while request is not NULL:
+            if request.sink_state == S_BLOCK:
+                return False
+            request = request.next
+        return True
+
+    cdef redis_state_t *_state_for(self, slice_t *fields) noexcept nogil:
+        """The state with these fields; NULL: no memory."""
+        cdef:
+            uint64_t       hash = state_hash(fields)
+            redis_state_t *state = self.states
+        while state is not NULL:
+            if state_is(state, fields, hash):
+                return state
+            state = state.next
+        state = state_new(fields)
+        if state is not NULL:
+            state.next = self.states
+            self.states = state
+        return state
+
+    cdef void _set_state(self, redis_session_t *rs, redis_state_t *state) noexcept nogil:
+        """The session, and the connection that it has on lease, are in `state` now."""
+        cdef redis_state_t *old = rs.state
+        state.users += 2
+        rs.state = state
+        self._drop_state_user(old)
+        old = <redis_state_t *>rs.lease.state
+        rs.lease.state = state
+        self._drop_state_user(old)
+
+    cdef void _drop_state_user(self, redis_state_t *state) noexcept nogil:
+        """With its last user a state's connections close and it is forgotten."""
+        cdef:
+            redis_state_t **link
+            upstream_t     *upstream
+            uint32_t        index
+        state.users -= 1
+        if state.users or state is self.fresh:
+            return
+        for index in range(self.connection_count):
+            upstream = state.shared[index]
+            if upstream is not NULL:
+                upstream.state = NULL
+                stream_finish(&upstream.stream)         # what was written last, for a client that has gone, still goes out
+        while state.idle is not NULL:
+            upstream = state.idle
+            self._unlist_idle(upstream)
+            upstream.role = ROLE_LEASE
+            upstream.state = NULL
+            stream_close(&upstream.stream, CLOSE_LOCAL)
+        link = &self.states
+        while link[0] is not state:
+            link = &link[0].next
+        link[0] = state.next
+        free(state)
+
+    # ---- up -----------------------------------------------------------------------------------------------------
+
+    cdef void on_connected(self, upstream_t *upstream) noexcept nogil:
+        cdef:
+            redis_state_t *state = <redis_state_t *>upstream.state
+            request_t     *greeting
+        if state.greeting_size == 0:
+            self.upstream_ready(upstream)
+            return
+        greeting = self._own_request(<const char *>state.greeting, state.greeting_size)
+        if greeting is NULL:
+            stream_close(&upstream.stream, CLOSE_LOCAL)
+            return
+        greeting.count = state.greeting_count
+        greeting.left = state.greeting_count
+        greeting.watched = WATCHED_BY_SINK
+        greeting.sink_state = S_GREETING
+        self.upstream_greet(upstream, greeting)
+
+    cdef void on_finished(self, upstream_t *upstream, request_t *request) noexcept nogil:
+        cdef:
+            redis_session_t *rs = NULL
+            uint8_t          state = request.sink_state
+            bint             error = request.reply.size > 0 and request.reply.data[0] == b'-'
+        request.sink_state = S_NONE
+        if state == S_GREETING:
+            self._greeted(upstream, request)
+            return
+        if state == S_BARRIER:
+            rs = <redis_session_t *>request.tags[0]
+            self.hub.request_free(request)
+            if rs is not NULL:
+                self._barrier_through(rs)
+            return
+        if upstream.tenant is not NULL:
+            rs = <redis_session_t *>session_slots(upstream.tenant)[self.slot]
+        if rs is NULL:
+            if state == S_PING:
+                self.hub.request_free(request)
+            else:
+                self.complete(request)
+            if upstream.role == ROLE_LEAVING and upstream.head is NULL:
+                stream_close(&upstream.stream, CLOSE_LOCAL)
+            return
+        if state == S_STATE:
+            request.watched &= ~<uint8_t>WATCHED_BY_SINK
+            if not error:
+                self._state_changed(request, rs)
+        elif state == S_BLOCK:
+            if request.queued:
+                rs.session.blocking -= 1
+        elif state == S_RESET:
+            self._was_reset(rs, upstream)
+        if state == S_PING:
+            self.hub.request_free(request)
+        else:
+            self.complete(request)
+        if upstream.tenant is not NULL:     # completing may have closed things, but frees nothing before the turn ends
+            self._try_release(rs)
+
+    cdef void _greeted(self, upstream_t *upstream, request_t *greeting) noexcept nogil:
+        """Every reply must be good: a connection that is not in its state may serve nobody."""
+        cdef:
+            uint8_t *at = greeting.reply.data
+            uint8_t *end = at + greeting.reply.size
+            size_t   size
+            bint     good = True
+        while at < end:
+            if at[0] == b'-':
+                good = False
+            size = resp_frame_size(at, end)
+            if size == 0:
+                break
+            at += size
+        self.hub.request_free(greeting)
+        if good:
+            self.upstream_ready(upstream)
+            if upstream.tenant is not NULL and upstream.head is NULL:
+                self._try_release(<redis_session_t *>session_slots(upstream.tenant)[self.slot])
+        else:
+            self.connect_error = EACCES
+            stream_close(&upstream.stream, EACCES)
+
+    cdef void _was_reset(self, redis_session_t *rs, upstream_t *upstream) noexcept nogil:
+        if not _later(upstream.head, S_SUBSCRIBE, S_UNSUBSCRIBE_ALL):
+            rs.reasons &= ~<uint32_t>SUBSCRIBED
+        if not _later(upstream.head, S_MONITOR, S_MONITOR):
+            rs.reasons &= ~<uint32_t>MONITORING
+        rs.channels = 0
+        rs.patterns = 0
+        rs.shard_channels = 0
+        self._set_state(rs, self.fresh)
+
+    cdef void _state_changed(self, request_t *request, redis_session_t *rs) noexcept nogil:
+        """SELECT, AUTH, HELLO, CLIENT SETNAME or SETINFO has succeeded on the lease."""
+        cdef:
+            slice_t        words[10]
+            slice_t        fields[FIELD_COUNT]
+            uint8_t        auth[FIELD_SIZE_MAX]
+            uint32_t       count = resp_words(request.wire.data, request.wire.data + request.wire.size, words, 10)
+            int            index
+            redis_state_t *state
+        state_fields(rs.state, fields)
+        if count < 1 or count > 10 or not _apply(words, count, fields, auth):
+            self._pin(rs)
+            return
+        for index in range(FIELD_COUNT):
+            if fields[index].size > FIELD_SIZE_MAX:
+                self._pin(rs)
+                return
+        state = self._state_for(fields)
+        if state is NULL:
+            self._pin(rs)
+        else:
+            self._set_state(rs, state)
+
+    cdef void on_frame(self, upstream_t *upstream, uint8_t *frame, size_t size, bint push) noexcept nogil:
+        """Pub/sub, MONITOR and RESP3 pushes: which frame answers a request, and which answers none."""
+        cdef:
+            redis_session_t *rs = NULL
+            bint             listed = push or frame[0] == b'*'
+        if upstream.tenant is not NULL:
+            rs = <redis_session_t *>session_slots(upstream.tenant)[self.slot]
+        if rs is NULL:
+            stream_close(&upstream.stream, CLOSE_LOCAL)
+            return
+        if listed and (push or rs.reasons & SUBSCRIBED) and self._confirm(rs, frame, size):
+            return
+        if push or upstream.head is NULL or (
+            rs.reasons & MONITORING and frame[0] == b'+' and size > 2 and 48 <= frame[1] <= 57
+        ):
+            self.up.on_push(upstream.tenant, frame, size)
+            return
+        self._head_frame(upstream, frame, size)
+
+    cdef void _head_frame(self, upstream_t *upstream, uint8_t *frame, size_t size) noexcept nogil:
+        """One reply of the oldest request."""
+        cdef request_t *head = upstream.head
+        cdef uint32_t done = 1
+        if frame[0] == b'-':
+            self.error_replies_total += 1
+            self.on_error_reply(upstream, head, frame, size)
+        if head.sink_state >= S_SUBSCRIBE and head.sink_state <= S_UNSUBSCRIBE_ALL and frame[0] != b'*' and frame[0] != b'>':
+            done = head.left            # an error, or QUEUED: one for all its channels
+        self._deliver(head, frame, size)
+        head.left -= done
+        upstream.pending -= done
+        while upstream.head is not NULL and upstream.head.left == 0:
+            self._finish_head(upstream)
+
+    cdef bint _confirm(self, redis_session_t *rs, uint8_t *frame, size_t size) noexcept nogil:
+        """Messages and confirmations of pub/sub. True: the frame was one, and is dealt with."""
+        cdef:
+            slice_t     word, channel
+            int64_t     count = 0
+            uint8_t    *end = frame + size
+            uint8_t    *at = frame
+            upstream_t *upstream = rs.lease
+            request_t  *head = upstream.head
+            uint32_t   *kind
+            bint        adds
+            bint        gone
+        while at[0] != b'\n':
+            at += 1
+        at = resp_bulk(at + 1, end, &word)
+        if at is NULL or word.data is NULL:
+            return False
+        if _is(&word, b"message", 7) or _is(&word, b"pmessage", 8) or _is(&word, b"smessage", 8):
+            self.up.on_push(rs.session, frame, size)
+            return True
+        kind = &rs.channels
+        adds = True
+        if _is(&word, b"subscribe", 9):
+            pass
+        elif _is(&word, b"unsubscribe", 11):
+            adds = False
+        elif _is(&word, b"psubscribe", 10):
+            kind = &rs.patterns
+        elif _is(&word, b"punsubscribe", 12):
+            kind = &rs.patterns
+            adds = False
+        elif _is(&word, b"ssubscribe", 10):
+            kind = &rs.shard_channels
+        elif _is(&word, b"sunsubscribe", 12):
+            kind = &rs.shard_channels
+            adds = False
+        else:
+            return False
+        at = resp_bulk(at, end, &channel)
+        if at is NULL or not resp_integer(at, end, &count):
+            return False
+        if head is not NULL and head.sink_state == S_UNSUBSCRIBE_ALL and not adds:
+            head.sink_state = S_UNSUBSCRIBE
+            if kind[0] > 1:
+                head.left += kind[0] - 1
+                upstream.pending += kind[0] - 1
+        self._count(rs, kind, adds, count)
+        gone = rs.channels + rs.patterns + rs.shard_channels == 0
+        if gone and (head is NULL or (head.left <= 1 and not _later(head.next, S_SUBSCRIBE, S_UNSUBSCRIBE_ALL))):
+            rs.reasons &= ~<uint32_t>SUBSCRIBED
+        if head is not NULL and (head.sink_state == S_SUBSCRIBE if adds else head.sink_state == S_UNSUBSCRIBE):
+            self._deliver(head, frame, size)
+            head.left -= 1
+            upstream.pending -= 1
+            while upstream.head is not NULL and upstream.head.left == 0:
+                self._finish_head(upstream)
+        else:
+            self.up.on_push(rs.session, frame, size)
+        return True
+
+    cdef void _count(self, redis_session_t *rs, uint32_t *kind, bint adds, int64_t total) noexcept nogil:
+        """The server tells how many subscriptions there are now (channels and patterns together, shards apart): from the
+        difference follows whether this one was new, without remembering names."""
+        cdef int64_t before = rs.shard_channels if kind is &rs.shard_channels else <int64_t>rs.channels + rs.patterns
+        if adds and total > before:
+            kind[0] += 1
+        elif not adds and total < before and kind[0] > 0:
+            kind[0] -= 1
+
+    cdef void on_lost(self, upstream_t *upstream, int error) noexcept nogil:
+        cdef:
+            redis_state_t   *state = <redis_state_t *>upstream.state
+            redis_session_t *rs
+            session_t       *session = upstream.tenant
+            uint32_t         index
+        if error == EACCES and not upstream.ready:
+            self._turn_away(upstream)
+        if session is not NULL:
+            rs = <redis_session_t *>session_slots(session)[self.slot]
+            rs.lease = NULL
+            self._leave_lease(upstream)
+            if upstream.ready and (self.per_client or rs.reasons & ~<uint32_t>QUITTING or error == CLOSE_LOCAL):
+                self.up.on_leave(session)   # what the connection knew is lost: the client must begin anew
+            rs.reasons &= QUITTING
+        elif upstream.role == ROLE_LEAVING:
+            self._leave_lease(upstream)
+        elif state is not NULL:
+            if upstream.role == ROLE_SHARED:
+                for index in range(self.connection_count):
+                    if state.shared[index] is upstream:
+                        state.shared[index] = NULL
+            elif upstream.role == ROLE_IDLE:
+                self._unlist_idle(upstream)
+
+    cdef void _turn_away(self, upstream_t *upstream) noexcept nogil:
+        """The server takes the state of these clients no more (a user or a password is gone): they must log in again."""
+        cdef request_t *request = upstream.head
+        while request is not NULL:
+            if request.queued:
+                (<session_t *>request.session).leaving = 1
+            request = request.next
+
+    cdef void on_error_reply(self, upstream_t *upstream, request_t *request, const uint8_t *reply, size_t size) noexcept nogil:
+        """Where the server did not do what was taken for granted when the request was sent."""
+        cdef redis_session_t *rs
+        if request.queued and _begins(reply, size, b"-ERR Protocol error"):
+            (<session_t *>request.session).leaving = 1      # the server hangs up on such a client; so does the proxy
+        if upstream.tenant is NULL or request.sink_state < S_MULTI:
+            return
+        rs = <redis_session_t *>session_slots(upstream.tenant)[self.slot]
+        if request.sink_state == S_MULTI:
+            if upstream.tail is request and not _begins(reply, size, b"-ERR MULTI calls can"):
+                rs.reasons &= ~<uint32_t>IN_MULTI           # it has not begun, and nobody has counted on it
+        elif request.sink_state == S_EXEC:
+            if not (_begins(reply, size, b"-EXECABORT") or _begins(reply, size, b"-ERR EXEC without")
+                    or _begins(reply, size, b"-ERR DISCARD without")):
+                self._pin(rs)                               # a transaction may still be open
+        elif request.sink_state == S_RESET:
+            self._pin(rs)
+
+    cdef bint on_request_lost(self, request_t *request) noexcept nogil:
+        cdef:
+            uint8_t          state = request.sink_state
+            redis_session_t *rs
+        if state == S_BLOCK and request.queued:
+            (<session_t *>request.session).blocking -= 1
+        if state != S_BARRIER and state != S_PING and state != S_GREETING:
+            return False
+        rs = <redis_session_t *>request.tags[0] if state == S_BARRIER else NULL
+        self.hub.request_free(request)
+        if rs is not NULL:
+            self._barrier_through(rs)
+        return True
+
+    cdef bint may_wait(self, upstream_t *upstream) noexcept nogil:
+        return upstream.head.sink_state == S_BLOCK
+
+    def samples(self):
+        labels = {"chain": self.chain.name, "transform": self.type_name, "name": self.name}
+        return Sink.samples(self) + [
+            ("shotover_leases", labels, "gauge", self.leases),
+            ("shotover_leases_count", labels, "counter", self.leases_total),
+            ("shotover_pinned_sessions_count", labels, "counter", self.pins_total),
+        ]
+
+
+cdef inline bint _is(slice_t *word, const char *text, size_t size) noexcept nogil:
+    return word.size == size and memcmp(word.data, text, size) == 0
+
+
+cdef inline bint _begins(const uint8_t *reply, size_t size, const char *text) noexcept nogil:
+    cdef size_t text_size = strlen(text)
+    return size >= text_size and memcmp(reply, text, text_size) == 0
+
+
+cdef bint _later(request_t *request, uint8_t first, uint8_t last) noexcept nogil:
+    """Whether a request of that kind is still outstanding, from `request` on."""
+    while request is not NULL:
+        if first <= request.sink_state <= last:
+            return True
+        request = request.next
+    return False
+
+
+cdef bint _apply(slice_t *words, uint32_t count, slice_t *fields, uint8_t *auth) noexcept nogil:
+    """What a successful state command changes in the fields. False: nothing that could be replayed."""
+    cdef uint32_t at = 1
+    if word_is(&words[0], b"SELECT", 6) and count == 2:
+        fields[FIELD_DB] = words[1]
+        if words[1].size == 1 and words[1].data[0] == b'0':
+            fields[FIELD_DB].size = 0
+        return True
+    if word_is(&words[0], b"AUTH", 4):
+        return _apply_auth(words + 1, count - 1, fields, auth)
+    if word_is(&words[0], b"CLIENT", 6) and count >= 3:
+        if word_is(&words[1], b"SETNAME", 7):
+            fields[FIELD_NAME] = words[2]
+            return True
+        if word_is(&words[1], b"SETINFO", 7) and count == 4:
+            if word_is(&words[2], b"LIB-NAME", 8):
+                fields[FIELD_LIB_NAME] = words[3]
+                return True
+            if word_is(&words[2], b"LIB-VER", 7):
+                fields[FIELD_LIB_VERSION] = words[3]
+                return True
+        return False
+    if not word_is(&words[0], b"HELLO", 5):
+        return False
+    if count > 1:
+        fields[FIELD_PROTOCOL] = words[1]
+        if words[1].size == 1 and words[1].data[0] == b'2':
+            fields[FIELD_PROTOCOL].size = 0
+        at = 2
+    while at < count:
+        if word_is(&words[at], b"AUTH", 4) and at + 2 < count:
+            if not _apply_auth(words + at + 1, 2, fields, auth):
+                return False
+            at += 3
+        elif word_is(&words[at], b"SETNAME", 7) and at + 1 < count:
+            fields[FIELD_NAME] = words[at + 1]
+            at += 2
+        else:
+            return False
+    return True
+
+
+cdef bint _apply_auth(slice_t *words, uint32_t count, slice_t *fields, uint8_t *auth) noexcept nogil:
+    cdef:
+        uint32_t index
+        size_t   used = 0
+    for index in range(count):
+        if used + 2 + words[index].size > FIELD_SIZE_MAX:
+            return False
+        auth[used] = <uint8_t>(words[index].size & 255)
+        auth[used + 1] = <uint8_t>(words[index].size >> 8)
+        memcpy(auth + used + 2, words[index].data, words[index].size)
+        used += 2 + words[index].size
+    fields[FIELD_AUTH].data = auth
+    fields[FIELD_AUTH].size = used
+    return True

@@ -1,0 +1,7 @@
+"""DebugPrinter: logs each request and each reply."""
+
+from shotover._proxy.step cimport Step
+
+
+cdef class DebugPrinter(Step):
+    pass

@@ -1,0 +1,14 @@
+"""QueryTypeFilter: refuses requests by what they do."""
+
+from libc.stdint cimport uint32_t
+
+from shotover._core.request cimport request_t
+from shotover._proxy.refusing cimport RefusingStep
+
+
+cdef class QueryTypeFilter(RefusingStep):
+    cdef:
+        uint32_t kinds          # refused KIND_*, a bit each
+        bint     scripts        # scripts that may write are refused
+
+    cdef bint refuses(self, request_t *request) noexcept nogil

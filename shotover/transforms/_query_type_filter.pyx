@@ -1,0 +1,73 @@
+"""See _query_type_filter.pxd. Types are those of users, kinds those of the command table:
+
+  Read, Write, SchemaChange, PubSubMessage   the kinds of these names; orders to the server count as writes
+  ReadWrite                                  what may be either: scripts, and commands that no table knows; refused
+                                             with Write, too, since letting it through would let writes through
+  none                                       the connection's own business always passes
+"""
+
+cimport cython
+
+from shotover._codec.commands cimport (
+    CATEGORY_SCRIPTING,
+    CONDUCT_PLAIN,
+    KIND_ADMIN,
+    KIND_PUBSUB,
+    KIND_READ,
+    KIND_SCHEMA,
+    KIND_UNKNOWN,
+    KIND_WRITE,
+    command_t,
+)
+from shotover._core.debug cimport likely, unlikely
+from shotover._core.request cimport batch_clear, batch_pop, batch_push, batch_t
+
+KINDS = {
+    "Read": 1 << KIND_READ,
+    "Write": 1 << KIND_WRITE | 1 << KIND_ADMIN | 1 << KIND_UNKNOWN,
+    "ReadWrite": 1 << KIND_UNKNOWN,
+    "SchemaChange": 1 << KIND_SCHEMA,
+    "PubSubMessage": 1 << KIND_PUBSUB,
+}
+
+
+@cython.final
+cdef class QueryTypeFilter(RefusingStep):
+
+    def __init__(self, context, *, str name, refused):
+        self.wants_kin = True
+        for query_type in refused:
+            self.kinds |= <uint32_t>KINDS[query_type]
+        self.scripts = bool({"Write", "ReadWrite"} & set(refused))
+
+    cdef inline bint refuses(self, request_t *request) noexcept nogil:
+        cdef const command_t *command = <const command_t *>request.command
+        if likely(not self.kinds >> request.kind & 1):
+            return unlikely(
+                self.scripts and request.kind == KIND_WRITE and command is not NULL
+                and command.categories & CATEGORY_SCRIPTING
+            )
+        if request.kind == KIND_WRITE and command is not NULL and command.categories & CATEGORY_SCRIPTING:
+            return self.scripts
+        return True
+
+    cdef void on_requests(self, batch_t *batch) noexcept nogil:
+        cdef:
+            request_t *request = batch.head
+            batch_t    rest
+        while request is not NULL and request.conduct == CONDUCT_PLAIN and not self.refuses(request):
+            request = request.next
+        if likely(request is NULL):
+            self.pass_down(batch)       # nothing to refuse: the batch goes on as it came
+            return
+        batch_clear(&rest)
+        while batch.head is not NULL:
+            request = batch_pop(batch)
+            if self.refuses(request):
+                self.mark_broken(request)
+                self.refuse_take(request, b"ERR", b"Message was filtered out by shotover", 36)
+                continue
+            if request.conduct != CONDUCT_PLAIN:
+                self.track(request)
+            batch_push(&rest, request)
+        self.pass_down(&rest)

@@ -1,0 +1,39 @@
+"""Transform `QueryCounter`: counts requests by command."""
+
+from __future__ import annotations
+
+from shotover.config.fields import text
+from shotover.config.steps import TransformConfig
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from shotover._proxy.step import Step
+    from shotover.runtime.assemble import BuildContext
+
+
+class QueryCounterConfig(TransformConfig, tag="QueryCounter"):
+    """Counts requests in the metric `shotover_query_count`, by command and protocol.
+
+    Its labels are `name` (from `counter_name`), `query` (the command in upper case; `unknown`
+    for what no server documents) and `type` (the protocol). Older topologies give the label as
+    `name`: with `counter_name` absent, `name` is used for both.
+    """
+
+    name_is_label = True
+
+    counter_name: str = text(default=None, doc="label `name` of the metric; by default the "
+                                               "transform's name")
+
+    def rename(self, name: str | None) -> None:
+        if self.counter_name is None and self.name is not None:
+            self.__dict__["counter_name"] = self.name
+        super().rename(name)
+
+    def settle(self) -> None:
+        if self.counter_name is None:
+            self.__dict__["counter_name"] = self.name
+
+    def build(self, context: BuildContext) -> Step:
+        from ._query_counter import QueryCounter
+
+        return QueryCounter(context, name=self.name, counter_name=self.counter_name)

@@ -1,0 +1,84 @@
+"""Wait for a condition, never for a time: the only place of the tests that lets time pass."""
+
+from __future__ import annotations
+
+import random
+import socket
+import time
+from collections.abc import Callable
+from typing import TypeVar
+
+T = TypeVar("T")
+
+DEADLINE_S = 10.0  # generous: a busy two-core machine, not a measure of speed
+POLL_S = 0.005  # between two looks at a condition that has no file descriptor to wait on
+
+PORT_FIRST, PORT_LAST = (
+    20_000,
+    32_000,
+)  # below the kernel's ephemeral range, so no client socket takes one
+
+
+def wait_until(
+    condition: Callable[[], T], what: str, *, deadline_s: float = DEADLINE_S, poll_s: float = POLL_S
+) -> T:
+    """Return the first truthy value of `condition`;
+
+    AssertionError naming `what` after `deadline_s`.
+    """
+    end = time.monotonic() + deadline_s
+    while True:
+        value = condition()
+        if value:
+            return value
+        if time.monotonic() >= end:
+            raise AssertionError(f"not within {deadline_s} s: {what} (last seen: {value!r})")
+        time.sleep(poll_s)
+
+
+def wait_until_equal(
+    look: Callable[[], T], expected: T, what: str, *, deadline_s: float = DEADLINE_S
+) -> None:
+    """Wait until `look()` returns `expected`; the AssertionError shows what it returned last."""
+    seen: list[T] = []
+
+    def equal() -> bool:
+        seen[:] = [look()]
+        return seen[0] == expected
+
+    try:
+        wait_until(equal, what, deadline_s=deadline_s)
+    except AssertionError:
+        raise AssertionError(
+            f"not within {deadline_s} s: {what}: expected {expected!r}, last saw {seen[0]!r}"
+        ) from None
+
+
+def stays_true(condition: Callable[[], object], what: str, *, period_s: float) -> None:
+    """Fail as soon as `condition` is false during `period_s`; for what must *not* happen."""
+    end = time.monotonic() + period_s
+    while time.monotonic() < end:
+        value = condition()
+        assert value, f"no longer true: {what} (saw {value!r})"
+        time.sleep(POLL_S)
+
+
+def free_port() -> int:
+    """A loopback TCP port nobody listens on now."""
+    while True:
+        port = random.randint(PORT_FIRST, PORT_LAST)
+        with socket.socket() as probe:
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+        return port
+
+
+def can_connect(port: int) -> bool:
+    """Whether something accepts on 127.0.0.1:`port`."""
+    try:
+        socket.create_connection(("127.0.0.1", port), timeout=1).close()
+    except OSError:
+        return False
+    return True
