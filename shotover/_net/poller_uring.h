@@ -9,6 +9,11 @@
  * when it is cancelled by a pause, when buffers ran out, or when the kernel feels like it; then it is armed again if the
  * connection is still to be read. What ended for want of buffers is submitted again at the end of the turn, when `release`
  * has brought buffers back: nothing is lost, the bytes wait in the socket.
+ *
+ * What may be lost is the end. A multishot receive that is woken twice before it runs, by bytes and by a reset behind them,
+ * takes the bytes and forgets the second wake-up (seen on 6.18: about one in a thousand clients that send and reset at once);
+ * the socket then stays quiet for ever. So each connection also has a one-shot poll for its end, which looks at the socket's
+ * state and cannot miss it: when it fires, a receive still in flight is cancelled and armed again, and finds what there is.
  */
 #ifndef SHOTOVER_POLLER_URING_H
 #define SHOTOVER_POLLER_URING_H
@@ -55,13 +60,14 @@ static poller_t *poller_new_uring(void)
 #include <time.h>
 
 /* Tags in the low bits of user data; 0: nobody waits for it. */
-enum { URING_RECEIVE = 1, URING_SEND, URING_ACCEPT, URING_CONNECT, URING_WAKE, URING_TAGS = 7 };
+enum { URING_RECEIVE = 1, URING_SEND, URING_ACCEPT, URING_CONNECT, URING_WAKE, URING_END, URING_TAGS = 7 };
 
 /* Bits of handle_t.ready. */
 enum {
     URING_ARMED = 1,        /* a receive or an accept is in flight */
     URING_CANCELLING = 2,   /* ... and was told to end */
-    URING_FINISHED = 4      /* EOF or an error came: not armed again */
+    URING_FINISHED = 4,     /* EOF or an error came: not armed again */
+    URING_WATCHED = 8       /* its end is, or was, polled for */
 };
 
 typedef struct {
@@ -116,6 +122,15 @@ static int uring_arm_tag(const handle_t *h)
     return h->kind == HANDLE_LISTENER ? URING_ACCEPT : URING_RECEIVE;
 }
 
+/* Poll once for the end of a connection. Room was reserved. */
+static void uring_watch_end(uring_t *u, handle_t *h)
+{
+    struct io_uring_sqe *sqe = uring_queue(u, h, IORING_OP_POLL_ADD, URING_END);
+
+    sqe->poll32_events = POLLRDHUP;     /* and, as always, POLLHUP and POLLERR */
+    h->ready |= URING_WATCHED;
+}
+
 /* Begin to receive or to accept, if that is wanted and not under way; where there is no room, in the next turn. */
 static void uring_arm(uring_t *u, handle_t *h)
 {
@@ -123,7 +138,7 @@ static void uring_arm(uring_t *u, handle_t *h)
 
     if (h->paused || h->connecting || h->dropped || h->listed || (h->ready & (URING_ARMED | URING_FINISHED)))
         return;
-    if (!ring_reserve(&u->ring, 1, 0)) {
+    if (!ring_reserve(&u->ring, 2, 0)) {
         uring_list_add(&u->starved, h);
         return;
     }
@@ -137,6 +152,8 @@ static void uring_arm(uring_t *u, handle_t *h)
         sqe->ioprio = IORING_RECV_MULTISHOT;
         sqe->flags = IOSQE_BUFFER_SELECT;
         sqe->buf_group = URING_GROUP;
+        if (!(h->ready & URING_WATCHED))
+            uring_watch_end(u, h);
     }
 }
 
@@ -363,6 +380,9 @@ static int uring_complete(uring_t *u, const struct io_uring_cqe *cqe, event_t *e
         return uring_accepted(u, h, cqe, event);
     case URING_CONNECT:
         return uring_connected(u, h, cqe, event);
+    case URING_END:
+        uring_disarm(u, h);             /* armed again when it has ended */
+        return 0;
     default:
         return uring_woken(u, cqe, event);
     }

@@ -20,6 +20,7 @@ NODES_MAX = 100_000
 """Most nodes of a file, each alias counted as often as it is used."""
 DEPTH_MAX = 64
 """Deepest nesting of maps and lists, aliases included."""
+TOO_DEEP = f"nested deeper than {DEPTH_MAX} levels"
 
 NULLS = frozenset({"", "~", "null", "Null", "NULL"})
 MERGE_KEY = "<<"
@@ -102,6 +103,8 @@ def parse(text: str, file: str) -> Node:
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         line = mark.line + 1 if mark else 1
+        if "nesting depth" in str(error.problem):  # a bound of the library's own, met before ours
+            raise ConfigError([Problem(Place(file, line), TOO_DEEP)]) from None
         what = " ".join(part for part in (error.context, error.problem) if part)
         raise ConfigError([Problem(Place(file, line), f"not YAML: {what}")]) from None
     except yaml.reader.ReaderError as error:
@@ -136,7 +139,7 @@ class _Composer:
         if isinstance(event, self.events.AliasEvent):
             return self.alias(event.anchor, line, depth)
         if depth > DEPTH_MAX:
-            self.fail(line, f"nested deeper than {DEPTH_MAX} levels")
+            self.fail(line, TOO_DEEP)
         if event.anchor is not None:
             self.anchors[event.anchor] = None  # known, not yet complete
         node: Node
@@ -158,7 +161,7 @@ class _Composer:
         if node is None:
             self.fail(line, f"alias *{anchor} stands inside what it names")
         if depth + node.depth > DEPTH_MAX + 1:
-            self.fail(line, f"nested deeper than {DEPTH_MAX} levels")
+            self.fail(line, TOO_DEEP)
         self.count(node.size, line)
         return node
 

@@ -793,6 +793,9 @@ static void case_many_sends_in_a_turn(void)
         close(fds[i]);
 }
 
+/* In pollers_race.h: cases that need a client in a thread of its own. */
+#include "pollers_race.h"
+
 #define CASE(name) { #name, case_##name }
 static const struct {
     const char *name;
@@ -805,7 +808,7 @@ static const struct {
     CASE(drop_in_the_midst_of_everything), CASE(reply_then_drop), CASE(drop_says_when_to_free), CASE(close_lets_go_at_once),
     CASE(close_after_its_thread_has_ended), CASE(opened_and_closed_many_times),
     CASE(wake), CASE(time), CASE(idle_is_quiet), CASE(polling_sees_data), CASE(accept_storm), CASE(fds_run_out),
-    CASE(many_sends_in_a_turn),
+    CASE(many_sends_in_a_turn), CASE(a_reset_right_behind_data),
 };
 
 int main(int argc, char **argv)

@@ -106,6 +106,14 @@ def test_a_poller_keeps_its_contract(
     assert (done.returncode, done.stderr) == (0, "")
 
 
+def test_no_reset_is_lost_at_full_speed(tmp_path: Path) -> None:
+    """The same case without sanitizers, which make the loop too slow to be caught in the act."""
+    program = tmp_path / "race"
+    compile_c("-O2", "-DRACE_CLIENTS=20000", str(HERE / "pollers.c"), "-o", str(program))
+    done = run(program, "auto", "a_reset_right_behind_data", cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
 def test_every_case_of_the_suite_is_run(programs: dict[str, Future[Path]], tmp_path: Path) -> None:
     assert run(programs["epoll"].result(), "epoll", cwd=tmp_path).stdout.split() == CASES
     assert len(CASES) >= 25
