@@ -277,7 +277,8 @@ cdef class Loop:
             if sent > 0:
                 self._sent(stream, <size_t>sent)
                 if <size_t>sent < offered:
-                    continue            # the next attempt says EAGAIN and arms the poller
+                    stream.blocked = 1
+                    return
             elif sent == POLLER_PENDING:
                 return
             elif sent == -EAGAIN:
@@ -413,6 +414,8 @@ cdef size_t _send_now(Loop loop, stream_t *stream, const uint8_t *data, size_t s
     if sent < 0:
         stream_close(stream, <int>-sent)
         return 0
+    if <size_t>sent < queued + size:
+        stream.blocked = 1
     if <size_t>sent <= queued:
         if sent > 0:
             loop._sent(stream, <size_t>sent)

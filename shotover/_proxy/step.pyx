@@ -110,6 +110,7 @@ cdef class Step:
         self.tag = -1
         self.index = -1
         self.slot = -1
+        self.reads_bodies = True
         self.chains = []
         if context is not None:
             self.name = context.transform_name or context.transform_type
@@ -288,6 +289,7 @@ cdef class Chain:
         self.reply_task.run = _run_replies
         self.reply_task.owner = <void *>self
         self.merge = MERGE_ANY
+        self.streams = not any([(<Step>step).reads_bodies for step in steps])
         top.link(self, -1, steps[0], None)
         up = top
         tags = 0
