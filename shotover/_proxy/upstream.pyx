@@ -310,7 +310,7 @@ cdef class Sink(Step):
     cdef void _finish_head(self, upstream_t *upstream) noexcept nogil:
         """All replies of the oldest request are in."""
         cdef request_t *request = self.upstream_pop(upstream)
-        if unlikely(request.upload is not NULL):
+        if unlikely(request.upload is not NULL and not request.mute):
             self._cut_upload(upstream)
         histogram_add(self.wait, self.loop.now - request.sent_ns, request.count)
         if unlikely(upstream.scan.errors):

@@ -151,6 +151,10 @@ FAMILIES: dict[str, tuple[str, str, str]] = {
     ),
     "shotover_retries_count": (COUNTER, "Requests sent to a server again.", "requests"),
     "shotover_limits_hit_count": (COUNTER, "Times a configured limit was hit.", "times"),
+    "shotover_streamed_requests_count": (
+        COUNTER,
+        "Big requests that were sent on while they still came in.",
+    ),
     "shotover_protocol_errors_count": (
         COUNTER,
         "Client connections closed for breaking the protocol.",
