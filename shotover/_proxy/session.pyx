@@ -530,6 +530,8 @@ cdef class Source:
             stream_close(&session.stream, ENOMEM)
         if unlikely(session.pending >= self.pending_max):
             session_pause(session, PAUSE_PENDING)
+        if unlikely(session.upload is not NULL and size > 0):
+            self.chain.run_now()                # more may come in this turn: it should find its way open
 
     cdef bint _begin_upload(self, session_t *session, batch_t *batch, follow_t *follow) noexcept nogil:
         """The last request of the batch goes on. False: no memory; it is taken back."""

@@ -130,6 +130,7 @@ cdef class Chain:
 
     cdef void submit(self, request_t *request) noexcept nogil
     cdef void run(self, batch_t *batch) noexcept nogil
+    cdef void run_now(self) noexcept nogil
     cdef void session_eof(self, void *session) noexcept nogil
     cdef void session_end(self, void *session) noexcept nogil
     cdef void session_drained(self, void *session) noexcept nogil

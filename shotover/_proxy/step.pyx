@@ -260,10 +260,7 @@ cdef void _run_replies(task_t *task) noexcept nogil:
 
 
 cdef void _run_chain(void *chain) noexcept nogil:
-    cdef batch_t batch = (<Chain>chain).requests
-    batch_clear(&(<Chain>chain).requests)
-    if batch.head is not NULL:
-        (<Chain>chain).run(&batch)
+    (<Chain>chain).run_now()
 
 
 cdef void _run_chain_replies(void *chain) noexcept nogil:
@@ -338,6 +335,13 @@ cdef class Chain:
         self.first.batches_total += 1
         self.first.requests_total += batch.count
         self.first.on_requests(batch)
+
+    cdef void run_now(self) noexcept nogil:
+        """Runs what was submitted so far."""
+        cdef batch_t batch = self.requests
+        batch_clear(&self.requests)
+        if batch.head is not NULL:
+            self.run(&batch)
 
     cdef void session_eof(self, void *session) noexcept nogil:
         _session_eof(<void *>self.first, session)

@@ -10,7 +10,7 @@ import time
 import pytest
 from support.chaos import DOWN, Link
 from support.resp import RawClient, encode
-from support.wait import wait_until, wait_until_equal
+from support.wait import can_connect, wait_until, wait_until_equal
 
 from chain.bench import Bench, sink
 
@@ -375,6 +375,7 @@ def test_an_upload_may_end_while_the_worker_drains(run, start_server, poller) ->
     bench = run(sink(server.port), poller=poller)
     client, rest = half_sent(bench)
     bench.worker.drain(8000)
+    wait_until(lambda: not can_connect(bench.port), "the worker drains")
     client.send(rest + encode("PING"))
     assert client.rest() == b"+OK\r\n"
     assert server.client().get("big") == BIG
