@@ -25,6 +25,13 @@ cdef struct segment_t:          # a span of a chunk, waiting to be sent
     uint8_t   *start
     uint8_t   *end
 
+cdef struct stash_t:            # what a stream keeps of a frame that was cut; few have one at a time
+    chunk_t   *chunk
+    uint32_t   start
+    uint32_t   end
+    size_t     need             # bytes the frame has at least; do not look before
+    uint64_t   note[4]          # the owner's own: how far it has read the frame; zero in a new stash
+
 cdef struct stream_t:
     handle_t   handle           # first: the poller knows us by it
     const stream_ops_t *ops
@@ -32,10 +39,7 @@ cdef struct stream_t:
     segment_t *out_head
     segment_t *out_tail
     size_t     out_size         # unsent bytes
-    chunk_t   *stash            # a cut frame; NULL: none
-    uint32_t   stash_start
-    uint32_t   stash_end
-    size_t     need             # bytes the cut frame has at least; do not look before
+    stash_t   *stash            # a cut frame; NULL: none
     stream_t  *dirty_next
     uint8_t    dirty            # listed for a flush at the end of the turn
     uint8_t    blocked          # the kernel's buffer is full
@@ -72,6 +76,7 @@ cdef class Loop:
         poller_t  *poller
         pool_t     pool
         slab_t     segments
+        slab_t     stashes
         wheel_t    wheel
         uint64_t   now              # monotonic ns at the beginning of the turn
         uint64_t   turns

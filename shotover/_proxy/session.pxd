@@ -7,7 +7,7 @@ only from its head.
 
 from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 
-from shotover._codec.codec cimport Codec, follow_t, limits_t, resume_t
+from shotover._codec.codec cimport Codec, follow_t, limits_t
 from shotover._core.memory cimport slab_t
 from shotover._core.request cimport batch_t, request_t
 from shotover._net.loop cimport Loop, listener_t, stream_t
@@ -55,7 +55,6 @@ cdef struct session_t:
     uint8_t    leaving          # reads no more; closes when order is empty and all is sent
     uint8_t    blocking         # a sink waits for it in a way that its going away must cancel
     uint8_t    unused
-    resume_t   resume
     # then: void *slots[]
 
 cdef class Source:

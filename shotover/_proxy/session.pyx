@@ -3,7 +3,7 @@
 from libc.errno cimport EMFILE, ENFILE, ENOMEM
 from libc.string cimport memcpy, memset, strlen
 
-from shotover._codec.codec cimport decode_t
+from shotover._codec.codec cimport decode_t, resume_t
 from shotover._core.counters cimport histogram_add
 from shotover._core.debug cimport invariant, likely, unlikely
 from shotover._core.memory cimport chunk_data, chunk_put, slab_close, slab_give, slab_init, slab_take
@@ -237,7 +237,7 @@ cdef void _detach(upload_t *upload) noexcept nogil:
 cdef void _go_on(session_t *session) noexcept nogil:
     """What came while the upload waited."""
     if session.stream.stash is not NULL and not session.stream.closed:
-        (<Source>session.source).decode(session, chunk_data(session.stream.stash), 0)
+        (<Source>session.source).decode(session, chunk_data(session.stream.stash.chunk), 0)
     session_resume(session, PAUSE_UPLOAD)
 
 
@@ -469,6 +469,7 @@ cdef class Source:
         """New bytes of a client: cut into requests, which join this turn's batch of the chain."""
         cdef:
             decode_t   decode
+            resume_t   resume
             follow_t   follow
             batch_t    batch
             uint8_t   *at
@@ -481,8 +482,13 @@ cdef class Source:
         if unlikely(at is NULL):
             stream_close(&session.stream, ENOMEM)
             return
-        if session.stream.stash is not NULL and <size_t>(end - at) < session.stream.need:
-            return
+        resume.offset = 0
+        decode.owner = NULL
+        if session.stream.stash is not NULL:
+            if <size_t>(end - at) < session.stream.stash.need:
+                return
+            resume = (<resume_t *>session.stream.stash.note)[0]
+            decode.owner = session.stream.stash.chunk
         if unlikely(session.upload is not NULL):
             at = self._upload(session, at, end)
             if at is NULL:
@@ -490,12 +496,11 @@ cdef class Source:
         batch_clear(&batch)
         decode.at = at
         decode.end = end
-        decode.owner = session.stream.stash
         decode.slab = &self.hub.requests
         decode.pool = &self.loop.pool
         decode.batch = &batch
         decode.limits = &self.limits
-        decode.resume = &session.resume
+        decode.resume = &resume
         decode.session = session
         decode.chain = <void *>self.chain
         decode.now = self.loop.now
@@ -515,6 +520,8 @@ cdef class Source:
         if status == NEED_DATA:
             if unlikely(not stash_keep(&session.stream, decode.at, decode.end, decode.need)):
                 stream_close(&session.stream, ENOMEM)
+            elif likely(session.stream.stash is not NULL):
+                (<resume_t *>session.stream.stash.note)[0] = resume
         elif status == OK:
             if session.stream.stash is not NULL:
                 stash_drop(&session.stream)
@@ -575,7 +582,7 @@ cdef class Source:
             return NULL
         if target is not NULL:
             if session.stream.stash is not NULL:
-                stream_write_chunk(target, session.stream.stash, start, <size_t>(at - start))
+                stream_write_chunk(target, session.stream.stash.chunk, start, <size_t>(at - start))
             else:
                 stream_write(target, start, <size_t>(at - start))
             if target.blocked or target.out_size > UPLOAD_QUEUE_MAX:

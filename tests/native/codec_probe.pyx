@@ -72,11 +72,11 @@ cdef class Decoder:
         memset(&decode, 0, sizeof(decode))
         if at is NULL:
             return status_t.NO_MEMORY
-        if self.stream.stash is not NULL and <size_t>(end - at) < self.stream.need:
+        if self.stream.stash is not NULL and <size_t>(end - at) < self.stream.stash.need:
             return NEED_DATA
         decode.at = at
         decode.end = end
-        decode.owner = self.stream.stash
+        decode.owner = NULL if self.stream.stash is NULL else self.stream.stash.chunk
         decode.slab = &self.slab
         decode.pool = &self.loop.pool
         decode.batch = batch
@@ -168,7 +168,7 @@ cdef class Decoder:
     @property
     def stashed(self):
         """Bytes of the cut frame."""
-        return self.stream.stash_end - self.stream.stash_start
+        return 0 if self.stream.stash is NULL else self.stream.stash.end - self.stream.stash.start
 
     def often(self, bytes data, uint64_t rounds):
         """Decodes whole requests that many times, keeping nothing: for measuring. Returns how many requests."""
@@ -290,7 +290,7 @@ cdef class Scanner:
     def partial(self):
         """Bytes of the reply that is not yet whole."""
         if self.framed:
-            return self.stream.stash_end - self.stream.stash_start
+            return 0 if self.stream.stash is NULL else self.stream.stash.end - self.stream.stash.start
         return len(self.reply)
 
     def often(self, bytes data, uint64_t rounds):
