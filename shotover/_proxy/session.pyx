@@ -588,9 +588,9 @@ cdef class Source:
             if target.blocked or target.out_size > UPLOAD_QUEUE_MAX:
                 target.over_high = 1            # so that its owner hears when it has been drained
                 session_pause(session, PAUSE_UPLOAD)
-        if status == OK:
             if upload.request is not NULL:
-                upload.request.sent_ns = self.loop.now
+                upload.request.sent_ns = self.loop.now      # time-outs of its reply begin anew with each piece
+        if status == OK:
             self._end_upload(session)
             if not session.leaving:
                 return at

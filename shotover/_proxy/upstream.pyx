@@ -426,7 +426,7 @@ cdef class Sink(Step):
             return
         if upstream.head is NULL or self.may_wait(upstream):
             return
-        if upstream.upload is not NULL and upstream.stream.out_size == 0:
+        if upstream.upload is not NULL and upstream.upload.request is upstream.head and upstream.stream.out_size == 0:
             self.loop.set_timer(&upstream.timer, self.read_timeout_ns)      # it is the client that is slow
             return
         due = max(upstream.head.sent_ns, upstream.progress_ns) + self.read_timeout_ns
