@@ -154,6 +154,7 @@ FAMILIES: dict[str, tuple[str, str, str]] = {
     "shotover_streamed_requests_count": (
         COUNTER,
         "Big requests that were sent on while they still came in.",
+        "requests",
     ),
     "shotover_protocol_errors_count": (
         COUNTER,
