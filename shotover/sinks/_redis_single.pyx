@@ -409,8 +409,8 @@ cdef class RedisSinkSingle(Sink):
         return True
 
     cdef inline void _count_room(self) noexcept nogil:
-        """How many big requests may be streamed, each over a lease; the rest are gathered, and slow ones leave some."""
-        cdef uint32_t most = self.lease_max - self.lease_max // 8
+        """How many big requests may be streamed, each over a lease: never over those left to who cannot do without."""
+        cdef uint32_t most = self.lease_max - (self.lease_max + 7) // 8
         if self.chain.streams:
             self.chain.upload_room = most - self.leases if self.leases < most else 0
 

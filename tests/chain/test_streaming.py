@@ -321,15 +321,16 @@ def test_without_leases_it_is_gathered(run, start_server, poller) -> None:
 
 
 @POLLERS
-def test_the_last_lease_is_streamed_over_once(run, start_server, poller) -> None:
+def test_the_last_lease_is_left_to_those_who_cannot_do_without(run, start_server, poller) -> None:
     server = start_server()
-    bench = run(sink(server.port, max_leases=1), poller=poller)
+    bench = run(sink(server.port, max_leases=2), poller=poller)
     first, rest = half_sent(bench)
     wait_until_equal(lambda: leases(bench), 1, "leases")
     second = bench.client()
     send_part(bench, second, encode("SET", "other", BIG)[:100_000])
     second.send(encode("SET", "other", BIG)[100_000:])
     assert second.frame() == b"+OK\r\n"
+    assert bench.client().command("MULTI") == b"+OK\r\n"
     first.send(rest)
     assert first.frame() == b"+OK\r\n"
     assert streamed(bench) == 1
@@ -377,7 +378,10 @@ def test_an_upload_may_end_while_the_worker_drains(run, start_server, poller) ->
     bench.worker.drain(8000)
     wait_until(lambda: not can_connect(bench.port), "the worker drains")
     client.send(rest + encode("PING"))
-    assert client.rest() == b"+OK\r\n"
+    assert client.frame() == b"+OK\r\n"
+    bench.thread.join(8)
+    assert not bench.thread.is_alive(), "it waits for more than that"
+    assert not client.buffer
     assert server.client().get("big") == BIG
 
 
@@ -387,3 +391,54 @@ def test_an_upload_that_stands_still_is_idle(run, start_server) -> None:
     client, _ = half_sent(bench)
     assert client.rest() == b""
     wait_until_equal(lambda: leases(bench), 0, "leases")
+
+
+def storm(bench: Bench, name: str, seed: int) -> None:
+    """One client after the other, each with keys of its own: pipelines cut anywhere, and leaving in the middle."""
+    chance = random.Random(seed)
+    for turn in range(12):
+        client = bench.client()
+        wire, expected = b"", []
+        for index in range(chance.randint(1, 6)):
+            key, value = f"{name}-{turn}-{index}", BIG[:1] * chance.choice([5, 60_000, 66_000, 250_000, 900_000])
+            wire += encode("SET", key, value)
+            expected.append(b"+OK\r\n")
+            if chance.random() < 0.3:
+                wire += encode("MULTI") + encode("APPEND", key, BIG) + encode("EXEC")
+                expected += [b"+OK\r\n", b"+QUEUED\r\n", b"*1\r\n:%d\r\n" % (len(value) + len(BIG))]
+            elif chance.random() < 0.5:
+                wire += encode("MSET", key, value, f"{key}-2", value) + encode("STRLEN", f"{key}-2")
+                expected += [b"+OK\r\n", b":%d\r\n" % len(value)]
+        leaves = chance.random() < 0.3
+        stop = chance.randrange(len(wire)) if leaves else len(wire)
+        at = 0
+        while at < stop:
+            step = min(chance.choice([1, 100, 5000, 70_000, 400_000]), stop - at)
+            client.send(wire[at : at + step])
+            at += step
+        if leaves:
+            chance.choice([client.close, client.reset])()
+        else:
+            assert client.frames(len(expected)) == expected, (seed, turn)
+
+
+@POLLERS
+@pytest.mark.parametrize("options", [{}, {"connection_count": 3}, {"connection": "per_client"}])
+def test_a_storm(run, start_server, poller, options) -> None:
+    server = start_server()
+    bench = run(sink(server.port, **options), poller=poller)
+    failures: list[BaseException] = []
+
+    def play(number: int) -> None:
+        try:
+            storm(bench, f"c{number}", number)
+        except BaseException as error:
+            failures.append(error)
+
+    threads = [threading.Thread(target=play, args=(number,)) for number in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not failures
+    assert streamed(bench) > 20
