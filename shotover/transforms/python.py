@@ -83,11 +83,12 @@ class PythonConfig(TransformConfig, tag="Python"):
     path: str = text(doc="Python file, relative to the topology file")
     class_: str = text(key="class", doc="class in that file")
     config: dict[str, Any] = CodeSettings(  # type: ignore[assignment]
-        default={}, doc="settings handed to the class")
+        default={}, doc="any map; the class has it as `self.config`")
     max_held: int = held_max()
     hold_timeout_ms: int = held_timeout()
     chains: dict[str, ChainConfig] = ChainsField(  # type: ignore[assignment]
-        default={}, doc="chains by name, each a list of steps, for `request.send(name)`")
+        default={}, doc="chains by name, each a list of steps, for "
+        "`request.send(name)`; at most 32")
 
     def subchains(self) -> list[tuple[str, ChainConfig]]:
         return [(f"{self.name}.{name}", steps) for name, steps in self.chains.items()]

@@ -22,7 +22,7 @@ COMMAND = Path(sys.executable).with_name("shotover")  # as pip has installed it
 class Running:
     """One of them, started; leaving it ends it and proves that it ends cleanly."""
 
-    def __init__(self, name: str, folder: Path, **addresses: object) -> None:
+    def __init__(self, name: str, folder: Path, *arguments: object, **addresses: object) -> None:
         """`addresses`: what the topology takes from the environment; a bare port is one of 127.0.0.1."""
         self.port = free_port()
         found = {"LISTEN": self.port, **addresses}
@@ -33,7 +33,7 @@ class Running:
         self.log_file = folder / "log"
         with self.log_file.open("wb") as log:
             self.process = subprocess.Popen(
-                [COMMAND, "-t", ROOT / "configs" / f"{name}.yaml", "--log-format", "json"],
+                [COMMAND, "-t", ROOT / "configs" / f"{name}.yaml", "--log-format", "json", *map(str, arguments)],
                 cwd=folder, env={**os.environ, **environment(), **variables}, stdout=log, stderr=log)
         wait_until(lambda: READY in self.log() or self.process.poll() is not None, "it is ready")
         if self.process.poll() is not None:
