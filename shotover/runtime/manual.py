@@ -36,7 +36,7 @@ def page(name: str) -> str:
     written = _written(name)
     if written is not None:
         return written
-    model = catalogue.lookup(name)
+    model = catalogue.lookup(name, GUIDES)
     return _written(model.tags[0]) or made_page(model)
 
 

@@ -102,6 +102,11 @@ def test_entry_points_that_give_nothing_usable(config, packaged, name, problem):
     assert config.chain_errors(f"[{name}, NullSink]") == [f"{AT}: {problem}"]
 
 
+def test_the_page_of_a_broken_package_says_what_is_wrong(packaged):
+    with pytest.raises(LookupError, match=r"Broken .* cannot be imported: RuntimeError"):
+        manual.page("Broken")
+
+
 def test_the_list_of_docs_survives_a_broken_package(packaged):
     lines = manual.index().splitlines()
     assert any(line.split(maxsplit=1) == ["Whisper", "Answers in lower case."] for line in lines)
