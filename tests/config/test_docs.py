@@ -35,7 +35,7 @@ def test_everything_that_can_be_named_has_a_page(name):
 def test_every_field_is_on_its_page_with_bounds_and_default(name):
     text = (DOCS / f"{name}.md").read_text()
     expected = field_tables.written(text, field_tables.models()[name])
-    assert text == expected, "run tools/field_tables.py (PYTHONPATH=.) and commit what it has written"
+    assert text == expected, "run tools/field_tables.py and commit what it has written"
 
 
 @pytest.mark.parametrize("name", [name for name in field_tables.models() if name != "process"])
