@@ -1,4 +1,4 @@
-"""The topologies in configs/ as a user runs them: `shotover -t configs/NAME.yaml`, addresses from the environment."""
+"""Topologies as a user runs them: `shotover -t FILE`, with addresses from the environment."""
 
 from __future__ import annotations
 
@@ -22,9 +22,13 @@ COMMAND = Path(sys.executable).with_name("shotover")  # as pip has installed it
 class Running:
     """One of them, started; leaving it ends it and proves that it ends cleanly."""
 
-    def __init__(self, name: str, folder: Path, *arguments: object, **addresses: object) -> None:
-        """`addresses`: what the topology takes from the environment; a bare port is one of 127.0.0.1."""
+    def __init__(self, topology: str | Path, folder: Path, *arguments: object, **addresses: object) -> None:
+        """`topology`: a file, or the name of one in configs/.
+
+        `addresses`: what it takes from the environment; a bare port is one of 127.0.0.1.
+        """
         self.port = free_port()
+        file = topology if isinstance(topology, Path) else ROOT / "configs" / f"{topology}.yaml"
         found = {"LISTEN": self.port, **addresses}
         variables = {
             key: f"127.0.0.1:{value}" if key in ("LISTEN", "REDIS", "REDIS_SECOND") else str(value)
@@ -33,7 +37,7 @@ class Running:
         self.log_file = folder / "log"
         with self.log_file.open("wb") as log:
             self.process = subprocess.Popen(
-                [COMMAND, "-t", ROOT / "configs" / f"{name}.yaml", "--log-format", "json", *map(str, arguments)],
+                [COMMAND, "-t", file, "--log-format", "json", *map(str, arguments)],
                 cwd=folder, env={**os.environ, **environment(), **variables}, stdout=log, stderr=log)
         wait_until(lambda: READY in self.log() or self.process.poll() is not None, "it is ready")
         if self.process.poll() is not None:
