@@ -116,7 +116,7 @@ cdef class Sink(Step):
         if self.loop.now < self.retry_at_ns:
             return NULL
         if unlikely(self.connections_max and self.connections >= self.connections_max):
-            self.connect_error = EUSERS         # reads "Too many users"
+            self.connect_error = EUSERS
             return NULL
         upstream = <upstream_t *>slab_take(&self.upstreams)
         if upstream is NULL:
@@ -351,6 +351,8 @@ cdef class Sink(Step):
             snprintf(full, sizeof(full), b"%s: closed by the server", text)
         elif error == CLOSE_LOCAL:
             snprintf(full, sizeof(full), b"%s: closed by the proxy", text)
+        elif error == EUSERS:
+            snprintf(full, sizeof(full), b"%s: as many connections as may be are open (max_connections)", text)
         else:
             snprintf(full, sizeof(full), b"%s: %s", text, strerror(error))
         self.fail(request, full)

@@ -33,10 +33,10 @@ class QueryTypeFilterConfig(TransformConfig, tag="QueryTypeFilter"):
     filter: str | None = choice(
         *QUERY_TYPES, default=None, doc="one type that is refused: the older spelling of DenyList")
     allow_list: tuple[str, ...] | None = list_of(
-        choice(*QUERY_TYPES), key="AllowList", default=None, 
+        choice(*QUERY_TYPES), key="AllowList", default=None,
         doc="types that pass; all others are refused")
     deny_list: tuple[str, ...] | None = list_of(
-        choice(*QUERY_TYPES), key="DenyList", default=None, 
+        choice(*QUERY_TYPES), key="DenyList", default=None,
         doc="types that are refused; all others pass")
 
     def validate(self) -> Iterator[tuple[str, str | None]]:

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from support.topologies import Running
 from support.wait import free_port
+
 from tests.config.test_topologies import NEWER, OLDER
 
 OK = b"+OK\r\n"

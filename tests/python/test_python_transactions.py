@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 import redis
-
-from shotover import Transform
 from support.inprocess import Served, inline, sink
 from support.resp import encode
 from support.wait import wait_until
+
+from shotover import Transform
 
 REFUSED = b"-ERR no\r\n"
 ABORTED = b"-EXECABORT Transaction discarded because of previous errors.\r\n"

@@ -14,7 +14,6 @@ from support.proxy import ROOT
 from support.servers import redis_server_path
 from support.wait import free_port
 
-
 FALSE = str(shutil.which("false"))
 
 
