@@ -182,7 +182,7 @@ def load_class(file: str, name: str, place: Place) -> type:
     try:
         spec.loader.exec_module(module)
     except Exception as error:  # the user's own code: anything may come out of it
-        message = f"{file} cannot be imported: {type(error).__name__}: {error}"
+        message = f"{file} cannot be imported: {_told(error)}"
         raise ConfigError([Problem(place, message)]) from error
     found = getattr(module, name, None)
     if isinstance(found, type):
@@ -204,8 +204,19 @@ def _build(context: BuildContext, model: Any, transform: type, chains: dict[str,
                           max_held=model.max_held, hold_timeout_ms=model.hold_timeout_ms,
                           chains=chains, make_tasks=_make_tasks)
     except Exception as error:  # the user's own constructor: anything may come out of it
-        message = f"{transform.__name__} cannot be made: {type(error).__name__}: {error}"
+        message = f"{transform.__name__} cannot be made: {_told(error)}"
         raise ConfigError([Problem(model.place, message)]) from error
+
+
+def _told(error: Exception) -> str:
+    """What the user's code has raised, and where."""
+    trace, where = error.__traceback__, ""
+    while trace is not None:
+        file = trace.tb_frame.f_code.co_filename
+        if not file.startswith("<") and not file.endswith(".pyx"):
+            where = f" ({os.path.relpath(file)}:{trace.tb_lineno})"
+        trace = trace.tb_next
+    return f"{type(error).__name__}: {error}{where}"
 
 
 def _is_async(hook: Any) -> bool:
