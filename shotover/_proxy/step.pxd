@@ -93,6 +93,7 @@ cdef class Step:
     cdef void on_session_end(self, void *session) noexcept nogil
     cdef void on_session_drained(self, void *session) noexcept nogil
     cdef void on_drain(self) noexcept nogil
+    cdef void on_probe(self) noexcept nogil
     cdef void on_push(self, void *session, const uint8_t *data, size_t size) noexcept nogil
     cdef void on_leave(self, void *session) noexcept nogil
     cdef void on_child_push(self, void *chain, void *session, const uint8_t *data, size_t size) noexcept nogil
@@ -131,6 +132,7 @@ cdef class Chain:
     cdef void session_end(self, void *session) noexcept nogil
     cdef void session_drained(self, void *session) noexcept nogil
     cdef void drain(self) noexcept nogil
+    cdef void probe(self) noexcept nogil
 
 cdef class SubTop(Step):
     """Top of a sub-chain: replies go to the step that owns the chain, as on_child."""

@@ -149,6 +149,10 @@ cdef class Step:
         """The worker stops soon: whatever this step only waits with must go on now, and nothing be held from here on."""
         pass
 
+    cdef void on_probe(self) noexcept nogil:
+        """Somebody asks whether servers can be reached, and traffic does not tell: a sink tries to connect."""
+        pass
+
     cdef void on_push(self, void *session, const uint8_t *data, size_t size) noexcept nogil:
         """A server has sent bytes that answer no request: a published message, an invalidation. On its way up."""
         self.up.on_push(session, data, size)
@@ -349,6 +353,9 @@ cdef class Chain:
     cdef void drain(self) noexcept nogil:
         _drain(<void *>self.first)
 
+    cdef void probe(self) noexcept nogil:
+        _probe(<void *>self.first)
+
     def close(self):
         """The worker has stopped: every step, and those of its sub-chains, may let go of what it holds."""
         for step in self.steps:
@@ -408,6 +415,15 @@ cdef void _drain(void *step) noexcept nogil:
         (<Chain>list_item((<Step>step).chains, index)).drain()
     if <void *>(<Step>step).next is not <void *>None:
         _drain(<void *>(<Step>step).next)
+
+
+cdef void _probe(void *step) noexcept nogil:
+    cdef Py_ssize_t index
+    (<Step>step).on_probe()
+    for index in range(list_size((<Step>step).chains)):
+        (<Chain>list_item((<Step>step).chains, index)).probe()
+    if <void *>(<Step>step).next is not <void *>None:
+        _probe(<void *>(<Step>step).next)
 
 
 cdef class SubTop(Step):

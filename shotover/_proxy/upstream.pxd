@@ -60,6 +60,7 @@ cdef class Sink(Step):
         uint64_t   retry_at_ns          # fail fast until then
         uint64_t   backoff_ns
         int        connect_error        # of the last attempt; 0: none failed
+        bint       reached              # connected at least once
         uint64_t   random               # xorshift state, for jitter
         histogram_t *wait               # sent to replied
         char       label[64]            # its name

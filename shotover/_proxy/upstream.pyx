@@ -57,6 +57,7 @@ cdef void _on_connected(stream_t *stream) noexcept nogil:
 cdef void _connected(upstream_t *upstream, Sink sink) noexcept nogil:
     sink.loop.cancel_timer(&upstream.timer)
     upstream.connected = 1
+    sink.reached = True
     sink.backoff_ns = 0
     sink.retry_at_ns = 0
     sink.connect_error = 0
@@ -115,7 +116,7 @@ cdef class Sink(Step):
         if self.loop.now < self.retry_at_ns:
             return NULL
         if unlikely(self.connections_max and self.connections >= self.connections_max):
-            self.connect_error = EUSERS         # reads "Too many users"
+            self.connect_error = EUSERS
             return NULL
         upstream = <upstream_t *>slab_take(&self.upstreams)
         if upstream is NULL:
@@ -350,6 +351,8 @@ cdef class Sink(Step):
             snprintf(full, sizeof(full), b"%s: closed by the server", text)
         elif error == CLOSE_LOCAL:
             snprintf(full, sizeof(full), b"%s: closed by the proxy", text)
+        elif error == EUSERS:
+            snprintf(full, sizeof(full), b"%s: as many connections as may be are open (max_connections)", text)
         else:
             snprintf(full, sizeof(full), b"%s: %s", text, strerror(error))
         self.fail(request, full)
@@ -464,7 +467,8 @@ cdef class Sink(Step):
         labels = {"chain": self.chain.name, "transform": self.type_name, "name": self.name}
         return Step.samples(self) + [
             ("shotover_failed_requests_count", labels, "counter", self.error_replies_total + self.failures_total),
-            ("shotover_upstream_up", labels, "gauge", int(self.backoff_ns == 0)),
+            ("shotover_upstream_up", labels, "gauge",
+             int(self.backoff_ns == 0 and (self.reached or self.connects_total == 0))),
             ("shotover_upstream_connections", labels, "gauge", self.connections),
             ("shotover_upstream_connects_count", labels, "counter", self.connects_total),
             ("shotover_upstream_connect_failures_count", labels, "counter", self.connect_failures_total),

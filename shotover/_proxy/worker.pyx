@@ -99,6 +99,9 @@ cdef class Worker:
             return result
         if self.want_stop:
             self.stopping = 1
+        if self.want_probe:
+            self.want_probe = 0
+            self._probe()
         if self.want_drain and not self.draining:
             self._begin_drain()
         if self.draining and self._drained():
@@ -123,6 +126,12 @@ cdef class Worker:
         self.loop.set_timer(&self.deadline, self.drain_ns)
         for index in range(list_size(self.sources)):
             (<Source>list_item(self.sources, index)).drain()
+        self.loop.settle()
+
+    cdef void _probe(self) noexcept nogil:
+        cdef Py_ssize_t index
+        for index in range(list_size(self.sources)):
+            (<Source>list_item(self.sources, index)).chain.probe()
         self.loop.settle()
 
     cdef bint _drained(self) noexcept nogil:
@@ -152,6 +161,11 @@ cdef class Worker:
         """From any thread: accepts no more, finishes what is under way, then run() returns; at the latest after timeout_ms."""
         self.drain_ns = <uint64_t>timeout_ms * 1000000
         self.want_drain = 1
+        self.loop.wake()
+
+    def probe(self):
+        """From any thread: sinks of which it is not known whether they reach their server try to connect."""
+        self.want_probe = 1
         self.loop.wake()
 
     def stop(self):

@@ -461,6 +461,16 @@ cdef class RedisSinkSingle(Sink):
         if self.trim.home is NULL:
             self.loop.set_timer(&self.trim, IDLE_CHECK_NS)
 
+    cdef void on_probe(self) noexcept nogil:
+        cdef upstream_t *upstream
+        if (self.connections and self.backoff_ns == 0) or self.fresh.idle is not NULL \
+                or self._peek_shared(NULL, self.fresh) is not NULL:
+            return                          # it is known, or about to be
+        upstream = self.upstream_open()
+        if upstream is not NULL:
+            upstream.state = self.fresh
+            self._give_back(upstream)
+
     cdef void trim_idle(self) noexcept nogil:
         """Closes connections that no lease has needed for a while."""
         cdef:
