@@ -37,8 +37,7 @@ cdef struct session_t:
     uint32_t   pending          # requests (not runs) in order
     uint8_t    pauses           # PAUSE_* bits
     uint8_t    leaving          # reads no more; closes when order is empty and all is sent
-    uint8_t    blocking         # a sink waits for it in a way that its going away must cancel
-    uint8_t    unused
+    uint32_t   blocking         # requests below that may never be answered: it is read on, to learn that it goes
     resume_t   resume
     # then: void *slots[]
 

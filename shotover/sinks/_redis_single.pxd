@@ -80,6 +80,7 @@ cdef class RedisSinkSingle(Sink):
     cdef upstream_t *_shared(self, session_t *session, redis_state_t *state) noexcept nogil
     cdef upstream_t *_peek_shared(self, session_t *session, redis_state_t *state) noexcept nogil
     cdef bint _take_lease(self, redis_session_t *rs) noexcept nogil
+    cdef void _cancel_wait(self, session_t *session, upstream_t *lease) noexcept nogil
     cdef bint _may_finish(self, upstream_t *upstream, redis_session_t *rs) noexcept nogil
     cdef void _try_release(self, redis_session_t *rs) noexcept nogil
     cdef void _give_back(self, upstream_t *upstream) noexcept nogil

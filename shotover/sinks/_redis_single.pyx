@@ -36,18 +36,19 @@ from shotover._codec.commands cimport (
 )
 from shotover._codec.resp cimport resp_bulk, resp_frame_size, resp_integer, resp_words
 from shotover._core.debug cimport invariant, likely, unlikely
-from shotover._core.memory cimport chunk_data, chunk_t, pool_take, slab_close, slab_give, slab_init, slab_take
+from shotover._core.memory cimport chunk_data, chunk_put, chunk_t, pool_take, slab_close, slab_give, slab_init, slab_take
 from shotover._core.request cimport (
     WATCHED_BY_SINK,
-    batch_clear,
     batch_pop,
     batch_push,
+    batch_unshift,
     request_drop_reply,
     request_own,
 )
 from shotover._net.loop cimport CLOSE_LOCAL, stream_close, stream_finish, stream_write
 from shotover._net.timers cimport timer_t
 from shotover._proxy.session cimport (
+    PAUSE_PENDING,
     PAUSE_SINK,
     session_pause,
     session_resume,
@@ -191,6 +192,8 @@ cdef class RedisSinkSingle(Sink):
                     self.fail(request, b"too many leased connections (max_leases)")
                 else:
                     self.fail_errno(request, b"upstream unavailable", self.connect_error)
+                if conduct == CONDUCT_REPLY_MODE:
+                    self.up.on_leave(session)       # which replies it now counts on, it alone knows
                 self._forget(rs)
                 return True
             if conduct == CONDUCT_WAIT:
@@ -235,8 +238,7 @@ cdef class RedisSinkSingle(Sink):
             after = S_BLOCK
             if request.queued:
                 rs.session.blocking += 1
-                if rs.session.stream.ended:     # it has left in the same moment: nobody would cancel the wait
-                    stream_close(&rs.session.stream, CLOSE_LOCAL)
+                session_resume(rs.session, PAUSE_PENDING)       # or nobody would hear that it leaves
         elif conduct == CONDUCT_PIN:
             self._pin(rs)
             rs.lease.frame_soon = 1
@@ -269,6 +271,8 @@ cdef class RedisSinkSingle(Sink):
             self._reply_mode(request, rs)
             return
         self._send_lease(request, rs, after)
+        if after == S_BLOCK and rs.session.stream.ended:        # it has left in the same moment
+            self._cancel_wait(rs.session, rs.lease)
 
     cdef void _pin(self, redis_session_t *rs) noexcept nogil:
         if not rs.reasons & PINNED:
@@ -332,6 +336,8 @@ cdef class RedisSinkSingle(Sink):
         if request is NULL or chunk is NULL:
             if request is not NULL:
                 self.hub.request_free(request)
+            if chunk is not NULL:
+                chunk_put(&self.loop.pool, chunk)
             return NULL
         memcpy(chunk_data(chunk), wire, size)
         request.owner = chunk
@@ -517,28 +523,23 @@ cdef class RedisSinkSingle(Sink):
         return False
 
     cdef void _barrier_through(self, redis_session_t *rs) noexcept nogil:
-        """The shared connection has answered all that the session had on it: what waits may go."""
+        """The shared connection has answered all that the session had on it: what waits may go.
+
+        It stays in `waiting` until its turn: a request that is refused may bring the next one here (Tee), which must not
+        overtake those.
+        """
         cdef:
             request_t *request
             session_t *session = rs.session
-            batch_t    waiting = rs.waiting
         rs.barrier = NULL
         self.through = session          # though replies that a step wants to see may not have left the order yet
-        batch_clear(&rs.waiting)
-        while waiting.head is not NULL:
-            request = waiting.head
-            if rs.waiting.head is not NULL:
-                batch_push(&rs.waiting, batch_pop(&waiting))
-                continue
-            batch_pop(&waiting)
-            rs = self._session_of(session)          # _advance may have forgotten it
-            if rs is NULL:
-                self.fail(request, b"no memory")
-            elif not self._advance(request, session, rs):
-                batch_push(&rs.waiting, request)
+        while rs is not NULL and rs.waiting.head is not NULL and rs.barrier is NULL:
+            request = batch_pop(&rs.waiting)
+            if not self._advance(request, session, rs):
+                batch_unshift(&rs.waiting, request)
             self.through = NULL
+            rs = <redis_session_t *>session_slots(session)[self.slot]       # _advance may have forgotten it
         self.through = NULL
-        rs = <redis_session_t *>session_slots(session)[self.slot]
         if rs is NULL or rs.waiting.head is NULL:
             session_resume(session, PAUSE_SINK)
 
@@ -608,6 +609,27 @@ cdef class RedisSinkSingle(Sink):
         session_slots(session)[self.slot] = NULL
         self._drop_state_user(rs.state)
         slab_give(&self.sessions, rs)
+
+    cdef void on_session_eof(self, void *session) noexcept nogil:
+        cdef redis_session_t *rs = <redis_session_t *>session_slots(<session_t *>session)[self.slot]
+        if rs is not NULL and rs.lease is not NULL:
+            self._cancel_wait(<session_t *>session, rs.lease)
+
+    cdef void _cancel_wait(self, session_t *session, upstream_t *lease) noexcept nogil:
+        """A client that sends no more is closed when the oldest thing it waits for may never come: that ends the wait
+        on the server, too. What it had asked before has been answered by then, and is still sent."""
+        cdef request_t *oldest = session.order_head
+        cdef request_t *request = lease.head
+        while request is not NULL and (request.sink_state == S_GREETING or request.sink_state == S_PING):
+            request = request.next          # the proxy's own
+        if oldest is NULL or request is NULL or request.sink_state != S_BLOCK or oldest.begun:
+            return
+        if request is not oldest and request.parent is not oldest:      # or a copy of it, which its client waits for, too
+            return
+        while oldest is not NULL:
+            oldest.discard = 1
+            oldest = oldest.after
+        stream_finish(&session.stream)
 
     cdef bint _may_finish(self, upstream_t *upstream, redis_session_t *rs) noexcept nogil:
         """Requests that a client leaves behind are carried out, as the server does it; one that blocks is cancelled."""
@@ -902,7 +924,9 @@ cdef class RedisSinkSingle(Sink):
             rs = <redis_session_t *>session_slots(session)[self.slot]
             rs.lease = NULL
             self._leave_lease(upstream)
-            if upstream.ready and (self.per_client or rs.reasons & ~<uint32_t>QUITTING or error == CLOSE_LOCAL):
+            if rs.reasons & (SILENT | SKIP_NEXT) or (
+                upstream.ready and (self.per_client or rs.reasons & ~<uint32_t>QUITTING or error == CLOSE_LOCAL)
+            ):
                 self.up.on_leave(session)   # what the connection knew is lost: the client must begin anew
             rs.reasons &= QUITTING
         elif upstream.role == ROLE_LEAVING:
@@ -947,6 +971,8 @@ cdef class RedisSinkSingle(Sink):
             redis_session_t *rs
         if state == S_BLOCK and request.queued:
             (<session_t *>request.session).blocking -= 1
+        elif S_SUBSCRIBE <= state <= S_UNSUBSCRIBE_ALL and request.left > 1:
+            request.left = 1                # an error stands for all its channels
         if state != S_BARRIER and state != S_PING and state != S_GREETING:
             return False
         rs = <redis_session_t *>request.tags[0] if state == S_BARRIER else NULL
