@@ -52,7 +52,7 @@ cdef class Guest(RefusingStep):
         self.jobs = []
         self.free = []
         self.logged = {}
-        self.host = Host(self.loop, context.worker.codec(context.protocol), self.name, max_held)
+        self.host = Host(self.loop, context.codec, self.name, max_held)
         self.host.step = <void *>self
         self.transform = transform.__new__(transform)
         self.transform.name = self.name

@@ -1,10 +1,11 @@
 """See session.pxd. Journey: decode -> chain.submit -> ... -> session_stream / session_complete -> stream_write."""
 
 from libc.errno cimport EMFILE, ENFILE, ENOMEM
-from libc.string cimport memcpy, memset, strlen
+from libc.stdlib cimport calloc, free
+from libc.string cimport memset, strstr
 
 from shotover._codec.codec cimport decode_t
-from shotover._core.counters cimport histogram_add
+from shotover._core.counters cimport histogram_add, histogram_value
 from shotover._core.debug cimport invariant, likely, unlikely
 from shotover._core.memory cimport chunk_put, slab_close, slab_give, slab_init, slab_take
 from shotover._core.request cimport batch_clear, batch_pop, batch_push, request_add_reply, request_drop_reply, request_own_reply
@@ -181,6 +182,7 @@ cdef void _release(session_t *session, Source source) noexcept nogil:
     cdef:
         request_t *request
         uint64_t   waited
+        uint64_t   before = source.replies_total
     while session.order_head is not NULL and session.order_head.done:
         request = session.order_head
         session.order_head = request.after
@@ -202,9 +204,12 @@ cdef void _release(session_t *session, Source source) noexcept nogil:
         source.replies_total += request.count
         waited = source.loop.now - request.arrived_ns
         histogram_add(source.chain.latency, waited, request.count)
+        if request.sent_ns:
+            histogram_add(source.kept, source.loop.now - request.sent_ns, request.count)
         if request.failed:
             source.chain.failures_total += request.count
         source.hub.request_free(request)
+    source.chain.count_replies(source.replies_total - before)
     _check_output(session, <Source>session.source)
     if session.pauses & PAUSE_PENDING and session.pending <= source.pending_max // 2:
         session_resume(session, PAUSE_PENDING)
@@ -280,6 +285,9 @@ cdef class Source:
         self.limits.arguments_max = options["max_arguments"]
         self.limits.inline_bytes_max = options["max_inline_bytes"]
         self.slot_count = _assign_slots(chain, 0)
+        self.kept = <histogram_t *>calloc(1, sizeof(histogram_t))
+        if self.kept is NULL:
+            raise MemoryError()
         slab_init(&self.session_slab, sizeof(session_t) + self.slot_count * sizeof(void *))
         slab_init(&self.timer_slab, sizeof(timer_t))
         self.listener.owner = <void *>self
@@ -291,6 +299,7 @@ cdef class Source:
     def __dealloc__(self):
         slab_close(&self.session_slab)
         slab_close(&self.timer_slab)
+        free(self.kept)
 
     cdef void accept(self, int fd, int error) noexcept nogil:
         if fd < 0:
@@ -331,6 +340,7 @@ cdef class Source:
         self.opened_total += 1
         session.id = self.session_ids
         session.source = <void *>self
+        session.stream.sent_total = &self.sent_bytes
         session.active_ns = self.loop.now
         session.next = self.sessions
         if self.sessions is not NULL:
@@ -478,6 +488,8 @@ cdef class Source:
                 stash_drop(&session.stream)
         elif status == BAD:
             self.protocol_errors += 1
+            if decode.error is not NULL and decode.error_chunk is NULL and strstr(decode.error, b"(shotover: ") is not NULL:
+                self.over_requests += 1         # it names the limit
             if decode.error is NULL:
                 stream_close(&session.stream, CLOSE_LOCAL)
             else:
@@ -489,6 +501,7 @@ cdef class Source:
         if unlikely(session.pending >= self.pending_max) and (
             not session.blocking or session.pending >= self.pending_max + BLOCKED_MORE
         ):
+            self.over_pending += 1
             session_pause(session, PAUSE_PENDING)
 
     cdef void _enqueue(self, session_t *session, request_t *request) noexcept nogil:
@@ -552,10 +565,14 @@ cdef class Source:
             ("shotover_requests_count", labels, "counter", self.requests_total),
             ("shotover_replies_count", labels, "counter", self.replies_total),
             ("shotover_client_bytes_received_count", labels, "counter", self.received_bytes),
+            ("shotover_client_bytes_sent_count", labels, "counter", self.sent_bytes),
             (limited, labels | {"limit": "connections"}, "counter", self.refused_limit),
             (limited, labels | {"limit": "output"}, "counter", self.slow_readers),
             (limited, labels | {"limit": "idle"}, "counter", self.idle_closed),
+            (limited, labels | {"limit": "request"}, "counter", self.over_requests),
+            (limited, labels | {"limit": "pending"}, "counter", self.over_pending),
             ("shotover_protocol_errors_count", labels, "counter", self.protocol_errors),
+            ("shotover_sink_to_source_latency_seconds", labels, "histogram", histogram_value(self.kept)),
         ] + self.chain.samples()
 
 

@@ -13,7 +13,6 @@ cdef class Worker:
         readonly Loop loop
         readonly Hub hub
         readonly list sources
-        dict     codecs
         timer_t  deadline               # of a drain
         uint8_t  want_drain, want_stop, want_probe      # set by other threads, read by ours
         uint8_t  draining, stopping

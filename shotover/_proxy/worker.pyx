@@ -28,7 +28,6 @@ cdef class Worker:
         self.loop.open(poller)
         self.hub = Hub(self.loop)
         self.sources = []
-        self.codecs = {}
         self.deadline.owner = <void *>self
         self.deadline.fire = _on_deadline
 
@@ -37,10 +36,8 @@ cdef class Worker:
         return self.loop.poller_name, self.loop.poller_why
 
     def codec(self, str protocol):
-        """This worker's codec of a protocol."""
-        if protocol not in self.codecs:
-            self.codecs[protocol] = CODECS[protocol]()
-        return self.codecs[protocol]
+        """A codec of a protocol, for the chain of one source: it learns what that chain's server knows."""
+        return CODECS[protocol]()
 
     def listen(self, str source_name, str protocol, listen_addr, Chain chain, **options):
         """Opens a listener for a chain; returns the address it got. OSError: it cannot be had."""
