@@ -21,13 +21,14 @@ SOURCES := $(shell find shotover \( -name '*.pyx' -o -name '*.pxd' -o -name '*.h
 PYTEST   = $(BIN)/pytest
 RUFF     = $(BIN)/ruff
 
-.PHONY: help run test test-long lint bench wheel clean
+.PHONY: help run test test-long mutants lint bench wheel clean
 
 help:
 	@echo 'make run        build, start a Redis server and Shotover before it, stay until Ctrl-C'
 	@echo '                (LISTEN=127.0.0.1:6380, METRICS=127.0.0.1:9001, SERVER=/path/to/redis-server)'
 	@echo 'make test       build and run the tests (ARGS="-k pubsub" for some of them)'
-	@echo 'make test-long  the tests that take minutes, too'
+	@echo 'make test-long  the tests that take minutes, too (SIM_SEEDS=3000 runs of the simulator)'
+	@echo 'make mutants    break the code in known ways: the simulator must notice each'
 	@echo 'make lint       formatter, linter, type checker, Cython linter'
 	@echo 'make bench      measure Shotover beside its peers (ARGS="--help" for what can be chosen)'
 	@echo 'make wheel      the wheel and the source archive, in dist/'
@@ -45,6 +46,9 @@ test: $(VENV)/.built $(VENV)/.with-test
 test-long: $(VENV)/.built $(VENV)/.with-test
 	@$(BIN)/python tools/servers.py --for-tests
 	$(PYTEST) -n $(TEST_JOBS) --timeout 1800 -m '' $(ARGS)
+
+mutants: $(VENV)/.built $(VENV)/.with-test
+	$(BIN)/python tests/simulation/mutants.py $(ARGS)
 
 lint: $(VENV)/.built $(VENV)/.with-test $(VENV)/.with-lint
 	$(RUFF) check .

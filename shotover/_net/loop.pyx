@@ -298,6 +298,8 @@ cdef class Loop:
             segment_t *segment
             size_t     have
         self.bytes_sent += size
+        if stream.sent_total is not NULL:
+            stream.sent_total[0] += size
         invariant(size <= stream.out_size)
         stream.out_size -= size
         while size:
@@ -324,7 +326,6 @@ cdef class Loop:
             stream = self.dead_head
             self.dead_head = stream.dirty_next
             stream.ops.on_close(stream, stream.error)
-            stream.freeing = 1
             if self.poller.ops.drop(self.poller, &stream.handle):
                 self._free_stream(stream)
 
@@ -425,6 +426,8 @@ cdef size_t _send_now(Loop loop, stream_t *stream, const uint8_t *data, size_t s
     if queued:
         loop._sent(stream, queued)
     loop.bytes_sent += <size_t>sent - queued
+    if stream.sent_total is not NULL:
+        stream.sent_total[0] += <size_t>sent - queued
     return <size_t>sent - queued
 
 
@@ -475,7 +478,7 @@ cdef void stream_close(stream_t *stream, int error) noexcept nogil:
     if stream.closed:
         return
     stream.closed = 1
-    stream.error = error
+    stream.error = <int16_t>error
     if stream.dirty:                # leave the list of the dirty: its link serves the list of the dead
         _unlist_dirty(<Loop>stream.loop, stream)
     stream.dirty_next = (<Loop>stream.loop).dead_head
