@@ -33,6 +33,14 @@ cdef struct resume_t:           # how far a cut request had been read; zero: not
     uint32_t key_at
     uint32_t key_size
 
+cdef struct follow_t:           # how far a request has come whose head was given out
+    uint64_t word_left          # bytes of the word, its line end included, still to come
+    uint64_t size               # bytes of the request so far
+    uint32_t args_left          # words after this one
+    uint32_t line_size
+    uint8_t  line[32]           # the beginning of the next word's length
+    char     error[64]          # out, with BAD: what the client is told
+
 cdef struct decode_t:           # what decode reads and gives
     uint8_t  *at                # in: first byte; out: first byte of the cut frame
     uint8_t  *end
@@ -46,6 +54,8 @@ cdef struct decode_t:           # what decode reads and gives
     void     *chain
     uint64_t  now
     uint8_t   merge             # MERGE_*
+    uint64_t  stream_min        # cut requests of at least so many bytes may be given out by their head; 0: none
+    follow_t *follow            # out, with HEAD: the last request of the batch is only the head of one
     uint64_t  requests          # out: requests decoded
     size_t    need              # out, with NEED_DATA: least size of the cut frame
     const char *error           # out, with BAD: what the client is told, in the protocol's form
@@ -66,6 +76,7 @@ cdef struct scan_t:             # where in a reply the bytes so far end; zero: b
 cdef class Codec:
     cdef readonly str protocol
     cdef status_t decode(self, decode_t *decode) noexcept nogil
+    cdef status_t follow(self, follow_t *follow, const limits_t *limits, uint8_t **at, uint8_t *end) noexcept nogil
     cdef int scan(self, scan_t *scan, uint8_t **at, uint8_t *end, uint32_t *left) noexcept nogil
     cdef int scan_frame(self, scan_t *scan, uint8_t **at, uint8_t *end, uint32_t *left) noexcept nogil
     cdef size_t error(self, uint8_t *out, size_t room, const char *code, const char *text, size_t text_size) noexcept nogil

@@ -6,7 +6,14 @@ cdef class Codec:
     """One per chain and worker; holds no state of a conversation."""
 
     cdef status_t decode(self, decode_t *decode) noexcept nogil:
-        """Cuts [at, end) into requests. OK: all used up; NEED_DATA; BAD: answer `error` and close; NO_MEMORY."""
+        """Cuts [at, end) into requests. OK: all used up; NEED_DATA; BAD: answer `error` and close; NO_MEMORY.
+
+        HEAD: all used up, but the last request goes on; what comes next is for `follow`.
+        """
+        return BAD
+
+    cdef status_t follow(self, follow_t *follow, const limits_t *limits, uint8_t **at, uint8_t *end) noexcept nogil:
+        """Moves *at through the rest of a request. OK: it ends there; NEED_DATA: all used up; BAD: see follow.error."""
         return BAD
 
     cdef int scan(self, scan_t *scan, uint8_t **at, uint8_t *end, uint32_t *left) noexcept nogil:

@@ -14,6 +14,7 @@ cdef class RespCodec(Codec):
     cdef lexicon_t lexicon              # what its server was found to know beyond the static table
     cdef status_t _decode_one(self, decode_t *decode) noexcept nogil
     cdef status_t _decode_inline(self, decode_t *decode) noexcept nogil
+    cdef status_t _emit_head(self, decode_t *decode, uint8_t *start, uint8_t *word, uint64_t size) noexcept nogil
     cdef status_t _cut(self, decode_t *decode, uint8_t *at, size_t need) noexcept nogil
     cdef status_t _bad(self, decode_t *decode, const char *text) noexcept nogil
     cdef status_t _bad_type(self, decode_t *decode, uint8_t found) noexcept nogil

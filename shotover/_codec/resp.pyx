@@ -6,8 +6,9 @@ The wording of protocol errors is the server's own, since drivers and people mat
 from libc.stdint cimport INT32_MAX, INT64_MAX, INT64_MIN
 from libc.string cimport memchr, memcpy, memset, strlen
 
-from shotover._codec.codec cimport MERGE_KIN, SCAN_BAD, SCAN_DONE, SCAN_MORE, SCAN_PUSH, resume_t
+from shotover._codec.codec cimport MERGE_KIN, SCAN_BAD, SCAN_DONE, SCAN_MORE, SCAN_PUSH, follow_t, limits_t, resume_t
 from shotover._codec.commands cimport (
+    CONDUCT_ALONE,
     CONDUCT_PLAIN,
     KIND_UNKNOWN,
     KIND_WRITE,
@@ -18,7 +19,7 @@ from shotover._codec.lexicon cimport lexicon_close, lexicon_find
 from shotover._core.debug cimport invariant, likely, unlikely
 from shotover._core.memory cimport chunk_data, chunk_put, chunk_ref, chunk_t, pool_take
 from shotover._core.request cimport batch_push, request_new
-from shotover._core.status cimport BAD, NEED_DATA, NO_MEMORY, OK
+from shotover._core.status cimport BAD, HEAD, NEED_DATA, NO_MEMORY, OK
 
 cdef enum:
     # scan_t.state
@@ -100,9 +101,12 @@ cdef class RespCodec(Codec):
             size = <uint64_t>number
             if unlikely(<uint64_t>(word - start) + size > 2 * decode.limits.frame_bytes_max):
                 return self._bad(decode, b"Protocol error: request too large (shotover: max_frame_bytes)")
-            if unlikely(<uint64_t>(end - word) < size + 2):
-                return self._cut(decode, at, <size_t>(word - start) + size + 2)
             index = decode.resume.argc - decode.resume.args_left
+            if unlikely(<uint64_t>(end - word) < size + 2):
+                if decode.stream_min and index >= 2 and <uint64_t>(word - start) + size >= decode.stream_min \
+                        and self._emit_head(decode, start, word, size) == HEAD:
+                    return HEAD
+                return self._cut(decode, at, <size_t>(word - start) + size + 2)
             if index == 0:
                 decode.resume.name_at = <uint32_t>(word - start)
                 decode.resume.name_size = <uint32_t>size
@@ -112,6 +116,87 @@ cdef class RespCodec(Codec):
             at = word + size + 2
             decode.resume.args_left -= 1
         return self._emit(decode, start, at)
+
+    cdef status_t _emit_head(self, decode_t *decode, uint8_t *start, uint8_t *word, uint64_t size) noexcept nogil:
+        """What there is of a big request, up to the middle of `word`. HEAD, or another status: gather it after all.
+
+        Only for commands that leave their connection as it was: of them nobody needs to know more than command and key.
+        """
+        cdef:
+            const command_t *command = command_find(start + decode.resume.name_at, decode.resume.name_size)
+            request_t       *request
+        if command is NULL or command.conduct != CONDUCT_PLAIN or command.has_subcommands:
+            return NEED_DATA
+        request = request_new(decode.slab)
+        if request is NULL:
+            return NO_MEMORY
+        request.session = decode.session
+        request.chain = decode.chain
+        request.arrived_ns = decode.now
+        request.wire.data = start
+        request.wire.size = <size_t>(decode.end - start)
+        if decode.owner is not NULL:
+            request.owner = chunk_ref(decode.owner)
+        request.command = command
+        request.kind = command.kind
+        request.conduct = CONDUCT_ALONE         # nobody else may wait for its rest
+        request.argc = decode.resume.argc
+        request.streamed = 1
+        if command.first_key == 1:
+            request.key_at = decode.resume.key_at
+            request.key_size = decode.resume.key_size
+        batch_push(decode.batch, request)
+        memset(decode.follow, 0, sizeof(follow_t))
+        decode.follow.word_left = size + 2 - <uint64_t>(decode.end - word)
+        decode.follow.size = request.wire.size
+        decode.follow.args_left = decode.resume.args_left - 1
+        decode.resume.offset = 0
+        decode.at = decode.end
+        decode.requests += 1
+        return HEAD
+
+    cdef status_t follow(self, follow_t *follow, const limits_t *limits, uint8_t **at_io, uint8_t *end) noexcept nogil:
+        """The same checks as in _decode_one, on bytes that nobody keeps."""
+        cdef:
+            uint8_t *at = at_io[0]
+            uint64_t step
+            int64_t  number
+            bint     ends
+        while True:
+            step = min(follow.word_left, <uint64_t>(end - at))
+            follow.word_left -= step
+            follow.size += step
+            at += step
+            at_io[0] = at
+            if follow.word_left:
+                return NEED_DATA
+            if follow.args_left == 0:
+                return OK
+            while True:                         # the length of the next word
+                if at == end:
+                    return NEED_DATA
+                follow.line[follow.line_size] = at[0]
+                follow.line_size += 1
+                follow.size += 1
+                at += 1
+                at_io[0] = at
+                ends = follow.line_size >= 2 and follow.line[follow.line_size - 2] == b'\r'
+                if ends or follow.line_size == sizeof(follow.line):
+                    break
+            if follow.line[0] != b'$' and ends:
+                memcpy(follow.error, b"Protocol error: expected '$', got 'X'", 38)
+                follow.error[35] = <char>(32 if follow.line[0] == b'\r' else follow.line[0])
+                return BAD
+            if not ends or _read_length(follow.line + 1, follow.line + follow.line_size, &number) is NULL \
+                    or number < 0 or <uint64_t>number > limits.frame_bytes_max:
+                memcpy(follow.error, b"Protocol error: invalid bulk length", 36)
+                return BAD
+            if follow.size + <uint64_t>number > 2 * limits.frame_bytes_max:
+                memcpy(follow.error, b"Protocol error: request too large (shotover: max_frame_bytes)", 62)
+                return BAD
+            follow.args_left -= 1
+            follow.line_size = 0
+            follow.word_left = <uint64_t>number + 2
 
     cdef status_t _cut(self, decode_t *decode, uint8_t *at, size_t need) noexcept nogil:
         """The frame at decode.at is cut; `at` is the word to go on with (NULL: from the beginning)."""

@@ -68,7 +68,7 @@ cdef void pool_give(pool_t *pool, chunk_t *chunk) noexcept nogil:
 
 cdef void slab_init(slab_t *slab, size_t size) noexcept nogil:
     memset(slab, 0, sizeof(slab_t))
-    slab.size = (size + 15) & ~<size_t>15
+    slab.size = (size + 7) & ~<size_t>7
 
 
 cdef void slab_close(slab_t *slab) noexcept nogil:

@@ -46,12 +46,14 @@ cdef struct request_t:
     uint8_t    failed           # its reply is an error
     uint8_t    sink_state       # the sink's own
     uint8_t    edited           # wire is not what the client sent
+    uint8_t    streamed         # wire is only its head: the rest goes by it, straight to the upstream, and cannot be had again
     uint64_t   arrived_ns       # when the turn began that read it
     uint64_t   sent_ns          # when it was handed to an upstream (0: never); once answered: when that was whole
     slice_t    reply            # whole reply bytes, when watched or not yet its turn
     chunk_t   *reply_owner      # keeps reply alive; NULL: borrowed
     uint8_t   *reply_room       # != NULL: reply_owner is ours alone and may be appended to up to here
     request_t *parent           # of a fan-out
+    void      *upload           # upload_t, while the rest of a streamed request is still coming; NULL: it is whole
     void      *chain            # PyObject* of the Chain it runs through (borrowed: chains outlive traffic)
     void      *tags[REQUEST_TAGS]   # one per step that asked for one when the chain was built
 

@@ -4,3 +4,4 @@ ctypedef enum status_t:
     BAD = 2           # the peer broke the protocol
     LIMIT = 3         # a configured bound was reached
     NO_MEMORY = 4     # the memory ledger is full
+    HEAD = 5          # the head of a big frame is given out; the rest is to be followed

@@ -4,7 +4,7 @@ Who may free what: a stream's owner embeds stream_t first in its own struct. str
 the turn `on_close` lets the owner clean up, and `on_free`, once the kernel has let go, gives the struct back.
 """
 
-from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
+from libc.stdint cimport int16_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 
 from shotover._core.memory cimport chunk_t, pool_t, slab_t
 from shotover._net.poller cimport event_t, handle_t, poller_t
@@ -25,6 +25,13 @@ cdef struct segment_t:          # a span of a chunk, waiting to be sent
     uint8_t   *start
     uint8_t   *end
 
+cdef struct stash_t:            # what a stream keeps of a frame that was cut; few have one at a time
+    chunk_t   *chunk
+    uint32_t   start
+    uint32_t   end
+    size_t     need             # bytes the frame has at least; do not look before
+    uint64_t   note[4]          # the owner's own: how far it has read the frame; zero in a new stash
+
 cdef struct stream_t:
     handle_t   handle           # first: the poller knows us by it
     const stream_ops_t *ops
@@ -32,11 +39,8 @@ cdef struct stream_t:
     segment_t *out_head
     segment_t *out_tail
     size_t     out_size         # unsent bytes
+    stash_t   *stash            # a cut frame; NULL: none
     uint64_t  *sent_total       # its owner's count of bytes sent, added to here; NULL: none
-    chunk_t   *stash            # a cut frame; NULL: none
-    uint32_t   stash_start
-    uint32_t   stash_end
-    size_t     need             # bytes the cut frame has at least; do not look before
     stream_t  *dirty_next
     uint8_t    dirty            # listed for a flush at the end of the turn
     uint8_t    blocked          # the kernel's buffer is full
@@ -44,8 +48,7 @@ cdef struct stream_t:
     uint8_t    finishing        # close once everything is sent
     uint8_t    over_high        # out_size passed OUT_HIGH; on_drained is owed
     uint8_t    ended            # the peer has finished sending
-    uint8_t    freeing          # dropped; waiting for the kernel
-    int        error            # why it was closed: errno or CLOSE_*
+    int16_t    error            # why it was closed: errno or CLOSE_*
 
 cdef struct stream_ops_t:       # what the owner of a stream is told; all must be set
     void (*on_data)(stream_t *stream, uint8_t *data, size_t size) noexcept nogil
@@ -73,6 +76,7 @@ cdef class Loop:
         poller_t  *poller
         pool_t     pool
         slab_t     segments
+        slab_t     stashes
         wheel_t    wheel
         uint64_t   now              # monotonic ns at the beginning of the turn
         uint64_t   turns

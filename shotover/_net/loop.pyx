@@ -51,11 +51,13 @@ cdef class Loop:
     def __cinit__(self, unsigned long long memory_bytes_max=<unsigned long long>1 << 34):
         pool_init(&self.pool, memory_bytes_max)
         slab_init(&self.segments, sizeof(segment_t))
+        slab_init(&self.stashes, sizeof(stash_t))
 
     def __dealloc__(self):
         if self.poller is not NULL:
             self.poller.ops.close(self.poller)
         slab_close(&self.segments)
+        slab_close(&self.stashes)
         pool_close(&self.pool)
 
     def open(self, poller):
@@ -277,7 +279,8 @@ cdef class Loop:
             if sent > 0:
                 self._sent(stream, <size_t>sent)
                 if <size_t>sent < offered:
-                    continue            # the next attempt says EAGAIN and arms the poller
+                    stream.blocked = 1
+                    return
             elif sent == POLLER_PENDING:
                 return
             elif sent == -EAGAIN:
@@ -323,7 +326,6 @@ cdef class Loop:
             stream = self.dead_head
             self.dead_head = stream.dirty_next
             stream.ops.on_close(stream, stream.error)
-            stream.freeing = 1
             if self.poller.ops.drop(self.poller, &stream.handle):
                 self._free_stream(stream)
 
@@ -415,6 +417,8 @@ cdef size_t _send_now(Loop loop, stream_t *stream, const uint8_t *data, size_t s
     if sent < 0:
         stream_close(stream, <int>-sent)
         return 0
+    if <size_t>sent < queued + size:
+        stream.blocked = 1
     if <size_t>sent <= queued:
         if sent > 0:
             loop._sent(stream, <size_t>sent)
@@ -474,7 +478,7 @@ cdef void stream_close(stream_t *stream, int error) noexcept nogil:
     if stream.closed:
         return
     stream.closed = 1
-    stream.error = error
+    stream.error = <int16_t>error
     if stream.dirty:                # leave the list of the dirty: its link serves the list of the dead
         _unlist_dirty(<Loop>stream.loop, stream)
     stream.dirty_next = (<Loop>stream.loop).dead_head
@@ -509,61 +513,69 @@ cdef uint8_t *stash_join(stream_t *stream, uint8_t *data, size_t size, uint8_t *
     half as large again at least, so that a frame in many pieces is copied less than three times over.
     """
     cdef:
-        chunk_t *chunk = stream.stash
+        stash_t *stash = stream.stash
+        chunk_t *chunk
         chunk_t *larger
         size_t   have, room
-    if chunk is NULL:
+    if stash is NULL:
         end[0] = data + size
         return data
-    have = stream.stash_end - stream.stash_start
-    if chunk.size - stream.stash_end < size:
+    chunk = stash.chunk
+    have = stash.end - stash.start
+    if chunk.size - stash.end < size:
         room = have + size
-        if stream.need > room:              # what the frame announces is believed only twice as far as it came
-            room = min(stream.need, 2 * room + CHUNK_MEDIUM)
+        if stash.need > room:               # what the frame announces is believed only twice as far as it came
+            room = min(stash.need, 2 * room + CHUNK_MEDIUM)
         room = max(room, have + have // 2)
         larger = pool_take(&(<Loop>stream.loop).pool, room)
         if larger is NULL:
             return NULL
-        memcpy(chunk_data(larger), chunk_data(chunk) + stream.stash_start, have)
+        memcpy(chunk_data(larger), chunk_data(chunk) + stash.start, have)
         chunk_put(&(<Loop>stream.loop).pool, chunk)
         chunk = larger
-        stream.stash = chunk
-        stream.stash_start = 0
-        stream.stash_end = <uint32_t>have
-    memcpy(chunk_data(chunk) + stream.stash_end, data, size)
-    stream.stash_end += <uint32_t>size
-    end[0] = chunk_data(chunk) + stream.stash_end
-    return chunk_data(chunk) + stream.stash_start
+        stash.chunk = chunk
+        stash.start = 0
+        stash.end = <uint32_t>have
+    memcpy(chunk_data(chunk) + stash.end, data, size)
+    stash.end += <uint32_t>size
+    end[0] = chunk_data(chunk) + stash.end
+    return chunk_data(chunk) + stash.start
 
 
 cdef bint stash_keep(stream_t *stream, uint8_t *at, uint8_t *end, size_t need) noexcept nogil:
     """Keeps [at, end), the cut frame, which has at least `need` bytes. False: no memory."""
     cdef:
         size_t   size = <size_t>(end - at)
-        chunk_t *chunk = stream.stash
+        stash_t *stash = stream.stash
+        chunk_t *chunk
     if size == 0:
         stash_drop(stream)
         return True
-    stream.need = need
-    if chunk is not NULL and at >= chunk_data(chunk) and at <= chunk_data(chunk) + chunk.size:
-        stream.stash_start = <uint32_t>(at - chunk_data(chunk))
-        stream.stash_end = <uint32_t>(end - chunk_data(chunk))
+    if stash is not NULL:
+        chunk = stash.chunk
+        invariant(at >= chunk_data(chunk) and at <= chunk_data(chunk) + chunk.size)
+        stash.start = <uint32_t>(at - chunk_data(chunk))
+        stash.end = <uint32_t>(end - chunk_data(chunk))
+        stash.need = need
         return True
-    invariant(chunk is NULL)
     chunk = pool_take(&(<Loop>stream.loop).pool, min(max(need, size), 2 * size + CHUNK_MEDIUM) if need > size else size)
     if chunk is NULL:
         return False
+    stash = <stash_t *>slab_take(&(<Loop>stream.loop).stashes)
+    if stash is NULL:
+        chunk_put(&(<Loop>stream.loop).pool, chunk)
+        return False
+    memset(stash, 0, sizeof(stash_t))
     memcpy(chunk_data(chunk), at, size)
-    stream.stash = chunk
-    stream.stash_start = 0
-    stream.stash_end = <uint32_t>size
+    stash.chunk = chunk
+    stash.end = <uint32_t>size
+    stash.need = need
+    stream.stash = stash
     return True
 
 
 cdef void stash_drop(stream_t *stream) noexcept nogil:
     if stream.stash is not NULL:
-        chunk_put(&(<Loop>stream.loop).pool, stream.stash)
+        chunk_put(&(<Loop>stream.loop).pool, stream.stash.chunk)
+        slab_give(&(<Loop>stream.loop).stashes, stream.stash)
         stream.stash = NULL
-    stream.stash_start = 0
-    stream.stash_end = 0
-    stream.need = 0

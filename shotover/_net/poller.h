@@ -49,7 +49,6 @@ typedef struct handle_s {
     uint8_t listed;      /* in a list of the back end */
     uint16_t inflight;   /* completion: operations the kernel still owns for this handle */
     uint32_t sending;    /* completion: not 0 while a send is in flight */
-    int32_t error;       /* back end's own: an errno found early, handed out by `next` */
     struct handle_s *link;
 } handle_t;
 

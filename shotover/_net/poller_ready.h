@@ -25,7 +25,7 @@
 
 enum {
     READY_ARENA_SIZE = 256 * 1024,    /* bytes read in a turn before `next` asks for a `release` */
-    READY_READ_SIZE = 64 * 1024,      /* most bytes of one read */
+    READY_READ_SIZE = READY_ARENA_SIZE,     /* most bytes of one read */
     READY_ROOM_MIN = 16 * 1024,       /* with less room than this the arena counts as full */
     READY_ACCEPTS_PER_TURN = 64       /* connections taken from one listener in a turn */
 };

@@ -7,7 +7,7 @@ only from its head.
 
 from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 
-from shotover._codec.codec cimport Codec, limits_t, resume_t
+from shotover._codec.codec cimport Codec, follow_t, limits_t
 from shotover._core.counters cimport histogram_t
 from shotover._core.memory cimport slab_t
 from shotover._core.request cimport batch_t, request_t
@@ -21,9 +21,24 @@ cdef enum:                      # why a session is not being read; bits
     PAUSE_OUTPUT = 2            # its replies are not being read
     PAUSE_SINK = 4              # the sink cannot take more of it for now
     PAUSE_STEP = 8              # a step said so
+    PAUSE_UPLOAD = 16           # where its big request goes, no more is taken for now
 
 cdef enum:
     ACCEPTED_MAX = 256
+
+cdef enum:                      # upload_t.state
+    UPLOAD_WAITING = 0          # its head is on its way; what comes now waits in the stash
+    UPLOAD_OPEN = 1             # its head was written to `target`; what comes is written behind it
+    UPLOAD_SWALLOWED = 2        # nobody wants the rest: it has been answered, or its upstream is lost
+    UPLOAD_ABORTED = 3          # there will be no rest: the upstream that has its head must close
+
+cdef struct upload_t:           # the rest of a request with `streamed`, while it is still coming
+    request_t  *request         # NULL: it has been answered, or needs no answer
+    stream_t   *target          # UPLOAD_OPEN: of the upstream
+    upload_t  **home            # UPLOAD_OPEN: what of the upstream points to us
+    session_t  *session
+    uint8_t     state           # UPLOAD_*
+    follow_t    follow
 
 cdef struct session_t:
     stream_t   stream           # first
@@ -35,11 +50,11 @@ cdef struct session_t:
     uint64_t   id
     uint64_t   active_ns        # last time it sent something
     timer_t   *idle             # when the source has a time-out
+    upload_t  *upload           # the request that is coming is streamed; NULL: none is
     uint32_t   pending          # requests (not runs) in order
     uint8_t    pauses           # PAUSE_* bits
     uint8_t    leaving          # reads no more; closes when order is empty and all is sent
     uint32_t   blocking         # requests below that may never be answered: it is read on, to learn that it goes
-    resume_t   resume
     # then: void *slots[]
 
 cdef class Source:
@@ -53,6 +68,7 @@ cdef class Source:
         limits_t   limits
         slab_t     session_slab
         slab_t     timer_slab
+        slab_t     upload_slab
         listener_t listener
         int        family
         uint8_t    address_bytes[128]   # sockaddr it listens on
@@ -79,7 +95,7 @@ cdef class Source:
         uint64_t   refused_limit, protocol_errors, slow_readers, idle_closed
         uint64_t   over_requests        # refused for max_frame_bytes, max_arguments or max_inline_bytes
         uint64_t   over_pending         # times a session was not read because of max_pending_requests
-        uint64_t   received_bytes, sent_bytes
+        uint64_t   received_bytes, sent_bytes, uploads_total
         histogram_t *kept               # reply whole to reply on its way to the client
 
     cdef void accept(self, int fd, int error) noexcept nogil
@@ -92,6 +108,10 @@ cdef class Source:
     cdef void open_listener(self) noexcept nogil
     cdef void close_listener(self) noexcept nogil
     cdef void dropped(self) noexcept nogil
+    cdef bint _begin_upload(self, session_t *session, batch_t *batch, follow_t *follow) noexcept nogil
+    cdef uint8_t *_upload(self, session_t *session, uint8_t *at, uint8_t *end) noexcept nogil
+    cdef void _end_upload(self, session_t *session) noexcept nogil
+    cdef void abort_upload(self, session_t *session, const char *text) noexcept nogil
     cdef void _enqueue(self, session_t *session, request_t *request) noexcept nogil
     cdef void stop(self) noexcept nogil
     cdef void drain(self) noexcept nogil
@@ -110,3 +130,5 @@ cdef void session_complete(request_t *request) noexcept nogil
 cdef void session_stream(request_t *request, const uint8_t *data, size_t size) noexcept nogil
 cdef void session_push(session_t *session, const uint8_t *data, size_t size) noexcept nogil
 cdef void session_leave(session_t *session) noexcept nogil
+cdef void upload_open(upload_t *upload, stream_t *target, upload_t **home) noexcept nogil
+cdef void upload_lost(upload_t *upload) noexcept nogil

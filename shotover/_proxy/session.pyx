@@ -2,14 +2,22 @@
 
 from libc.errno cimport EMFILE, ENFILE, ENOMEM
 from libc.stdlib cimport calloc, free
-from libc.string cimport memset, strstr
+from libc.string cimport memset, strlen, strstr
 
-from shotover._codec.codec cimport decode_t
+from shotover._codec.codec cimport decode_t, resume_t
 from shotover._core.counters cimport histogram_add, histogram_value
 from shotover._core.debug cimport invariant, likely, unlikely
-from shotover._core.memory cimport chunk_put, slab_close, slab_give, slab_init, slab_take
-from shotover._core.request cimport batch_clear, batch_pop, batch_push, request_add_reply, request_drop_reply, request_own_reply
-from shotover._core.status cimport BAD, NEED_DATA, NO_MEMORY, OK, status_t
+from shotover._core.memory cimport chunk_data, chunk_put, slab_close, slab_give, slab_init, slab_take
+from shotover._core.request cimport (
+    batch_clear,
+    batch_pop,
+    batch_push,
+    batch_remove,
+    request_add_reply,
+    request_drop_reply,
+    request_own_reply,
+)
+from shotover._core.status cimport BAD, HEAD, NEED_DATA, NO_MEMORY, OK, status_t
 from shotover._net.loop cimport (
     BORROW_MIN,
     CLOSE_LOCAL,
@@ -29,6 +37,8 @@ cdef enum:
     ACCEPT_REST_NS = 100000000      # after EMFILE: try again in 100 ms
     LISTEN_RETRY_NS = 1000000000
     LISTEN_BACKLOG = 4096
+    STREAM_MIN = 65536              # bytes of a request that is cut, from which on it is not gathered
+    UPLOAD_QUEUE_MAX = 262144       # unsent bytes of an upstream beyond which the uploading client is not read
     BLOCKED_MORE = 65536            # requests read beyond pending_max while one blocks: who is not read cannot be seen to leave
 
 
@@ -36,7 +46,7 @@ cdef enum:
 
 cdef void _on_data(stream_t *stream, uint8_t *data, size_t size) noexcept nogil:
     cdef session_t *session = <session_t *>stream
-    if unlikely(session.leaving):
+    if unlikely(session.leaving) and not _is_uploading(session):
         return
     (<Source>session.source).decode(session, data, size)
 
@@ -44,6 +54,8 @@ cdef void _on_data(stream_t *stream, uint8_t *data, size_t size) noexcept nogil:
 cdef void _on_eof(stream_t *stream) noexcept nogil:
     """A client that has finished sending still gets its replies; the chain decides which of them may never come."""
     cdef session_t *session = <session_t *>stream
+    if unlikely(session.upload is not NULL):
+        (<Source>session.source).abort_upload(session, b"shotover: the request was cut short")
     session_leave(session)
     if session.order_head is not NULL:
         (<Source>session.source).chain.session_eof(session)
@@ -88,16 +100,22 @@ cdef void session_resume(session_t *session, uint8_t reason) noexcept nogil:
     if not session.pauses & reason:
         return
     session.pauses &= ~reason
-    if session.pauses == 0 and not session.stream.closed and not session.leaving:
+    if session.pauses == 0 and not session.stream.closed and (not session.leaving or _is_uploading(session)):
         (<Source>session.source).loop.want(&session.stream.handle, True)
 
 
 cdef void session_leave(session_t *session) noexcept nogil:
-    """Reads no more; answers what is pending, then closes."""
+    """Reads no more than the rest of a request that has begun to run; answers what is pending, then closes."""
     session.leaving = 1
-    stash_drop(&session.stream)
-    if session.order_head is NULL:
-        stream_finish(&session.stream)
+    if not _is_uploading(session):
+        stash_drop(&session.stream)
+        if session.order_head is NULL:
+            stream_finish(&session.stream)
+
+
+cdef inline bint _is_uploading(session_t *session) noexcept nogil:
+    """More of a streamed request is to come."""
+    return session.upload is not NULL and session.upload.state != UPLOAD_ABORTED
 
 
 # ---- replies ----------------------------------------------------------------------------------------------------
@@ -168,6 +186,8 @@ cdef void session_complete(request_t *request) noexcept nogil:
     cdef:
         session_t *session = <session_t *>request.session
     request.done = 1
+    if unlikely(request.upload is not NULL):
+        _detach(<upload_t *>request.upload)
     if session is NULL or not request.queued:       # its client has gone; `session` may be a memory of it
         (<Chain>request.chain).hub.request_free(request)
         return
@@ -213,11 +233,53 @@ cdef void _release(session_t *session, Source source) noexcept nogil:
     _check_output(session, <Source>session.source)
     if session.pauses & PAUSE_PENDING and session.pending <= source.pending_max // 2:
         session_resume(session, PAUSE_PENDING)
-    if session.leaving:
+    if session.leaving and not _is_uploading(session):
         if session.order_head is NULL:
             stream_finish(&session.stream)
         elif session.stream.ended:
             source.chain.session_eof(session)           # is the one that is the oldest now a wait without end?
+
+
+# ---- big requests, streamed ---------------------------------------------------------------------------------------
+
+cdef void upload_open(upload_t *upload, stream_t *target, upload_t **home) noexcept nogil:
+    """The head of the request has just been written to `target`: what comes of it is written behind. *home, the
+    upstream's, is kept in step; upload_lost must be called if `target` dies while it is not NULL."""
+    if upload.state == UPLOAD_ABORTED:
+        stream_close(target, CLOSE_LOCAL)       # half a request: nothing else can follow it there
+        return
+    invariant(upload.state == UPLOAD_WAITING)
+    upload.state = UPLOAD_OPEN
+    upload.target = target
+    upload.home = home
+    home[0] = upload
+    _go_on(upload.session)
+
+
+cdef void upload_lost(upload_t *upload) noexcept nogil:
+    """The rest can go nowhere any more; the client does not hear of that before its reply."""
+    upload.home[0] = NULL
+    upload.home = NULL
+    upload.target = NULL
+    if upload.state == UPLOAD_OPEN:
+        upload.state = UPLOAD_SWALLOWED
+        session_resume(upload.session, PAUSE_UPLOAD)
+
+
+cdef void _detach(upload_t *upload) noexcept nogil:
+    """The request has been answered; its rest is still to come."""
+    upload.request.upload = NULL
+    upload.request = NULL
+    if upload.state == UPLOAD_WAITING:
+        upload.state = UPLOAD_SWALLOWED
+        _go_on(upload.session)
+
+
+cdef void _go_on(session_t *session) noexcept nogil:
+    """What came while the upload waited."""
+    if session.stream.stash is not NULL and not session.stream.closed:
+        (<Source>session.source).decode(session, chunk_data(session.stream.stash.chunk), 0)
+    session_resume(session, PAUSE_UPLOAD)
 
 
 cdef class SourceTop(Step):
@@ -257,7 +319,7 @@ cdef void _check_idle(session_t *session, Source source) noexcept nogil:
     """Time-outs are exact without touching the timer for every request: when it fires early, it is set again."""
     cdef:
         uint64_t due = session.active_ns + source.idle_ns
-    if session.order_head is not NULL:
+    if session.order_head is not NULL and (session.upload is NULL or session.pauses):
         source.loop.set_timer(session.idle, source.idle_ns)     # waiting for the server is not idling
     elif due > source.loop.now:
         source.loop.set_timer(session.idle, due - source.loop.now)
@@ -290,6 +352,7 @@ cdef class Source:
             raise MemoryError()
         slab_init(&self.session_slab, sizeof(session_t) + self.slot_count * sizeof(void *))
         slab_init(&self.timer_slab, sizeof(timer_t))
+        slab_init(&self.upload_slab, sizeof(upload_t))
         self.listener.owner = <void *>self
         self.listener.on_accept = _on_accept
         self.listener.on_dropped = _on_dropped
@@ -299,6 +362,7 @@ cdef class Source:
     def __dealloc__(self):
         slab_close(&self.session_slab)
         slab_close(&self.timer_slab)
+        slab_close(&self.upload_slab)
         free(self.kept)
 
     cdef void accept(self, int fd, int error) noexcept nogil:
@@ -428,7 +492,12 @@ cdef class Source:
             request = following
         session.order_head = NULL
         session.order_tail = NULL
+        if session.upload is not NULL and session.upload.request is not NULL:
+            session.upload.request.upload = NULL
+            session.upload.request = NULL
         self.chain.session_end(session)
+        if session.upload is not NULL:
+            self._end_upload(session)
         if session.idle is not NULL:
             self.loop.cancel_timer(session.idle)
             slab_give(&self.timer_slab, session.idle)
@@ -446,6 +515,8 @@ cdef class Source:
         """New bytes of a client: cut into requests, which join this turn's batch of the chain."""
         cdef:
             decode_t   decode
+            resume_t   resume
+            follow_t   follow
             batch_t    batch
             uint8_t   *at
             uint8_t   *end
@@ -457,25 +528,37 @@ cdef class Source:
         if unlikely(at is NULL):
             stream_close(&session.stream, ENOMEM)
             return
-        if session.stream.stash is not NULL and <size_t>(end - at) < session.stream.need:
-            return
+        resume.offset = 0
+        decode.owner = NULL
+        if session.stream.stash is not NULL:
+            if <size_t>(end - at) < session.stream.stash.need:
+                return
+            resume = (<resume_t *>session.stream.stash.note)[0]
+            decode.owner = session.stream.stash.chunk
+        if unlikely(session.upload is not NULL):
+            at = self._upload(session, at, end)
+            if at is NULL:
+                return
         batch_clear(&batch)
         decode.at = at
         decode.end = end
-        decode.owner = session.stream.stash
         decode.slab = &self.hub.requests
         decode.pool = &self.loop.pool
         decode.batch = &batch
         decode.limits = &self.limits
-        decode.resume = &session.resume
+        decode.resume = &resume
         decode.session = session
         decode.chain = <void *>self.chain
         decode.now = self.loop.now
         decode.merge = self.chain.merge
+        decode.stream_min = STREAM_MIN if self.chain.upload_room else 0
+        decode.follow = &follow
         decode.requests = 0
         decode.error_chunk = NULL
         status = self.codec.decode(&decode)
         self.requests_total += decode.requests
+        if unlikely(status == HEAD):
+            status = OK if self._begin_upload(session, &batch, &follow) else NO_MEMORY
         while batch.head is not NULL:
             request = batch_pop(&batch)
             self._enqueue(session, request)
@@ -483,6 +566,8 @@ cdef class Source:
         if status == NEED_DATA:
             if unlikely(not stash_keep(&session.stream, decode.at, decode.end, decode.need)):
                 stream_close(&session.stream, ENOMEM)
+            elif likely(session.stream.stash is not NULL):
+                (<resume_t *>session.stream.stash.note)[0] = resume
         elif status == OK:
             if session.stream.stash is not NULL:
                 stash_drop(&session.stream)
@@ -503,6 +588,95 @@ cdef class Source:
         ):
             self.over_pending += 1
             session_pause(session, PAUSE_PENDING)
+        if unlikely(session.upload is not NULL and size > 0):
+            self.chain.run_now()                # more may come in this turn: it should find its way open
+
+    cdef bint _begin_upload(self, session_t *session, batch_t *batch, follow_t *follow) noexcept nogil:
+        """The last request of the batch goes on. False: no memory; it is taken back."""
+        cdef:
+            upload_t  *upload = <upload_t *>slab_take(&self.upload_slab)
+            request_t *previous = NULL
+            request_t *request = batch.head
+        while request.next is not NULL:
+            previous = request
+            request = request.next
+        if upload is NULL:
+            batch_remove(batch, previous, request)
+            self.hub.request_free(request)
+            return False
+        memset(upload, 0, sizeof(upload_t))
+        upload.follow = follow[0]
+        upload.session = session
+        upload.request = request
+        request.upload = upload
+        session.upload = upload
+        self.chain.upload_room -= 1
+        self.uploads_total += 1
+        return True
+
+    cdef uint8_t *_upload(self, session_t *session, uint8_t *at, uint8_t *end) noexcept nogil:
+        """[at, end) goes on with a request that has begun to run. Returns what follows it; NULL: nothing to decode now."""
+        cdef:
+            upload_t *upload = session.upload
+            stream_t *target = upload.target
+            uint8_t  *start = at
+            status_t  status
+        if upload.state == UPLOAD_WAITING:      # at most what the poller had in hand: it is not read further
+            if not stash_keep(&session.stream, at, end, 0):
+                stream_close(&session.stream, ENOMEM)
+            session_pause(session, PAUSE_UPLOAD)
+            return NULL
+        status = self.codec.follow(&upload.follow, &self.limits, &at, end)
+        if unlikely(status == BAD):
+            self.protocol_errors += 1
+            self.abort_upload(session, upload.follow.error)
+            return NULL
+        if target is not NULL:
+            if session.stream.stash is not NULL:
+                stream_write_chunk(target, session.stream.stash.chunk, start, <size_t>(at - start))
+            else:
+                stream_write(target, start, <size_t>(at - start))
+            if target.blocked or target.out_size > UPLOAD_QUEUE_MAX:
+                target.over_high = 1            # so that its owner hears when it has been drained
+                session_pause(session, PAUSE_UPLOAD)
+            if upload.request is not NULL:
+                upload.request.sent_ns = self.loop.now      # time-outs of its reply begin anew with each piece
+        if status == OK:
+            self._end_upload(session)
+            if not session.leaving:
+                return at
+            self.loop.want(&session.stream.handle, False)
+            session_leave(session)
+        stash_drop(&session.stream)
+        return NULL
+
+    cdef void _end_upload(self, session_t *session) noexcept nogil:
+        """The request is whole, or its client gone."""
+        cdef upload_t *upload = session.upload
+        session.upload = NULL
+        if upload.request is not NULL:
+            upload.request.upload = NULL
+        if upload.home is not NULL:
+            upload.home[0] = NULL
+        slab_give(&self.upload_slab, upload)
+
+    cdef void abort_upload(self, session_t *session, const char *text) noexcept nogil:
+        """The rest will not come, or is no good: the request is answered with `text`, the session ends after that."""
+        cdef:
+            upload_t  *upload = session.upload
+            request_t *request = upload.request
+            uint8_t    out[256]
+            size_t     size = self.codec.error(out, sizeof(out), b"ERR", text, strlen(text))
+        upload.state = UPLOAD_ABORTED
+        if request is not NULL:
+            request_drop_reply(&self.loop.pool, request)
+            if not request_add_reply(&self.loop.pool, request, out, size):
+                stream_close(&session.stream, ENOMEM)
+            request.left = 0                    # whoever fails it has nothing to add
+            request.failed = 1
+        if upload.target is not NULL:
+            stream_close(upload.target, CLOSE_LOCAL)
+        session_leave(session)
 
     cdef void _enqueue(self, session_t *session, request_t *request) noexcept nogil:
         request.queued = 1
@@ -549,7 +723,8 @@ cdef class Source:
         while session is not NULL:
             following = session.next
             if not session.stream.closed and not session.leaving:
-                self.loop.want(&session.stream.handle, False)
+                if not _is_uploading(session):
+                    self.loop.want(&session.stream.handle, False)
                 session_leave(session)
             session = following
 
@@ -569,6 +744,7 @@ cdef class Source:
             (limited, labels | {"limit": "connections"}, "counter", self.refused_limit),
             (limited, labels | {"limit": "output"}, "counter", self.slow_readers),
             (limited, labels | {"limit": "idle"}, "counter", self.idle_closed),
+            ("shotover_streamed_requests_count", labels, "counter", self.uploads_total),
             (limited, labels | {"limit": "request"}, "counter", self.over_requests),
             (limited, labels | {"limit": "pending"}, "counter", self.over_pending),
             ("shotover_protocol_errors_count", labels, "counter", self.protocol_errors),

@@ -81,6 +81,7 @@ cdef class Step:
         bint       wants_replies        # set in __init__: replies come through on_replies, whole
         bint       wants_each           # set in __init__: no runs, every request by itself
         bint       wants_kin            # set in __init__: runs only of requests of the same command
+        bint       reads_bodies         # cleared in __init__: of a request with `streamed` it needs no more than there is
         bint       wants_end            # set in __init__: on_session_eof and on_session_end are called
         bint       wants_slot           # set in __init__: has a pointer of its own in every session
         int        slot                 # index of that pointer
@@ -121,6 +122,8 @@ cdef class Chain:
         readonly Codec codec
         uint8_t    merge                # MERGE_*: which runs the codec may make
         bint       watched              # some step wants replies
+        bint       streams              # no step reads bodies: big requests may run while they still come
+        uint32_t   upload_room          # how many more of them the sink can take now
         batch_t    requests             # of this turn, not yet run
         batch_t    replies              # of this turn, not yet run up
         task_t     run_task
@@ -138,6 +141,7 @@ cdef class Chain:
 
     cdef void submit(self, request_t *request) noexcept nogil
     cdef void run(self, batch_t *batch) noexcept nogil
+    cdef void run_now(self) noexcept nogil
     cdef void count_replies(self, uint64_t count) noexcept nogil
     cdef void session_eof(self, void *session) noexcept nogil
     cdef void session_end(self, void *session) noexcept nogil

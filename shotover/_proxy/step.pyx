@@ -111,6 +111,7 @@ cdef class Step:
         self.tag = -1
         self.index = -1
         self.slot = -1
+        self.reads_bodies = True
         self.chains = []
         if context is not None:
             self.name = context.transform_name or context.transform_type
@@ -294,10 +295,7 @@ cdef void _count_chain_replies(void *chain) noexcept nogil:
 
 
 cdef void _run_chain(void *chain) noexcept nogil:
-    cdef batch_t batch = (<Chain>chain).requests
-    batch_clear(&(<Chain>chain).requests)
-    if batch.head is not NULL:
-        (<Chain>chain).run(&batch)
+    (<Chain>chain).run_now()
 
 
 cdef void _run_chain_replies(void *chain) noexcept nogil:
@@ -325,6 +323,7 @@ cdef class Chain:
         self.count_task.run = _count_replies
         self.count_task.owner = <void *>self
         self.merge = MERGE_ANY
+        self.streams = not any([(<Step>step).reads_bodies for step in steps])
         top.link(self, -1, steps[0], None)
         up = top
         tags = 0
@@ -389,6 +388,13 @@ cdef class Chain:
         if count:
             self.turn_replies += count
             self.hub.loop.defer(&self.count_task)
+
+    cdef void run_now(self) noexcept nogil:
+        """Runs what was submitted so far."""
+        cdef batch_t batch = self.requests
+        batch_clear(&self.requests)
+        if batch.head is not NULL:
+            self.run(&batch)
 
     cdef void session_eof(self, void *session) noexcept nogil:
         _session_eof(<void *>self.first, session)

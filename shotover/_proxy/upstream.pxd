@@ -17,7 +17,7 @@ from shotover._core.slice cimport slice_t
 from shotover._net.loop cimport Loop, stream_t
 from shotover._net.timers cimport timer_t
 from shotover._proxy.retry cimport budget_t
-from shotover._proxy.session cimport session_t
+from shotover._proxy.session cimport session_t, upload_t
 from shotover._proxy.step cimport Chain, Hub, Step
 
 
@@ -39,6 +39,7 @@ cdef struct upstream_t:
     timer_t     timer           # connecting: the time-out of that; later: of the oldest request
     uint64_t    progress_ns     # when a reply (or a part of one) last came
     session_t  *tenant          # the session that has it on lease
+    upload_t   *upload          # of the tenant: a request of which only a part has come and was written here; or NULL
     void       *state           # the sink's own: what the server knows of this connection
     upstream_t *next            # of the sink's list
     upstream_t *previous
@@ -100,6 +101,7 @@ cdef class Sink(Step):
     cdef void _read_streaming(self, upstream_t *upstream, uint8_t *data, size_t size) noexcept nogil
     cdef void _read_framed(self, upstream_t *upstream, uint8_t *data, size_t size) noexcept nogil
     cdef void _finish_head(self, upstream_t *upstream) noexcept nogil
+    cdef void _cut_upload(self, upstream_t *upstream) noexcept nogil
     cdef void _lost(self, upstream_t *upstream, int error) noexcept nogil
     cdef void _cut_reply(self, request_t *request) noexcept nogil
     cdef void _check_timeout(self, upstream_t *upstream) noexcept nogil

@@ -32,7 +32,7 @@ from shotover._net.loop cimport (
     stream_write_chunk,
 )
 from shotover._proxy.retry cimport BUDGET_FIRST, budget_take
-from shotover._proxy.session cimport session_complete, session_stream
+from shotover._proxy.session cimport PAUSE_UPLOAD, session_complete, session_resume, session_stream, upload_lost, upload_open
 from shotover._proxy.step cimport LOG_WARNING
 
 
@@ -80,6 +80,8 @@ cdef void _connected(upstream_t *upstream, Sink sink) noexcept nogil:
 
 
 cdef void _on_drained(stream_t *stream) noexcept nogil:
+    if (<upstream_t *>stream).tenant is not NULL:
+        session_resume((<upstream_t *>stream).tenant, PAUSE_UPLOAD)
     (<Sink>(<upstream_t *>stream).sink).on_drained(<upstream_t *>stream)
 
 
@@ -224,6 +226,8 @@ cdef class Sink(Step):
             stream_write_chunk(&upstream.stream, request.owner, request.wire.data, request.wire.size)
         else:
             stream_write(&upstream.stream, request.wire.data, request.wire.size)
+        if unlikely(request.upload is not NULL):
+            upload_open(<upload_t *>request.upload, &upstream.stream, &upstream.upload)
 
     cdef void upstream_greet(self, upstream_t *upstream, request_t *greeting) noexcept nogil:
         """Takes over a request of the proxy's own, which goes out before anything else that waits."""
@@ -329,6 +333,8 @@ cdef class Sink(Step):
     cdef void _finish_head(self, upstream_t *upstream) noexcept nogil:
         """All replies of the oldest request are in."""
         cdef request_t *request = self.upstream_pop(upstream)
+        if unlikely(request.upload is not NULL and not request.mute):
+            self._cut_upload(upstream)
         histogram_add(self.wait, self.loop.now - request.sent_ns, request.count)
         histogram_add(self.held, request.sent_ns - request.arrived_ns, request.count)
         request.sent_ns = self.loop.now         # from here on: when its reply was whole
@@ -339,6 +345,12 @@ cdef class Sink(Step):
             self.on_finished(upstream, request)
         else:
             self.complete(request)
+
+    cdef void _cut_upload(self, upstream_t *upstream) noexcept nogil:
+        """Answered before it was whole: nothing else can follow half a request."""
+        if upstream.upload is not NULL:
+            upload_lost(upstream.upload)
+        stream_close(&upstream.stream, EPROTO)
 
     cdef void complete(self, request_t *request) noexcept nogil:
         """Takes over a request with its whole reply; it goes up, at once or with the others of this turn."""
@@ -398,6 +410,10 @@ cdef class Sink(Step):
             self._connect_failed(error)
         else:
             self.lost_total += 1
+        if upstream.upload is not NULL:
+            upload_lost(upstream.upload)
+        if upstream.tenant is not NULL:
+            session_resume(upstream.tenant, PAUSE_UPLOAD)
         self.on_lost(upstream, error)
         while upstream.head is not NULL:
             request = self.upstream_pop(upstream)
@@ -450,6 +466,9 @@ cdef class Sink(Step):
             stream_close(&upstream.stream, ETIMEDOUT)
             return
         if upstream.head is NULL or self.may_wait(upstream):
+            return
+        if upstream.upload is not NULL and upstream.upload.request is upstream.head and upstream.stream.out_size == 0:
+            self.loop.set_timer(&upstream.timer, self.read_timeout_ns)      # it is the client that is slow
             return
         due = max(upstream.head.sent_ns, upstream.progress_ns) + self.read_timeout_ns
         if due > self.loop.now:

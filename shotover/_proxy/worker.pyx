@@ -193,7 +193,9 @@ cdef class Worker:
             "requests": self.hub.requests.live_count,
             "chunks": self.loop.pool.live_count,
             "segments": self.loop.segments.live_count,
+            "stashes": self.loop.stashes.live_count,
             "streams": self.loop.streams_live,
+            "uploads": sum((<Source>source).upload_slab.live_count for source in self.sources),
             "sessions": sum((<Source>source).session_count for source in self.sources),
         }
 

@@ -156,6 +156,11 @@ FAMILIES: dict[str, tuple[str, str, str]] = {
         "commands",
     ),
     "shotover_limits_hit_count": (COUNTER, "Times a configured limit was hit.", "times"),
+    "shotover_streamed_requests_count": (
+        COUNTER,
+        "Big requests that were sent on while they still came in.",
+        "requests",
+    ),
     "shotover_protocol_errors_count": (
         COUNTER,
         "Client connections closed for breaking the protocol.",

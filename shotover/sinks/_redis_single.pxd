@@ -124,6 +124,7 @@ cdef class RedisSinkSingle(Sink):
     cdef void _push(self, session_t *session, uint8_t *frame, size_t size) noexcept nogil
     cdef request_t *_own_request(self, const char *wire, size_t size) noexcept nogil
     cdef upstream_t **_shared_place(self, session_t *session, redis_state_t *state) noexcept nogil
+    cdef void _count_room(self) noexcept nogil
     cdef void _unlist_idle(self, upstream_t *upstream) noexcept nogil
     cdef void _leave_lease(self, upstream_t *upstream) noexcept nogil
     cdef void _greeted(self, upstream_t *upstream, request_t *greeting) noexcept nogil

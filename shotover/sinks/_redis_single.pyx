@@ -55,6 +55,7 @@ from shotover._proxy.retry cimport keeper_init, keeper_keep
 from shotover._proxy.session cimport (
     PAUSE_PENDING,
     PAUSE_SINK,
+    PAUSE_UPLOAD,
     session_pause,
     session_resume,
     session_slots,
@@ -112,6 +113,7 @@ cdef class RedisSinkSingle(Sink):
         self.lease_max = max_leases
         self.wants_slot = True
         self.wants_end = True
+        self.reads_bodies = False
         self.retry_percent = 0 if self.per_client else retries
         keeper_init(&self.keeper, self.loop)
         slab_init(&self.sessions, sizeof(redis_session_t))
@@ -130,6 +132,10 @@ cdef class RedisSinkSingle(Sink):
             self.states = state.next
             free(state)
         slab_close(&self.sessions)
+
+    def on_linked(self):
+        Sink.on_linked(self)
+        self._count_room()
 
     # ---- down ---------------------------------------------------------------------------------------------------
 
@@ -317,7 +323,7 @@ cdef class RedisSinkSingle(Sink):
     cdef void _send_mute(self, request_t *request, redis_session_t *rs) noexcept nogil:
         """A request that the server will not answer: it is done as soon as it is queued."""
         if rs.lease.ready:
-            stream_write(&rs.lease.stream, request.wire.data, request.wire.size)
+            self._write(rs.lease, request)
             request.mute = 1
             request.left = 0
             self.complete(request)
@@ -525,7 +531,14 @@ cdef class RedisSinkSingle(Sink):
             rs.reasons |= PINNED
         self.leases += 1
         self.leases_by[PER_CLIENT if self.per_client else conduct] += 1
+        self._count_room()
         return True
+
+    cdef inline void _count_room(self) noexcept nogil:
+        """How many big requests may be streamed, each over a lease: never over those left to who cannot do without."""
+        cdef uint32_t most = self.lease_max - (self.lease_max + 7) // 8
+        if self.chain.streams:
+            self.chain.upload_room = most - self.leases if self.leases < most else 0
 
     cdef void _unlist_idle(self, upstream_t *upstream) noexcept nogil:
         cdef redis_state_t *state = <redis_state_t *>upstream.state
@@ -542,7 +555,7 @@ cdef class RedisSinkSingle(Sink):
     cdef void _try_release(self, redis_session_t *rs) noexcept nogil:
         """Ends the lease if nothing keeps it."""
         cdef upstream_t *upstream = rs.lease
-        if upstream is NULL or rs.reasons or upstream.head is not NULL or not upstream.ready:
+        if upstream is NULL or rs.reasons or upstream.head is not NULL or upstream.upload is not NULL or not upstream.ready:
             return
         rs.lease = NULL
         self._leave_lease(upstream)
@@ -552,8 +565,11 @@ cdef class RedisSinkSingle(Sink):
         self._forget(rs)
 
     cdef void _leave_lease(self, upstream_t *upstream) noexcept nogil:
+        if upstream.tenant is not NULL:
+            session_resume(upstream.tenant, PAUSE_UPLOAD)
         upstream.tenant = NULL
         self.leases -= 1
+        self._count_room()
         self._drop_state_user(<redis_state_t *>upstream.state)
 
     cdef void _give_back(self, upstream_t *upstream) noexcept nogil:
@@ -721,7 +737,8 @@ cdef class RedisSinkSingle(Sink):
             self._wake(upstream)
         elif upstream is not NULL:
             self._leave_lease(upstream)
-            if rs.reasons or upstream.head is not NULL or not upstream.ready or upstream.stream.closed:
+            if rs.reasons or upstream.head is not NULL or upstream.upload is not NULL or not upstream.ready \
+                    or upstream.stream.closed:
                 stream_close(&upstream.stream, CLOSE_LOCAL)     # also what cancels a blocked command
             else:
                 self._give_back(upstream)
@@ -757,7 +774,8 @@ cdef class RedisSinkSingle(Sink):
     cdef bint _may_finish(self, upstream_t *upstream, redis_session_t *rs) noexcept nogil:
         """Requests that a client leaves behind are carried out, as the server does it; one that blocks is cancelled."""
         cdef request_t *request = upstream.head
-        if upstream.stream.closed or request is NULL or upstream.framed or upstream.frame_soon:
+        if upstream.stream.closed or request is NULL or upstream.framed or upstream.frame_soon \
+                or upstream.upload is not NULL:
             return False
         while request is not NULL:
             if request.sink_state == S_BLOCK:

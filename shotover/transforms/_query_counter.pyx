@@ -21,6 +21,7 @@ cdef class QueryCounter(Step):
     def __init__(self, context, *, str name, str counter_name):
         self.counter_name = counter_name
         self.wants_kin = True
+        self.reads_bodies = False
 
     def __dealloc__(self):
         free(self.counts)

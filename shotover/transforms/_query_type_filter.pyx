@@ -36,6 +36,7 @@ cdef class QueryTypeFilter(RefusingStep):
 
     def __init__(self, context, *, str name, refused):
         self.wants_kin = True
+        self.reads_bodies = False
         for query_type in refused:
             self.kinds |= <uint32_t>KINDS[query_type]
         self.scripts = bool({"Write", "ReadWrite"} & set(refused))

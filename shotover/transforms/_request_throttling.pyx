@@ -58,6 +58,7 @@ cdef class RequestThrottling(RefusingStep):
     def __init__(self, context, *, str name, Limiter limiter):
         self.limiter = limiter
         self.wants_kin = True
+        self.reads_bodies = False
         self.tag = 0
 
     cdef void on_requests(self, batch_t *batch) noexcept nogil:

@@ -54,6 +54,30 @@ def test_runs_hold_the_same_requests(stream, cuts, merge) -> None:
     assert next(alone, None) is None
 
 
+@given(stream=streams, cuts=cut_points)
+def test_what_is_given_out_by_its_head_is_the_same_request(stream, cuts) -> None:
+    wire = wire_of(stream)
+    decoder = probe.Decoder(merge=NONE, stream_min=1)
+    seen = feed(decoder, split(wire, cuts))
+    whole = feed(probe.Decoder(merge=NONE), [wire])
+    assert [found[:6] for found in seen] == [found[:6] for found in whole]     # its conduct is to be alone
+    assert decoder.live == (0, 0, 0)
+
+
+@pytest.mark.parametrize("words", [("SET", "k", "v" * 100), ("MSET", "k", "v" * 50, "", "", "l", "w")])
+def test_a_head_at_every_cut(words) -> None:
+    wire = encode(*words)
+    heads = 0
+    for cut in range(1, len(wire)):
+        for later in range(cut + 1, len(wire)):
+            decoder = probe.Decoder(stream_min=1)
+            seen = feed(decoder, [wire[:cut], wire[cut:later], wire[later:]])
+            assert [found[0] for found in seen] == [wire], (cut, later)
+            assert (decoder.state, decoder.live) == ("OK", (0, 0, 0))
+            heads += decoder.heads
+    assert heads > 100
+
+
 @given(raw=broken, cuts=cut_points)
 def test_garbage_gives_the_same_status_however_it_is_cut(raw, cuts) -> None:
     whole = probe.Decoder(merge=NONE)

@@ -2,7 +2,7 @@
 
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
 
-from shotover._codec.codec cimport limits_t, resume_t, scan_t
+from shotover._codec.codec cimport follow_t, limits_t, resume_t, scan_t
 from shotover._codec.resp cimport RespCodec
 from shotover._core.memory cimport slab_t
 from shotover._core.request cimport batch_t
@@ -17,7 +17,12 @@ cdef class Decoder:
         slab_t    slab
         stream_t  stream            # only its stash is used
         resume_t  resume
+        follow_t  follow
         limits_t  limits
+        uint64_t  stream_min        # 0: nothing is given out by its head
+        bytearray coming            # of a request whose head was given out; None: of none
+        tuple     head              # what was seen of it
+        readonly uint64_t heads     # given out
         batch_t   held              # requests kept on purpose
         bint      hold
         uint8_t   merge

@@ -10,7 +10,7 @@ from shotover._codec.resp cimport resp_words
 from shotover._core.memory cimport chunk_put, slab_close, slab_init
 from shotover._core.request cimport batch_clear, batch_pop, batch_push, request_free, request_own, request_t
 from shotover._core.slice cimport slice_t
-from shotover._core.status cimport BAD, NEED_DATA, OK
+from shotover._core.status cimport BAD, HEAD, NEED_DATA, OK
 from shotover._net.loop cimport stash_drop, stash_join, stash_keep
 
 STATUS = ("OK", "NEED_DATA", "BAD", "LIMIT", "NO_MEMORY")
@@ -42,7 +42,7 @@ cdef class Decoder:
     """A client's side. `hold`: requests are owned and kept to the end, as by a step that waits."""
 
     def __cinit__(self, *, uint8_t merge=MERGE_ANY, bint hold=False, frame_bytes_max=1 << 30, arguments_max=1 << 20,
-                  inline_bytes_max=65536, memory_bytes_max=1 << 34):
+                  inline_bytes_max=65536, memory_bytes_max=1 << 34, uint64_t stream_min=0):
         self.loop = Loop(memory_bytes_max)
         self.codec = RespCodec()
         slab_init(&self.slab, sizeof(request_t))
@@ -52,6 +52,7 @@ cdef class Decoder:
         self.limits.inline_bytes_max = inline_bytes_max
         self.merge = merge
         self.hold = hold
+        self.stream_min = stream_min
         self.status = OK
         self.error = b""
 
@@ -71,11 +72,11 @@ cdef class Decoder:
         memset(&decode, 0, sizeof(decode))
         if at is NULL:
             return status_t.NO_MEMORY
-        if self.stream.stash is not NULL and <size_t>(end - at) < self.stream.need:
+        if self.stream.stash is not NULL and <size_t>(end - at) < self.stream.stash.need:
             return NEED_DATA
         decode.at = at
         decode.end = end
-        decode.owner = self.stream.stash
+        decode.owner = NULL if self.stream.stash is NULL else self.stream.stash.chunk
         decode.slab = &self.slab
         decode.pool = &self.loop.pool
         decode.batch = batch
@@ -83,12 +84,14 @@ cdef class Decoder:
         decode.resume = &self.resume
         decode.session = <void *>self
         decode.merge = self.merge
+        decode.stream_min = self.stream_min
+        decode.follow = &self.follow
         status = self.codec.decode(&decode)
         self.requests += decode.requests
         if status == NEED_DATA:
             if not stash_keep(&self.stream, decode.at, decode.end, decode.need):
                 status = status_t.NO_MEMORY
-        elif status == OK:
+        elif status == OK or status == HEAD:
             if self.stream.stash is not NULL:
                 stash_drop(&self.stream)
         elif status == BAD:
@@ -104,18 +107,35 @@ cdef class Decoder:
             batch_t    batch
             request_t *request
             uint8_t   *copy
+            uint8_t   *at
             size_t     size = len(data)
             list       seen = []
         if self.status > NEED_DATA or not data:
             return seen
         copy = _exact(data)
+        at = copy
         batch_clear(&batch)
-        with nogil:
-            self.status = self._decode(copy, size, &batch)
+        if self.coming is not None:
+            self.status = self.codec.follow(&self.follow, &self.limits, &at, copy + size)
+            self.coming += copy[:at - copy]
+            if self.status == BAD:
+                self.error = self.follow.error
+            elif self.status == OK:
+                seen.append((bytes(self.coming), *self.head[1:]))
+                self.coming = None
+        if self.coming is None and at < copy + size:
+            with nogil:
+                self.status = self._decode(at, <size_t>(copy + size - at), &batch)
         self.bytes_peak = max(self.bytes_peak, self.loop.pool.live_bytes)
         while batch.head is not NULL:
             request = batch_pop(&batch)
-            seen.append(_seen(request))
+            if request.streamed:
+                self.heads += 1
+                self.head = _seen(request)
+                self.coming = bytearray(self.head[0])
+                self.status = NEED_DATA
+            else:
+                seen.append(_seen(request))
             if self.hold and request_own(&self.loop.pool, request):
                 batch_push(&self.held, request)
             else:
@@ -148,7 +168,7 @@ cdef class Decoder:
     @property
     def stashed(self):
         """Bytes of the cut frame."""
-        return self.stream.stash_end - self.stream.stash_start
+        return 0 if self.stream.stash is NULL else self.stream.stash.end - self.stream.stash.start
 
     def often(self, bytes data, uint64_t rounds):
         """Decodes whole requests that many times, keeping nothing: for measuring. Returns how many requests."""
@@ -270,7 +290,7 @@ cdef class Scanner:
     def partial(self):
         """Bytes of the reply that is not yet whole."""
         if self.framed:
-            return self.stream.stash_end - self.stream.stash_start
+            return 0 if self.stream.stash is NULL else self.stream.stash.end - self.stream.stash.start
         return len(self.reply)
 
     def often(self, bytes data, uint64_t rounds):
