@@ -204,8 +204,9 @@ cdef class Sink(Step):
             self.loop.set_timer(&upstream.timer, self.read_timeout_ns)
 
     cdef void upstream_send(self, upstream_t *upstream, request_t *request) noexcept nogil:
-        """Takes over a request: its bytes are queued, its reply awaited."""
-        invariant(request.next is NULL and not upstream.stream.closed)
+        """Takes over a request: its bytes are queued, its reply awaited. A lease may have died in this turn: then it is
+        answered with the others, at the turn's end (_lost)."""
+        invariant(request.next is NULL)
         request.sent_ns = self.loop.now
         if upstream.tail is NULL:
             upstream.head = request

@@ -202,7 +202,7 @@ cdef class RedisSinkSingle(LearningSink):
             if not self.per_client and (conduct == CONDUCT_PLAIN or conduct == CONDUCT_UNWATCH or conduct == CONDUCT_EXEC
                                         or conduct == CONDUCT_DISCARD):
                 self._send_shared(request, session, rs.state)
-                self._forget(rs)
+                self._forget(session)
                 return True
             if not self._barrier(request, session, rs):
                 return False
@@ -214,7 +214,7 @@ cdef class RedisSinkSingle(LearningSink):
                     self.fail_errno(request, b"upstream unavailable", self.connect_error)
                 if conduct == CONDUCT_REPLY_MODE:
                     self.up.on_leave(session)       # which replies it now counts on, it alone knows
-                self._forget(rs)
+                self._forget(session)
                 return True
             if conduct == CONDUCT_WAIT:
                 self._ping(rs)
@@ -540,7 +540,7 @@ cdef class RedisSinkSingle(LearningSink):
         if upstream.stream.closed:
             return
         self._give_back(upstream)
-        self._forget(rs)
+        self._forget(rs.session)
 
     cdef void _leave_lease(self, upstream_t *upstream) noexcept nogil:
         if upstream.tenant is not NULL:
@@ -673,12 +673,14 @@ cdef class RedisSinkSingle(LearningSink):
         session_slots(session)[self.slot] = rs
         return rs
 
-    cdef void _forget(self, redis_session_t *rs) noexcept nogil:
-        """A session back in the default state with no lease needs no memory here."""
-        if rs.lease is not NULL or rs.waiting.head is not NULL or rs.barrier is not NULL or rs.asking is not NULL \
-                or rs.state is not self.fresh:
+    cdef void _forget(self, session_t *session) noexcept nogil:
+        """A session back in the default state with no lease needs no memory here. It may have been forgotten already: an
+        answer can bring the next request here (Tee) before its caller goes on."""
+        cdef redis_session_t *rs = <redis_session_t *>session_slots(session)[self.slot]
+        if rs is NULL or rs.lease is not NULL or rs.waiting.head is not NULL or rs.barrier is not NULL \
+                or rs.asking is not NULL or rs.state is not self.fresh:
             return
-        session_slots(rs.session)[self.slot] = NULL
+        session_slots(session)[self.slot] = NULL
         self._drop_state_user(rs.state)
         slab_give(&self.sessions, rs)
 
