@@ -100,7 +100,7 @@ cdef void session_resume(session_t *session, uint8_t reason) noexcept nogil:
     if not session.pauses & reason:
         return
     session.pauses &= ~reason
-    if session.pauses == 0 and not session.stream.closed and (not session.leaving or _is_uploading(session)):
+    if session.pauses == 0 and not session.stream.closed:      # also when it is leaving: to hear that it has gone
         (<Source>session.source).loop.want(&session.stream.handle, True)
 
 

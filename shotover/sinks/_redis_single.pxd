@@ -13,7 +13,8 @@ from shotover._core.slice cimport slice_t
 from shotover._net.timers cimport timer_t
 from shotover._proxy.session cimport session_t
 from shotover._proxy.retry cimport keeper_t
-from shotover._proxy.upstream cimport Sink, upstream_t
+from shotover._proxy.upstream cimport upstream_t
+from shotover.sinks._redis_learn cimport LearningSink
 from shotover.sinks._redis_state cimport redis_state_t
 
 
@@ -28,6 +29,7 @@ cdef enum:                      # reasons to keep a lease; bits of redis_session
     STATE_IN_MULTI = 128        # a queued command will change the state unseen
     QUITTING = 256              # after QUIT nothing is answered
     UNSURE = 512                # it has used a command that may have done anything: until that is known
+    UNPROVEN = 1024             # pinned by commands that have not been answered yet: errors would undo it
 
 cdef enum:                      # request_t.sink_state: what to do when its replies are in
     S_NONE = 0
@@ -47,6 +49,7 @@ cdef enum:                      # request_t.sink_state: what to do when its repl
     S_UNKNOWN = 15              # a command that no table has: if the server knows it, so shall we
     S_LEARN = 16                # the proxy's own: COMMAND INFO of such a one
     S_RETRIED = 17              # was on a connection that was lost; will not be sent a third time
+    S_PIN = 18                  # pins unless it is answered by an error
 
 cdef enum:
     CONDUCTS = 32               # more than there are CONDUCT_*
@@ -70,7 +73,7 @@ cdef struct redis_session_t:    # what the sink knows of a session that is not i
     uint32_t       patterns
     uint32_t       shard_channels
 
-cdef class RedisSinkSingle(Sink):
+cdef class RedisSinkSingle(LearningSink):
     cdef:
         slab_t         sessions         # redis_session_t
         redis_state_t *states           # all; the first one made is the default and stays
@@ -84,8 +87,6 @@ cdef class RedisSinkSingle(Sink):
         uint64_t       pins_total, barriers_total
         uint64_t       over_pending, over_leases    # requests refused at a limit
         uint64_t       pushes_total
-        uint64_t       learned_total
-        uint64_t       learn_at_ns      # not to be asked before: the last answer said nothing
         keeper_t       keeper           # of the bytes of reads, in case they must be sent again
         session_t     *through          # its barrier has just come back: nothing of it is on a shared connection
 
@@ -119,7 +120,6 @@ cdef class RedisSinkSingle(Sink):
     cdef void _send_mute(self, request_t *request, redis_session_t *rs) noexcept nogil
     cdef void _ping(self, redis_session_t *rs) noexcept nogil
     cdef void _ask(self, request_t *request, redis_session_t *rs) noexcept nogil
-    cdef void _learn(self, upstream_t *upstream, request_t *answer) noexcept nogil
     cdef void _settle(self, request_t *asked, const command_t *command) noexcept nogil
     cdef void _push(self, session_t *session, uint8_t *frame, size_t size) noexcept nogil
     cdef request_t *_own_request(self, const char *wire, size_t size) noexcept nogil

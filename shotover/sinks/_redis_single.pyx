@@ -8,7 +8,6 @@
 """
 
 from libc.errno cimport EACCES, ECONNRESET
-from libc.stdio cimport snprintf
 from libc.stdlib cimport free
 from libc.string cimport memcmp, memcpy, memset, strlen
 
@@ -36,9 +35,7 @@ from shotover._codec.commands cimport (
     command_t,
     word_is,
 )
-from shotover._codec.learned cimport LEARNED_NAME_SIZE_MAX
-from shotover._codec.lexicon cimport lexicon_find, lexicon_forget, lexicon_t, lexicon_teach
-from shotover._codec.resp cimport RespCodec, resp_bulk, resp_frame_size, resp_integer, resp_words
+from shotover._codec.resp cimport resp_bulk, resp_frame_size, resp_integer, resp_words
 from shotover._core.debug cimport invariant, likely, unlikely
 from shotover._core.memory cimport chunk_data, chunk_put, chunk_t, pool_take, slab_close, slab_give, slab_init, slab_take
 from shotover._core.request cimport (
@@ -60,6 +57,7 @@ from shotover._proxy.session cimport (
     session_resume,
     session_slots,
 )
+from shotover.sinks._redis_learn cimport QUESTION_SIZE_MAX, LearningSink
 from shotover.sinks._redis_state cimport (
     FIELD_AUTH,
     FIELD_COUNT,
@@ -83,7 +81,6 @@ cdef enum:
     WORDS_LOOKED_AT = 64
     KEPT_MAX = 4096         # beyond so many requests on a connection, bytes are not kept for a retry
     LOOKED_AHEAD_MAX = 32   # requests of a client behind the one that may be retried
-    LEARN_PAUSE_NS = 1000000000
 
 cdef const char *REFUSED_REPLICATION = b"shotover: replication (PSYNC, SYNC, REPLCONF) cannot pass the proxy; let the replica connect to the server"
 
@@ -99,7 +96,7 @@ cdef void _on_trim(timer_t *timer) noexcept nogil:
     (<RedisSinkSingle>timer.owner).trim_idle()
 
 
-cdef class RedisSinkSingle(Sink):
+cdef class RedisSinkSingle(LearningSink):
 
     def __init__(self, context, *, str name, remote_address, int connect_timeout_ms, read_timeout, str connection,
                  int connection_count, int max_pending_requests, int max_leases, int retries):
@@ -263,7 +260,9 @@ cdef class RedisSinkSingle(Sink):
                 rs.session.blocking += 1
                 session_resume(rs.session, PAUSE_PENDING)       # or nobody would hear that it leaves
         elif conduct == CONDUCT_PIN:
-            self._pin(rs)
+            after = S_PIN
+            if not rs.reasons & PINNED:
+                rs.reasons |= PINNED | UNPROVEN
             rs.lease.frame_soon = 1
         elif conduct == CONDUCT_SUBSCRIBE:
             after = S_SUBSCRIBE
@@ -300,8 +299,8 @@ cdef class RedisSinkSingle(Sink):
             self._cancel_wait(rs.session, rs.lease)
 
     cdef void _pin(self, redis_session_t *rs) noexcept nogil:
-        if not rs.reasons & PINNED:
-            rs.reasons |= PINNED
+        if not rs.reasons & PINNED or rs.reasons & UNPROVEN:
+            rs.reasons = (rs.reasons | PINNED) & ~<uint32_t>UNPROVEN
             self.pins_total += 1
 
     cdef void _reply_mode(self, request_t *request, redis_session_t *rs) noexcept nogil:
@@ -360,27 +359,22 @@ cdef class RedisSinkSingle(Sink):
         transaction. The client keeps the lease until the answer is there, and for good if there is none.
         """
         cdef:
-            char        wire[LEARNED_NAME_SIZE_MAX + 64]
-            slice_t     name
+            char        wire[QUESTION_SIZE_MAX]
             request_t  *ask = NULL
             upstream_t *upstream = NULL
             size_t      size
         rs.reasons |= UNSURE
         if rs.asking is not NULL:
             return
-        if self.loop.now >= self.learn_at_ns and self.leases < self.lease_max \
-                and resp_words(request.wire.data, request.wire.data + request.wire.size, &name, 1) > 0 \
-                and name.size - 1 < LEARNED_NAME_SIZE_MAX:
-            size = <size_t>snprintf(wire, sizeof(wire), b"*3\r\n$7\r\nCOMMAND\r\n$4\r\nINFO\r\n$%zu\r\n", name.size)
-            memcpy(wire + size, name.data, name.size)       # it may hold zero bytes
-            memcpy(wire + size + name.size, b"\r\n", 2)
-            ask = self._own_request(wire, size + name.size + 2)
+        size = self.question(request, wire) if self.leases < self.lease_max else 0
+        if size:
+            ask = self._own_request(wire, size)
         if ask is not NULL:
             upstream = self.upstream_open()
         if upstream is NULL:
             if ask is not NULL:
                 self.hub.request_free(ask)
-            self._settle(NULL, NULL)
+            self.not_learned()
             self._pin(rs)
             return
         upstream.state = rs.state
@@ -393,25 +387,9 @@ cdef class RedisSinkSingle(Sink):
         rs.asking = ask
         self.upstream_send(upstream, ask)
 
-    cdef void _learn(self, upstream_t *upstream, request_t *answer) noexcept nogil:
-        """COMMAND INFO has been answered. Takes the request over."""
-        cdef:
-            slice_t          words[3]
-            const command_t *command = NULL
-            lexicon_t       *lexicon = &(<RespCodec>self.codec).lexicon
-        if not answer.failed and resp_words(answer.wire.data, answer.wire.data + answer.wire.size, words, 3) == 3:
-            if lexicon_teach(lexicon, words[2].data, words[2].size, answer.reply.data, answer.reply.size):
-                self.learned_total += 1
-            command = lexicon_find(lexicon, words[2].data, words[2].size)
-        self._settle(answer, command)
-        self.hub.request_free(answer)
-        stream_close(&upstream.stream, CLOSE_LOCAL)
-
     cdef void _settle(self, request_t *asked, const command_t *command) noexcept nogil:
         """What becomes of the client for whose sake it was asked. NULL: nothing was learned."""
-        cdef redis_session_t *rs = NULL if asked is NULL else <redis_session_t *>asked.tags[0]
-        if command is NULL:
-            self.learn_at_ns = self.loop.now + LEARN_PAUSE_NS
+        cdef redis_session_t *rs = <redis_session_t *>asked.tags[0]
         if rs is NULL:
             return
         rs.asking = NULL
@@ -863,7 +841,9 @@ cdef class RedisSinkSingle(Sink):
             self._greeted(upstream, request)
             return
         if state == S_LEARN:
-            self._learn(upstream, request)
+            self._settle(request, self.learn(request))
+            self.hub.request_free(request)
+            stream_close(&upstream.stream, CLOSE_LOCAL)
             return
         if state == S_BARRIER:
             rs = <redis_session_t *>request.tags[0]
@@ -892,6 +872,9 @@ cdef class RedisSinkSingle(Sink):
             self._was_reset(rs, upstream)
         elif state == S_UNKNOWN:
             self._ask(request, rs)
+        elif state == S_PIN and rs.reasons & UNPROVEN:
+            rs.reasons &= ~<uint32_t>UNPROVEN
+            self.pins_total += 1
         if state == S_PING:
             self.hub.request_free(request)
         else:
@@ -1071,7 +1054,7 @@ cdef class RedisSinkSingle(Sink):
         if error == EACCES and not upstream.ready:
             self._turn_away(upstream)
         if upstream.connected and error != CLOSE_LOCAL:
-            lexicon_forget(&(<RespCodec>self.codec).lexicon)    # it may be another server that answers next
+            self.forget_learned()
         if session is not NULL:
             rs = <redis_session_t *>session_slots(session)[self.slot]
             rs.lease = NULL
@@ -1118,6 +1101,10 @@ cdef class RedisSinkSingle(Sink):
                 self._pin(rs)                               # a transaction may still be open
         elif request.sink_state == S_RESET:
             self._pin(rs)
+        elif request.sink_state == S_PIN:
+            request.sink_state = S_LEASED
+            if rs.reasons & UNPROVEN and not _later(request.next, S_PIN, S_PIN):
+                rs.reasons &= ~<uint32_t>(PINNED | UNPROVEN)
 
     cdef bint on_request_lost(self, request_t *request) noexcept nogil:
         cdef:
@@ -1130,6 +1117,7 @@ cdef class RedisSinkSingle(Sink):
         if state != S_BARRIER and state != S_PING and state != S_GREETING and state != S_LEARN:
             return False
         if state == S_LEARN:
+            self.not_learned()
             self._settle(request, NULL)
         rs = <redis_session_t *>request.tags[0] if state == S_BARRIER else NULL
         self.hub.request_free(request)
@@ -1142,12 +1130,11 @@ cdef class RedisSinkSingle(Sink):
 
     def samples(self):
         labels = {"chain": self.chain.name, "transform": self.type_name, "name": self.name}
-        return Sink.samples(self) + [
+        return LearningSink.samples(self) + [
             ("shotover_leases", labels, "gauge", self.leases),
             ("shotover_limits_hit_count", labels | {"limit": "max_pending_requests"}, "counter", self.over_pending),
             ("shotover_limits_hit_count", labels | {"limit": "max_leases"}, "counter", self.over_leases),
             ("shotover_transform_pushed_total", labels, "counter", self.pushes_total),
-            ("shotover_learned_commands_count", labels, "counter", self.learned_total),
             ("shotover_pinned_sessions_count", labels, "counter", self.pins_total),
         ] + [
             ("shotover_leases_count", labels | {"reason": reason}, "counter", self.leases_by[conduct])

@@ -11,7 +11,7 @@ LOST = b"-ERR shotover: upstream connection lost: closed by the server"
 
 def test_a_reply_cut_by_the_server_becomes_an_error_when_nothing_of_it_has_gone_out(run) -> None:
     server = Scripted(b"$3\r\none\r\n$100\r\nhalf of it")
-    bench = run("DebugPrinter", sink(server.port))
+    bench = run("DebugPrinter", sink(server.port, retries=0))
     replies = bench.play("GET a", "GET b", "GET c")
     assert replies[0] == b"$3\r\none\r\n"
     assert [reply[:len(LOST)] for reply in replies[1:]] == [LOST, LOST]

@@ -81,6 +81,22 @@ def expected(fate: str, number: bytes) -> bytes:
     return b"$%d\r\n%b\r\n" % (len(sent), sent)
 
 
+def transaction(chance: random.Random, number: int) -> tuple[bytes, list[bytes]]:
+    """Carried out whole or, where one of its commands was refused, not at all."""
+    fates = chance.choices("pahnesw", k=chance.randrange(1, 6)) + chance.choices("rx", k=chance.random() < 0.5)
+    chance.shuffle(fates)
+    text = b"%d" % number
+    replies = [b"+QUEUED\r\n" if fate in "phew" else expected(fate, text) for fate in fates]
+    results = [expected(fate, text) for fate in fates if fate in "phew"]
+    ending, end = "EXEC", b"*%d\r\n" % len(results) + b"".join(results)
+    if chance.random() < 0.2:
+        ending, end = "DISCARD", b"+OK\r\n"
+    elif {"r", "x"} & set(fates):
+        end = b"-EXECABORT Transaction discarded because of previous errors.\r\n"
+    raw = encode("MULTI") + b"".join(encode("ECHO", fate.encode() + text) for fate in fates) + encode(ending)
+    return raw, [b"+OK\r\n", *replies, end]
+
+
 def converse(port: int, seed: int, problems: list[str]) -> None:
     chance = random.Random(seed)
     client = RawClient(port)
@@ -97,6 +113,10 @@ def converse(port: int, seed: int, problems: list[str]) -> None:
                 if chance.random() < 0.1:
                     raw += encode("SELECT", chance.randrange(4))
                     wanted.append(b"+OK\r\n")
+                if chance.random() < 0.1:
+                    more, replies = transaction(chance, number)
+                    raw += more
+                    wanted += replies
             client.send(raw)
             if chance.random() < 0.15:
                 client.reset()

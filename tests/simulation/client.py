@@ -40,6 +40,7 @@ class Client:
     slow ns              reads nothing for so long, with a small window
     stall ns             nothing arrives either way
     half op              sends the first bytes of a request and no more
+    spoil op             sends what is no request, and goes on with the script
     finish close reset   leaves: sends no more and reads on, closes, breaks the connection
     """
 
@@ -66,6 +67,7 @@ class Client:
         self.queued: list[Op] = []  # changes of state within a transaction
         self.id: bytes | None = None
         self.mutes = False  # has asked for silence: an error in place of it cannot be told from other replies
+        self.spoiled = False  # has sent what is no request
         self.waits = False
         self.asleep = False
         self.reading = True
@@ -156,6 +158,10 @@ class Client:
     def do_half(self, op: Op) -> None:
         self.send(op.wire[: self.rng.randrange(1, len(op.wire))])
 
+    def do_spoil(self, op: Op) -> None:
+        self.spoiled = True
+        self.send(op.wire)
+
     def do_finish(self) -> None:
         self.leaving = self.leaving or "finish"
         self.sim.world.finish(self.conn)
@@ -221,6 +227,9 @@ class Client:
     def frame(self, frame: bytes) -> None:
         if frame[:1] in b"*>" and b"message\r\n" in frame[:17]:
             self.message(words_of(frame))
+            return
+        if self.spoiled and frame.startswith(b"-ERR Protocol error"):
+            self.leaving = self.leaving or "GARBAGE"
             return
         if not self.expected and self.mutes and b"shotover" in frame:
             self.do_reset()

@@ -72,6 +72,8 @@ def leave(draw: Draw, script: list, ending: str) -> None:
     elif ending == "endless":
         script.append(("send", [*(draw.data() if rng.random() < 0.5 else []), draw.endless(),
                                 *(draw.data() if rng.random() < 0.3 else [])], rng.choice(CUTS)))
+        if rng.random() < 0.2:
+            script.append(("spoil", draw.garbage()))
     elif ending == "open":
         script.append(("send", draw.open_transaction(), rng.choice(CUTS)))
     if rng.random() < 0.5:

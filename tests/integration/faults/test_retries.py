@@ -36,6 +36,14 @@ class Parts:
         self.link.resume()
 
 
+def send_apart(link: Link, raw: Any, *requests: bytes) -> None:
+    """Each once the server has the one before."""
+    for request in requests:
+        size = link.passed[DOWN] + len(request)
+        raw.send(request)
+        wait_until(lambda size=size: link.passed[DOWN] >= size, "the server has it")
+
+
 @pytest.fixture
 def parts(
     start_server: Callable[..., Server],
@@ -90,20 +98,14 @@ def test_a_read_behind_a_write_sent_apart_is_sent_again(parts: Callable[..., Par
             raw.command("SET", "n", "1")
         link = all_of_it.link
         link.stall(UP)
-        for request in (encode("INCR", "n"), encode("GET", "n")):
-            before = link.passed[DOWN]
-            raw.send(request)
-            wait_until(lambda size=before + len(request): link.passed[DOWN] >= size, "sent")
+        send_apart(link, raw, encode("INCR", "n"), encode("GET", "n"))
         link.cut()
         link.resume()
         assert raw.frame().startswith(LOST)
         assert raw.frame() == b"$1\r\n2\r\n"
         assert all_of_it.retries() == 1
         link.stall(UP)
-        for request in (encode("GET", "n"), encode("INCR", "n")):
-            before = link.passed[DOWN]
-            raw.send(request)
-            wait_until(lambda size=before + len(request): link.passed[DOWN] >= size, "sent")
+        send_apart(link, raw, encode("GET", "n"), encode("INCR", "n"))
         link.cut()
         link.resume()
         assert raw.frame().startswith(LOST)

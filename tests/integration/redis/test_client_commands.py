@@ -230,3 +230,40 @@ def test_a_slow_script_mixes_nobody_s_answers(endpoint: Endpoint) -> None:
     assert [raw.value() for raw in others] == [b"%d" % index for index in range(10)]
     assert slow.value() == b"slow"
     assert time.monotonic() - begin < 10
+
+
+REFUSED_PINS = [
+    ("CLIENT", "MAINT_NOTIFICATIONS", "ON"),  # redis-py's greeting; older servers do not know it
+    ("CLIENT", "NOSUCH"),
+    ("CLIENT", "NO-EVICT", "maybe"),
+    ("CLIENT", "TRACKING", "ON", "REDIRECT", "99999999"),
+    ("CLIENT", "ID", "x"),
+    ("READONLY",),
+]
+
+
+@pytest.mark.parametrize("words", REFUSED_PINS, ids=" ".join)
+def test_what_the_server_refuses_costs_no_connection(
+    endpoint: Endpoint, words: tuple[str, ...]
+) -> None:
+    raw = endpoint.raw()
+    assert raw.command(*words).startswith(b"-")
+    assert raw.command("PING") == b"+PONG\r\n"
+    if endpoint.proxy is not None and "per-client" not in endpoint.kind:
+        proxy = endpoint.proxy
+        wait_until_equal(lambda: proxy.metric("shotover_leases"), 0.0, "no lease is left")
+    raw.send(encode(*words) + encode("CLIENT", "ID") + encode(*words) + encode("CLIENT", "ID"))
+    _, first, _, second = raw.frames(4)
+    raw.command("PING")
+    assert first == second == raw.command("CLIENT", "ID")
+
+
+def test_the_driver_s_greeting_leaves_it_among_those_who_share(
+    endpoint: Endpoint, driver: str
+) -> None:
+    clients = [endpoint.client(driver=driver) for _ in range(3)]
+    for client in clients:
+        client.set("a", "1")
+    if endpoint.proxy is not None and "per-client" not in endpoint.kind:
+        proxy = endpoint.proxy
+        wait_until_equal(lambda: proxy.metric("shotover_leases"), 0.0, "no lease is left")
