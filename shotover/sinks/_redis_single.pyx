@@ -131,7 +131,7 @@ cdef class RedisSinkSingle(LearningSink):
         slab_close(&self.sessions)
 
     def on_linked(self):
-        Sink.on_linked(self)
+        LearningSink.on_linked(self)
         self._count_room()
 
     # ---- down ---------------------------------------------------------------------------------------------------
