@@ -475,7 +475,8 @@ cdef class Sink(Step):
         ]
 
 
-cdef void _put_text(char *out, size_t room, str text):
+cdef int _put_text(char *out, size_t room, str text) except -1:
     """For code that runs without the GIL: `text` as C, cut to fit."""
     cdef bytes encoded = text.encode()[:room - 1]
     memcpy(out, <const char *>encoded, len(encoded) + 1)
+    return 0
