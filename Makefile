@@ -62,7 +62,7 @@ test-debug: $(VENV)/.with-test
 asan: $(VENV)/.with-test
 	@$(BIN)/python tools/servers.py --for-tests
 	@$(BIN)/python tools/variant.py asan $(PYTEST) -n $(TEST_JOBS) --timeout 300 --capture=sys \
-		$(if $(ARGS),$(ARGS),$(ASAN_TESTS))
+		-m 'not long and not measures' $(if $(ARGS),$(ARGS),$(ASAN_TESTS))
 
 fuzz: $(VENV)/.with-test
 	@$(BIN)/python tools/variant.py fuzz $(BIN)/python tests/fuzz/run.py --seconds $(FUZZ_SECONDS) $(ARGS)
