@@ -70,7 +70,8 @@ fuzz: $(VENV)/.with-test
 lint: $(VENV)/.built $(VENV)/.with-test $(VENV)/.with-lint
 	$(RUFF) check .
 	$(BIN)/mypy
-	$(BIN)/cython-lint shotover
+	PATH="$(abspath $(BIN)):$$PATH" $(BIN)/cython-lint shotover tests/native
+	$(RUFF) format --check --quiet .
 
 bench: $(VENV)/.built $(VENV)/.with-bench
 	$(BIN)/shotover-bench $(if $(ARGS),$(ARGS),run)

@@ -30,7 +30,7 @@ _HOMES = {
     "TransformConfig": "shotover.config.steps",
 }
 
-__all__ = ["__version__", *_HOMES]
+__all__ = ["__version__", *_HOMES]  # noqa: PLE0604  # names, each a string
 
 
 def __getattr__(name: str) -> object:

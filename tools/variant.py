@@ -47,6 +47,8 @@ def main(variant: str, command: list[str]) -> int:
     for path in target.glob(f"{REPORT}.*"):
         path.unlink()
     environment |= sanitized(preload, target / REPORT)
+    if variant == "asan":
+        environment["PYTHONMALLOC"] = "malloc"      # so that bytes beyond a Python object are seen, too
     done = subprocess.run(command, env=environment, check=False)
     reports = sorted(target.glob(f"{REPORT}.*"))
     for path in reports:
@@ -116,9 +118,8 @@ def sanitized(preload: list[str], report: Path) -> dict[str, str]:
         "LD_PRELOAD": " ".join(preload),
         "ASAN_OPTIONS": ":".join([*both, *asan, os.environ.get("ASAN_OPTIONS", "")]).strip(":"),
         "UBSAN_OPTIONS": ":".join([*both, "halt_on_error=1", "print_stacktrace=1", os.environ.get("UBSAN_OPTIONS", "")]),
-        "PYTHONMALLOC": "malloc",       # so that bytes beyond a Python object are seen, too
     }
 
 
 if __name__ == "__main__":
-    sys.exit(main((sys.argv + [""])[1], sys.argv[2:]))
+    sys.exit(main([*sys.argv, ""][1], sys.argv[2:]))

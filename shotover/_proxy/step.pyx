@@ -43,14 +43,14 @@ cdef class Hub:
                 return
             link = &link[0].next
 
-    cdef request_t *request_new(self, Chain chain) noexcept nogil:
+    cdef request_t *request_new(self, Chain chain) noexcept nogil:  # no-cython-lint
         cdef request_t *request = request_new(&self.requests)
         if request is not NULL:
             request.chain = <void *>chain
             request.arrived_ns = self.loop.now
         return request
 
-    cdef void request_free(self, request_t *request) noexcept nogil:
+    cdef void request_free(self, request_t *request) noexcept nogil:  # no-cython-lint
         request_free(&self.requests, &self.loop.pool, request)
 
     cdef void log(self, int level, const char *text) noexcept nogil:

@@ -108,7 +108,7 @@ cdef class Sink(Step):
         self.address_size = len(sockaddr)
 
     cdef upstream_t *upstream_open(self) noexcept nogil:
-        """A new connection on its way; what is sent on it waits for upstream_ready. NULL: cannot be had now; connect_error says why."""
+        """A new connection on its way; what is sent on it waits for upstream_ready. NULL: none now; connect_error says why."""
         cdef:
             upstream_t *upstream
             int         fd, result
@@ -331,10 +331,10 @@ cdef class Sink(Step):
             char     full[512]
             uint8_t  out[600]
             size_t   size
-            uint32_t index
+            uint32_t _
         snprintf(full, sizeof(full), b"shotover: %s (%s)", text, self.place)
         size = self.codec.error(out, sizeof(out), b"ERR", full, strlen(full))
-        for index in range(request.left if not request.mute else 0):
+        for _ in range(request.left if not request.mute else 0):
             if not request_add_reply(&self.loop.pool, request, out, size):
                 request_drop_reply(&self.loop.pool, request)
                 break

@@ -87,7 +87,9 @@ def keep(target: Target, inputs: Sequence[bytes]) -> None:
 # ---- one target, in this process ---------------------------------------------------------------------------------
 
 
-def hunt(target: Target, seed: int, seconds: float, count_max: int | None, current: mmap.mmap | bytearray) -> tuple[list[bytes], int, int]:
+def hunt(
+    target: Target, seed: int, seconds: float, count_max: int | None, current: mmap.mmap | bytearray
+) -> tuple[list[bytes], int, int]:
     """Tries inputs until time or `count_max` is up: (those that led somewhere new, tried, edges seen)."""
     chance = random.Random(seed)
     trace = Trace()
@@ -104,7 +106,7 @@ def hunt(target: Target, seed: int, seconds: float, count_max: int | None, curre
         target.run(data)
         fresh = trace.end()
         count += 1
-        if fresh or not (trace.active and target.compiled) and count <= UNTOLD_MAX:
+        if fresh or (not (trace.active and target.compiled) and count <= UNTOLD_MAX):
             corpus.append(data)
     signal.alarm(0)
     return corpus, count, trace.edges()
@@ -151,7 +153,7 @@ def guard(target: Target, seconds: float, seed: int, kept: bool) -> bool:
     FOUND.mkdir(parents=True, exist_ok=True)
     path = FOUND / f"{target.name}-{hashlib.sha1(data).hexdigest()[:10]}"
     path.write_bytes(data)
-    print(f"{target.name}: {how_it_ended(done.returncode)} on {ascii(data[:200])}\n"
+    print(f"{target.name}: {how_it_ended(done.returncode)} on {data[:200]!a}\n"
           f"replay it:  {replay_command(target, path)}", file=sys.stderr, flush=True)
     return False
 

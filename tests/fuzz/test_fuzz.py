@@ -6,6 +6,7 @@ Seeded, so a failure repeats; without the build that tells where code goes, so n
 from __future__ import annotations
 
 import pytest
+
 from fuzz.mutate import INPUT_BYTES_MAX
 from fuzz.run import FOUND, HEADER, hunt, known_inputs, replay_command
 from fuzz.targets import TARGETS

@@ -1,14 +1,12 @@
 """See chain_probe.pxd. For measuring what steps cost: see bench/micro."""
 
 from libc.stdint cimport uint32_t, uint64_t
+from libc.string cimport memcpy
 
-from shotover._core.counters cimport histogram_add, histogram_count, histogram_t
+from shotover._codec.resp_edit cimport resp_facts
 from shotover._core.memory cimport chunk_data, pool_take
 from shotover._core.request cimport batch_append, batch_clear, batch_pop, batch_push, request_t
-from shotover._codec.resp_edit cimport resp_facts
 from shotover._proxy.step cimport Chain, Step
-
-from libc.string cimport memcpy, memset
 
 
 cdef class Bottom(Step):
@@ -44,18 +42,3 @@ cdef class Bottom(Step):
         while self.kept.head is not NULL:
             self.hub.request_free(batch_pop(&self.kept))
         return arrived
-
-
-def add_often(uint64_t rounds):
-    """Counts that many latencies, from 20 us to a millisecond; returns how many the histogram has."""
-    cdef:
-        histogram_t histogram
-        uint64_t    value = 88172645463325252u
-    memset(&histogram, 0, sizeof(histogram))
-    with nogil:
-        for _ in range(rounds):
-            value ^= value << 13
-            value ^= value >> 7
-            value ^= value << 17
-            histogram_add(&histogram, 20000 + (value & 0xFFFFF), 1)
-    return histogram_count(&histogram)

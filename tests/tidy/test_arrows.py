@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+
 from tidy.sources import CYTHON, files, imports, module_of, shown
 
 DATA = ("_core", "_codec", "_net", "_proxy")

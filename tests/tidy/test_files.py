@@ -6,6 +6,7 @@ import ast
 import re
 
 import pytest
+
 from tidy.sources import CYTHON, ROOT, files, shown, tracked
 
 LINES_MAX = 800
@@ -19,7 +20,7 @@ GIL = {
     "shotover/_proxy/python_step.pyx": "the door for guests written in Python",
 }
 """Files that may take the GIL, each with why."""
-NAMES_ON_COMMAND_LINE = ("shotover", "tests", "tools", "bench", "configs", ".ci")
+FOLDERS = ("shotover", "tests", "tools", "bench", "configs", ".ci")
 TEXT = (".py", ".pyx", ".pxd", ".pyi", ".h", ".c", ".md", ".yaml", ".toml", ".in", "")
 MACHINE = re.compile(
     r"(?<![\w.])/(?:root|work|home/\w+|Users/\w+)/" + "|" + r"pythonhosted\.org|pypi\.org|index-" + r"url|extra-" + r"index"
@@ -103,6 +104,7 @@ def test_nothing_that_is_made_is_kept() -> None:
 @pytest.mark.parametrize("name", ["Makefile", "README.md", "shotover/ARCHITECTURE.md", "bench/README.md"])
 def test_paths_that_papers_name_exist(name: str) -> None:
     text = (ROOT / name).read_text()
-    named = re.findall(rf"(?<![\w./-])(?<!wildcard )((?:{'|'.join(map(re.escape, NAMES_ON_COMMAND_LINE))})/[\w./-]+[\w/])(?![\w*{{$])", text)
+    folders = "|".join(map(re.escape, FOLDERS))
+    named = re.findall(rf"(?<![\w./-])(?<!wildcard )((?:{folders})/[\w./-]+[\w/])(?![\w*{{$])", text)
     missing = sorted({path for path in named if not (ROOT / path).exists()})
     assert not missing, f"{name} speaks of {missing}"

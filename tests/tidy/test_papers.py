@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 
 import pytest
-from tidy.sources import ROOT, files, shown
 
 from shotover.runtime import catalogue
+from tidy.sources import ROOT, files, shown
 
 PAGES = {path.stem: path.read_text() for path in files(".md", under="shotover/docs")}
 TOPOLOGIES = {shown(path): path.read_text() for path in files(".yaml", under="configs")}

@@ -8,9 +8,9 @@ import inspect
 from types import ModuleType
 
 import pytest
-from tidy.sources import files, module_of
 
 import shotover
+from tidy.sources import files, module_of
 
 STUBS = {module_of(path): path for path in files(".pyi", under="shotover")}
 
