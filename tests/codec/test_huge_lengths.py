@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import pytest
+from support.native import load
 
 from shotover._codec import resp_value
-from support.native import load
 
 codec = load("codec_probe")
 probe = load("fuzz_probe")
