@@ -95,7 +95,8 @@ def _field_line(field: Field) -> str:
     names = "`" + "`, `".join((field.key, *field.aliases)) + "`"
     if isinstance(field, Refused):
         return f"- {names}: {field.doc}"
-    default = "required"
-    if field.default is not REQUIRED:
+    if field.default is REQUIRED:
+        default = "required"
+    else:
         default = f"default {flow(field.plain(field.default))}"
     return f"- {names}: {field.doc} ({field.expected}; {default})"
