@@ -15,7 +15,7 @@ import tempfile
 
 if sys.version_info < (3, 10):  # noqa: UP036  # any python3 may start this
     sys.exit(
-        "Shotover needs Python 3.10 or newer; %s is %d.%d.\n"  # noqa: UP031
+        "Shotover needs Python 3.10 or newer; %s is %d.%d.\n"
         "With a newer one installed: make PYTHON=python3.12"
         % (sys.executable, sys.version_info[0], sys.version_info[1])
     )

@@ -1,7 +1,7 @@
 """See step.pxd."""
 
 from libc.stdlib cimport calloc, free
-from libc.string cimport memcpy, memset, strlen, strncpy
+from libc.string cimport memcpy, strncpy
 
 from shotover._codec.codec cimport MERGE_ANY, MERGE_KIN, MERGE_NONE
 from shotover._core.counters cimport histogram_add, histogram_value
@@ -195,13 +195,13 @@ cdef class Step:
         cdef:
             chunk_t *chunk
             uint8_t *to
-            uint32_t index
+            uint32_t _
         request_drop_reply(&self.loop.pool, request)
         if not request.mute:
             chunk = pool_take(&self.loop.pool, size * request.count)
             if chunk is not NULL:
                 to = chunk_data(chunk)
-                for index in range(request.count):
+                for _ in range(request.count):
                     memcpy(to, reply, size)
                     to += size
                 request.reply.data = chunk_data(chunk)
