@@ -25,13 +25,14 @@ SOURCES := $(shell find shotover \( -name '*.pyx' -o -name '*.pxd' -o -name '*.h
 PYTEST   = $(BIN)/pytest
 RUFF     = $(BIN)/ruff
 
-.PHONY: help run test test-long test-debug asan fuzz lint bench bench-micro wheel clean
+.PHONY: help run test test-long mutants test-debug asan fuzz lint bench bench-micro wheel clean
 
 help:
 	@echo 'make run          build, start a Redis server and Shotover before it, stay until Ctrl-C'
 	@echo '                  (LISTEN=127.0.0.1:6380, METRICS=127.0.0.1:9001, SERVER=/path/to/redis-server)'
 	@echo 'make test         build and run the tests (ARGS="-k pubsub" for some of them)'
-	@echo 'make test-long    the tests that take minutes, too'
+	@echo 'make test-long    the tests that take minutes, too (SIM_SEEDS=3000 runs of the simulator)'
+	@echo 'make mutants      break the code in known ways: the simulator must notice each'
 	@echo 'make test-debug   all tests in a build that aborts where an invariant is broken'
 	@echo 'make asan         codec, chains, network and more under AddressSanitizer and UBSan'
 	@echo 'make fuzz         look for bytes that break a parser (FUZZ_SECONDS=60, ARGS="--target replies")'
@@ -53,6 +54,9 @@ test: $(VENV)/.built $(VENV)/.with-test
 test-long: $(VENV)/.built $(VENV)/.with-test
 	@$(BIN)/python tools/servers.py --for-tests
 	$(PYTEST) -n $(TEST_JOBS) --timeout 1800 -m '' $(ARGS)
+
+mutants: $(VENV)/.built $(VENV)/.with-test
+	$(BIN)/python tests/simulation/mutants.py $(ARGS)
 
 # A variant is built beside the usual modules, in build/: see tools/variant.py.
 test-debug: $(VENV)/.with-test

@@ -13,11 +13,12 @@ import os
 import sys
 
 from shotover import __version__
-from shotover.config.errors import ConfigError
+from shotover.config.errors import ConfigError, nearest, shown
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from typing import Any, NoReturn
 
     from shotover.runtime.assemble import Loaded
 
@@ -68,7 +69,7 @@ def report(error: ConfigError) -> None:
 
 def run(arguments: list[str]) -> int:
     """Serve until told to stop."""
-    options = run_parser().parse_args(arguments)
+    options = run_parser("run").parse(arguments)
     find_files(options)
     from shotover.config.apart import Apart
 
@@ -93,7 +94,7 @@ def run(arguments: list[str]) -> int:
 
 def check(arguments: list[str]) -> int:
     """Say everything that is wrong with the files; nothing is opened or connected."""
-    options = file_parser("check", check.__doc__ or "").parse_args(arguments)
+    options = run_parser("check", check.__doc__ or "").parse(arguments)
     loaded = load(options)
     count = len(loaded.topology.sources)
     print(f"{options.topology_file}: ok ({count} source{'' if count == 1 else 's'})")
@@ -102,7 +103,7 @@ def check(arguments: list[str]) -> int:
 
 def explain(arguments: list[str]) -> int:
     """Print the topology with names derived, defaults filled in and secrets hidden."""
-    options = file_parser("explain", explain.__doc__ or "").parse_args(arguments)
+    options = run_parser("explain", explain.__doc__ or "").parse(arguments)
     loaded = load(options)
     from shotover.runtime.explain import explain as text
 
@@ -111,14 +112,15 @@ def explain(arguments: list[str]) -> int:
 
 
 def docs(arguments: list[str]) -> int:
-    """Print the page of a source, transform or sink; without NAME list them."""
-    parser = argparse.ArgumentParser(prog="shotover docs", description=docs.__doc__)
-    parser.add_argument("name", nargs="?", metavar="NAME", help="as a topology names it")
-    name = parser.parse_args(arguments).name
+    """Print the pages of sources, transforms and sinks; without NAME list them."""
+    parser = Parser(prog="shotover docs", description=docs.__doc__)
+    parser.add_argument("names", nargs="*", metavar="NAME", help="as a topology names it")
+    names = parser.parse(arguments).names
     from shotover.runtime import manual
 
     try:
-        sys.stdout.write(manual.index() if name is None else manual.page(name))
+        pages = [manual.page(name) for name in names] or [manual.index()]
+        sys.stdout.write("\n".join(pages))
     except LookupError as error:
         raise ConfigError([str(error.args[0])]) from None
     return 0
@@ -147,28 +149,59 @@ def find_files(options: argparse.Namespace) -> None:
             raise ConfigError([f"{TOPOLOGY_FILE}: no such file; name a topology with -t FILE"])
 
 
-def file_parser(verb: str, description: str, epilog: str = "") -> argparse.ArgumentParser:
-    """A parser with the flags that name the two files."""
-    parser = argparse.ArgumentParser(
-        prog=f"shotover {verb}".strip(), description=description, epilog=epilog,
+class Parser(argparse.ArgumentParser):
+    """Tells a mistake in one line, and where to read on."""
+
+    def parse(self, arguments: list[str]) -> argparse.Namespace:
+        options, strangers = self.parse_known_args(arguments)
+        if strangers:
+            self.error(self.about(strangers[0]))
+        return options
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"{self.prog}: {message}\n`{self.prog} --help` says what there is\n")
+
+    def about(self, word: str) -> str:
+        """What a word on the command line that nothing takes was meant to be."""
+        if word.startswith("-"):
+            flag = word.partition("=")[0]
+            near = nearest(flag, [known for known in self._option_string_actions if len(known) > 2])
+            return f"unknown flag {shown(flag)}" + (f", did you mean {near}?" if near else "")
+        if word in VERBS:
+            return f"{word} is a verb and goes first: shotover {word} ..."
+        if os.path.exists(word) or word.endswith((".yaml", ".yml")):
+            return f"a topology is named with -t: -t {shown(word)}"
+        near = nearest(word, VERBS)
+        return f"unknown verb {shown(word)}, " + (f"did you mean {near}?" if near else
+                                                  f"there are {', '.join(VERBS)}")
+
+
+def run_parser(verb: str, description: str = "") -> Parser:
+    """The flags of `run`. Other verbs take them all, so that a command line can be checked as it
+    is."""
+    serving = verb == "run"
+    parser = Parser(
+        prog="shotover" if serving else f"shotover {verb}", allow_abbrev=False,
+        description=description or "A fast, configurable, extensible data-layer proxy.",
+        epilog=EPILOG if serving else "The other flags of `shotover run` are accepted, too.",
         formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("-t", "--topology-file", metavar="FILE",
                         help=f"sources and their chains (default {TOPOLOGY_FILE})")
     parser.add_argument("-c", "--config-file", metavar="FILE",
                         help=f"settings of the process (default {CONFIG_FILE}, if it is there)")
-    return parser
 
+    def add(*names: str, **options: Any) -> None:
+        if not serving:
+            options["help"] = argparse.SUPPRESS
+        parser.add_argument(*names, **options)
 
-def run_parser() -> argparse.ArgumentParser:
-    """The flags of `run`, which are also those of `shotover` alone."""
-    parser = file_parser("", "A fast, configurable, extensible data-layer proxy.", EPILOG)
-    parser.add_argument("--core-threads", type=worker_count, default=1, metavar="N",
-                        help="worker threads (default 1)")
-    parser.add_argument("--log-format", choices=("human", "json"), default="human")
-    parser.add_argument("--poller", choices=("auto", "io_uring", "epoll"), default="auto",
-                        help="how workers wait for the network (default auto)")
+    add("--core-threads", type=worker_count, default=1, metavar="N",
+        help="worker threads (default 1)")
+    add("--log-format", choices=("human", "json"), default="human")
+    add("--poller", choices=("auto", "io_uring", "epoll"), default="auto",
+        help="how workers wait for the network (default auto)")
     for flag, _attribute, _why in IGNORED:
-        parser.add_argument(flag, metavar="X", help="accepted, has no effect")
+        add(flag, metavar="X", help="accepted, has no effect")
     parser.add_argument("-V", "--version", action="version", version=f"shotover {__version__}")
     return parser
 

@@ -136,9 +136,12 @@ def start_server(server: str, folder: Path) -> tuple[Program, int]:
     """A fresh server without persistence, on a free port: (program, port)."""
     for _ in range(5):  # a port found free may be taken before the server has it
         port = free_port()
-        program = Program(
-            [server, "--port", str(port), "--bind", HOST, "--save", "", "--appendonly", "no",
-             "--dir", str(folder), "--daemonize", "no"], folder / "server.log")
+        command = [server, "--port", str(port), "--bind", HOST, "--save", "", "--appendonly", "no",
+                   "--dir", str(folder), "--daemonize", "no"]
+        try:
+            program = Program(command, folder / "server.log")
+        except OSError as error:
+            sys.exit(f"{server} cannot be started: {(error.strerror or str(error)).lower()}")
         if program.answers(port):
             return program, port
         program.stop()

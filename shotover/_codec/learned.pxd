@@ -1,12 +1,13 @@
 """Commands that the generated table does not know (modules, newer servers), learned from a server's COMMAND reply.
 
-Look here for what command_find or command_find_sub (commands.pxd) did not find. A table is written once and then only
-read; what it hands out lives until learned_free. Ids continue those of the static commands.
+The reader of such replies. A table is written once and then only read; what it hands out lives until learned_free. Ids
+continue those of the static commands. What a running proxy has learned stands in its codec's lexicon (lexicon.pxd).
 """
 
 from libc.stdint cimport uint8_t, uint16_t, uint32_t
 
 from shotover._codec.commands cimport command_t, keyspec_t
+from shotover._core.slice cimport slice_t
 
 
 cdef enum:
@@ -33,3 +34,6 @@ cdef void learned_free(learned_t *table) noexcept nogil
 cdef const command_t *learned_find(const learned_t *table, const uint8_t *name, size_t size) noexcept nogil
 cdef const command_t *learned_find_sub(const learned_t *table, const command_t *container,
                                        const uint8_t *name, size_t size) noexcept nogil
+cdef bint reply_name(const uint8_t *reply, size_t size, slice_t *name) noexcept nogil
+cdef uint32_t name_hash(const uint8_t *name, size_t size) noexcept nogil
+cdef void upper_copy(char *out, const slice_t *text) noexcept nogil

@@ -572,6 +572,23 @@ cdef learned_t *commands_learn(const uint8_t *reply, size_t size) noexcept nogil
     return NULL
 
 
+cdef bint reply_name(const uint8_t *reply, size_t size, slice_t *name) noexcept nogil:
+    """The name of the first command of a COMMAND or COMMAND INFO reply; it points into the reply. False: there is none."""
+    cdef:
+        reader_t reader
+        value_t  head, entry, text
+    reader.at = reply
+    reader.end = reply + size
+    if not value_read(&reader, &head) or not head.is_list or head.number < 1:
+        return False
+    if not value_read(&reader, &entry) or not entry.is_list or entry.number < FIELDS_MIN:
+        return False
+    if not value_read(&reader, &text) or not text.is_text or text.text.size == 0:
+        return False
+    name[0] = text.text
+    return True
+
+
 cdef void learned_free(learned_t *table) noexcept nogil:
     """NULL is fine."""
     if table is not NULL:

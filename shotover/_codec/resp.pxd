@@ -4,12 +4,14 @@ from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 
 from shotover._codec.codec cimport Codec, decode_t, scan_t
 from shotover._codec.commands cimport command_t
+from shotover._codec.lexicon cimport lexicon_t
 from shotover._core.request cimport request_t
 from shotover._core.slice cimport slice_t
 from shotover._core.status cimport status_t
 
 
 cdef class RespCodec(Codec):
+    cdef lexicon_t lexicon              # what its server was found to know beyond the static table
     cdef status_t _decode_one(self, decode_t *decode) noexcept nogil
     cdef status_t _decode_inline(self, decode_t *decode) noexcept nogil
     cdef status_t _cut(self, decode_t *decode, uint8_t *at, size_t need) noexcept nogil

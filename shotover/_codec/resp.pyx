@@ -14,6 +14,7 @@ from shotover._codec.commands cimport (
     command_find,
     command_find_sub,
 )
+from shotover._codec.lexicon cimport lexicon_close, lexicon_find
 from shotover._core.debug cimport invariant, likely, unlikely
 from shotover._core.memory cimport chunk_data, chunk_put, chunk_ref, chunk_t, pool_take
 from shotover._core.request cimport batch_push, request_new
@@ -36,6 +37,9 @@ cdef class RespCodec(Codec):
 
     def __cinit__(self):
         self.protocol = "redis"
+
+    def __dealloc__(self):
+        lexicon_close(&self.lexicon)
 
     cdef status_t decode(self, decode_t *decode) noexcept nogil:
         cdef status_t status = OK
@@ -148,6 +152,8 @@ cdef class RespCodec(Codec):
             uint8_t          conduct = CONDUCT_PLAIN
         resume.offset = 0
         decode.at = end
+        if unlikely(command is NULL and self.lexicon.known):
+            command = lexicon_find(&self.lexicon, name, resume.name_size)
         if likely(command is not NULL):
             if command.has_subcommands and resume.argc > 1:
                 word.data = start + resume.key_at

@@ -47,7 +47,7 @@ cdef struct request_t:
     uint8_t    sink_state       # the sink's own
     uint8_t    edited           # wire is not what the client sent
     uint64_t   arrived_ns       # when the turn began that read it
-    uint64_t   sent_ns          # when it was handed to an upstream
+    uint64_t   sent_ns          # when it was handed to an upstream (0: never); once answered: when that was whole
     slice_t    reply            # whole reply bytes, when watched or not yet its turn
     chunk_t   *reply_owner      # keeps reply alive; NULL: borrowed
     uint8_t   *reply_room       # != NULL: reply_owner is ours alone and may be appended to up to here

@@ -32,6 +32,7 @@ cdef struct stream_t:
     segment_t *out_head
     segment_t *out_tail
     size_t     out_size         # unsent bytes
+    uint64_t  *sent_total       # its owner's count of bytes sent, added to here; NULL: none
     chunk_t   *stash            # a cut frame; NULL: none
     uint32_t   stash_start
     uint32_t   stash_end

@@ -294,6 +294,8 @@ cdef class Loop:
             segment_t *segment
             size_t     have
         self.bytes_sent += size
+        if stream.sent_total is not NULL:
+            stream.sent_total[0] += size
         invariant(size <= stream.out_size)
         stream.out_size -= size
         while size:
@@ -419,6 +421,8 @@ cdef size_t _send_now(Loop loop, stream_t *stream, const uint8_t *data, size_t s
     if queued:
         loop._sent(stream, queued)
     loop.bytes_sent += <size_t>sent - queued
+    if stream.sent_total is not NULL:
+        stream.sent_total[0] += <size_t>sent - queued
     return <size_t>sent - queued
 
 

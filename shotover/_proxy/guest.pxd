@@ -1,10 +1,10 @@
 """Guest: what PythonStep (python_step.pxd) does with views, replies, failures and clients. Its methods need the GIL."""
 
-from libc.stdint cimport uint8_t, uint32_t, uint64_t
+from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 
 from shotover._core.request cimport batch_t, request_t
+from shotover._proxy.refusing cimport RefusingStep
 from shotover._proxy.request cimport Client, Host, Request
-from shotover._proxy.step cimport Step
 
 
 cdef enum:
@@ -16,7 +16,7 @@ cdef struct outcome_t:          # what a call into Python has decided; carried o
     batch_t away                # children, for named chains
     batch_t up                  # replies that go on
 
-cdef class Guest(Step):
+cdef class Guest(RefusingStep):
     cdef:
         Host      host
         readonly object transform
@@ -37,6 +37,7 @@ cdef class Guest(Step):
         list      free                  # views, closed
         uint32_t  line_count            # views in lines
         uint32_t  login_count           # logins under way
+        uint32_t  open_count            # clients amid a transaction
         Request   away_head             # views whose request is in a named chain
         void     *chain_at[CHAINS_MAX]  # Chains; Step.chains keeps them
         int       chain_count
@@ -62,3 +63,6 @@ cdef class Guest(Step):
     cdef int note_login(self, request_t *request) except -1
     cdef int check_login(self, request_t *request) except -1
     cdef int protocol_of(self, request_t *request)
+    cdef int64_t transaction_of(self, request_t *request) except -1
+    cdef void break_transaction(self, Request view) noexcept
+    cdef void end_transaction(self, request_t *request, int64_t transaction) noexcept

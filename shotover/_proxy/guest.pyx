@@ -8,7 +8,17 @@ from libc.string cimport memcpy
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
 from cpython.ref cimport Py_DECREF, Py_INCREF
 
-from shotover._codec.commands cimport ID_AUTH, ID_HELLO, ID_RESET, command_at, command_t
+from shotover._codec.commands cimport (
+    CONDUCT_DISCARD,
+    CONDUCT_EXEC,
+    CONDUCT_MULTI,
+    CONDUCT_RESET,
+    ID_AUTH,
+    ID_HELLO,
+    ID_RESET,
+    command_at,
+    command_t,
+)
 from shotover._codec.resp_edit cimport resp_facts, resp_head_size, resp_put_bulk, resp_put_head
 from shotover._core.memory cimport chunk_data, chunk_put, chunk_t, pool_take
 from shotover._core.request cimport WATCHED_BY_STEP, batch_pop, batch_push, request_drop_reply
@@ -29,22 +39,20 @@ cdef enum:
 SWITCH_S = 50e-6
 
 
-cdef class Guest(Step):
+cdef class Guest(RefusingStep):
 
     def __init__(self, context, *, str name, transform, config, int max_held, int hold_timeout_ms, dict chains,
                  make_tasks):
         import sys
 
-        self.wants_replies = True           # of logins; with a reply hook of all
-        self.wants_each = True
-        self.wants_slot = True
+        self.wants_each = True              # wants_replies: of logins and aborted EXECs; with a reply hook of all
         self.wants_end = True
         self.hold_timeout_ns = <uint64_t>hold_timeout_ms * 1000000
         self.make_tasks = make_tasks
         self.jobs = []
         self.free = []
         self.logged = {}
-        self.host = Host(self.loop, context.worker.codec(context.protocol), self.name, max_held)
+        self.host = Host(self.loop, context.codec, self.name, max_held)
         self.host.step = <void *>self
         self.transform = transform.__new__(transform)
         self.transform.name = self.name
@@ -108,7 +116,7 @@ cdef class Guest(Step):
 
     def samples(self):
         labels = {"transform": self.type_name, "chain": self.chain.name, "name": self.name}
-        return Step.samples(self) + [
+        return RefusingStep.samples(self) + [
             ("shotover_python_held", labels, "gauge", self.host.held_count),
             ("shotover_python_held_refused_count", labels, "counter", self.host.held_refused),
             ("shotover_python_held_timeouts_count", labels, "counter", self.timeouts_total),
@@ -231,6 +239,7 @@ cdef class Guest(Step):
         cdef request_t *request = view.request
         if view.verdict == HOLD:
             self.host.held_count -= 1
+        self.break_transaction(view)
         self.put_reply(request, self.failure_raw(error), True)
         batch_push(&out.decided, request)
         self.close_view(view)
@@ -395,6 +404,65 @@ cdef class Guest(Step):
             return 2
         client = session_slots(<session_t *>request.session)[self.slot]
         return 2 if client is NULL else (<Client>client).protocol
+
+    # ---- transactions ------------------------------------------------------------------------------------------------
+
+    cdef int64_t transaction_of(self, request_t *request) except -1:
+        """The number of the transaction that the request begins, stands in or ends; 0: none.
+
+        To be asked once of every request, in the order in which they come.
+        """
+        cdef:
+            Client   client
+            void    *slot
+            uint32_t number
+        if not self.has_request_hook or request.session is NULL \
+                or (self.open_count == 0 and request.conduct != CONDUCT_MULTI):
+            return 0
+        if request.conduct == CONDUCT_MULTI:
+            client = self.host.client(<session_t *>request.session)
+            if client.transaction == 0:
+                client.transactions += 1
+                client.transaction = client.transactions
+                self.open_count += 1
+            return client.transaction
+        slot = session_slots(<session_t *>request.session)[self.slot]
+        if slot is NULL:
+            return 0
+        client = <Client>slot
+        number = client.transaction
+        if number and (request.conduct == CONDUCT_EXEC or request.conduct == CONDUCT_DISCARD
+                       or request.conduct == CONDUCT_RESET):
+            client.transaction = 0
+            self.open_count -= 1
+        return number
+
+    cdef void break_transaction(self, Request view) noexcept:
+        """This request is answered with an error: the others of its transaction must not be carried out without it."""
+        cdef Client client
+        if view.transaction == 0 or view.request.conduct == CONDUCT_EXEC or view.request.conduct == CONDUCT_DISCARD:
+            return
+        client = view.client()
+        if client is not None:
+            if client.broken is None:
+                client.broken = set()
+            client.broken.add(view.transaction)
+
+    cdef void end_transaction(self, request_t *request, int64_t transaction) noexcept:
+        """A request that goes on: if it ends a transaction that is broken, it must not be carried out."""
+        cdef:
+            Client client
+            void  *slot = NULL
+        if transaction == 0 or request.session is NULL or (
+            request.conduct != CONDUCT_EXEC and request.conduct != CONDUCT_DISCARD and request.conduct != CONDUCT_RESET
+        ):
+            return
+        slot = session_slots(<session_t *>request.session)[self.slot]
+        client = None if slot is NULL else <Client>slot
+        if client is not None and client.broken is not None and transaction in client.broken:
+            client.broken.discard(transaction)
+            if request.conduct == CONDUCT_EXEC:
+                self.discard_instead(request)
 
 
 def _login_of(command_id, list words):

@@ -35,6 +35,7 @@ cdef class PythonStep(Guest):
     cdef void run_replies(self, batch_t *batch, outcome_t *out) noexcept
     cdef void run_reply_list(self, batch_t *batch, outcome_t *out) noexcept
     cdef Request open_reply(self, request_t *request, outcome_t *out)
+    cdef int say_aborted(self, request_t *request) except -1
     cdef int judge(self, Request view, outcome_t *out) except -1
     cdef int judge_reply(self, Request view, outcome_t *out) except -1
     cdef void pass_unseen(self, request_t *request, outcome_t *out) noexcept

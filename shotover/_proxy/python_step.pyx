@@ -7,13 +7,17 @@
 Python code only ever decides; carry_out then does it without the GIL.
 """
 
+from libc.stdint cimport int64_t, uint32_t
 from libc.string cimport memcpy
 
 from cpython.bytes cimport PyBytes_AS_STRING
 from cpython.ref cimport Py_DECREF, Py_INCREF
 
 from shotover._codec.commands cimport (
+    CONDUCT_DISCARD,
+    CONDUCT_EXEC,
     CONDUCT_MONITOR,
+    CONDUCT_MULTI,
     CONDUCT_RESET,
     CONDUCT_STATE,
     CONDUCT_SUBSCRIBE,
@@ -80,6 +84,11 @@ cdef inline bint _is_login(request_t *request) noexcept nogil:
     return request.conduct == CONDUCT_STATE or request.conduct == CONDUCT_RESET
 
 
+cdef inline bint _is_bracket(request_t *request) noexcept nogil:
+    """It begins or ends a transaction."""
+    return request.conduct == CONDUCT_MULTI or request.conduct == CONDUCT_EXEC or request.conduct == CONDUCT_DISCARD
+
+
 cdef void _on_wake(waker_t *waker) noexcept nogil:
     (<PythonStep>waker.owner).read_mail()
 
@@ -114,7 +123,7 @@ cdef class PythonStep(Guest):
         if self.line_count or (self.has_request_hook and self.wanted is NULL):
             return True
         while request is not NULL:
-            if _is_login(request) or (self.has_request_hook and self.wants(request)):
+            if _is_login(request) or (self.has_request_hook and (_is_bracket(request) or self.wants(request))):
                 return True
             request = request.next
         return False
@@ -139,10 +148,9 @@ cdef class PythonStep(Guest):
             request_t *request = batch.head
             bint       look = self.login_count > 0
         outcome_clear(&out)
-        if self.tag >= 0:
-            while request is not NULL and not look:
-                look = request.tags[self.tag] is not NULL
-                request = request.next
+        while request is not NULL and not look:
+            look = request.command is &self.aborted or (self.tag >= 0 and request.tags[self.tag] is not NULL)
+            request = request.next
         if look:
             with gil:
                 self.host.slot = self.slot
@@ -280,6 +288,9 @@ cdef class PythonStep(Guest):
                     batch_pop(batch)
                     view.request = request
                     view.stage = IN_HOOK
+                    if self.open_count or request.conduct == CONDUCT_MULTI:
+                        view.transaction = <uint32_t>self.transaction_of(request)
+                        view.touched = True
                     result = hook(view)
                     if result is not None:
                         self.returned_value([view], result)
@@ -315,6 +326,8 @@ cdef class PythonStep(Guest):
                 view.request = request
                 view.stage = IN_HOOK
                 views.append(view)
+                view.transaction = <uint32_t>self.transaction_of(request)
+                view.touched = True
             if views:
                 result = self.request_hook(list(views))
                 if result is not None:
@@ -343,10 +356,13 @@ cdef class PythonStep(Guest):
         cdef:
             Client  client = self.line_of(request)
             Request view
+            int64_t transaction
         try:
+            transaction = self.transaction_of(request)
             if client is None:
                 if _is_login(request):
                     self.note_login(request)
+                self.end_transaction(request, transaction)
                 batch_push(&out.down, request)
                 return
             view = self.take()
@@ -355,6 +371,7 @@ cdef class PythonStep(Guest):
             view.request = request
             view.stage = READY
             view.its_client = client
+            view.transaction = <uint32_t>transaction
             view.unseen = True
             view.touched = True
             self.line_add(client, view)
@@ -370,6 +387,8 @@ cdef class PythonStep(Guest):
             Client     client
         if view.touched:
             if verdict == ANSWER or verdict == FAIL:
+                if verdict == FAIL:
+                    self.break_transaction(view)
                 self.put_reply(request, view.answer_raw, verdict == FAIL)
                 batch_push(&out.decided, request)
                 self.close_view(view)
@@ -399,6 +418,8 @@ cdef class PythonStep(Guest):
         cdef request_t *request = view.request
         if _is_login(request):
             self.note_login(request)
+        if view.transaction:
+            self.end_transaction(request, view.transaction)
         batch_push(&out.down, request)
         if self.has_reply_hook and not _is_stream(request) and not view.unseen:
             view.stage = BELOW
@@ -456,6 +477,8 @@ cdef class PythonStep(Guest):
             void   *tag = request.tags[self.tag] if self.tag >= 0 else NULL
         if self.login_count:
             self.check_login(request)
+        if request.command is &self.aborted:
+            self.say_aborted(request)
         if tag is NULL:
             batch_push(&out.up, request)
             return None
@@ -485,6 +508,13 @@ cdef class PythonStep(Guest):
         view.its_reply.request = request
         view.its_reply.protocol = self.protocol_of(request)
         return view
+
+    cdef int say_aborted(self, request_t *request) except -1:
+        """The reply of a DISCARD that was an EXEC: the client is told so."""
+        cdef const char *text = self.abort_text(request)
+        if text is not NULL:
+            self.put_reply(request, <bytes>text, False)
+        return 0
 
     cdef void run_replies(self, batch_t *batch, outcome_t *out) noexcept:
         cdef:
@@ -609,6 +639,8 @@ cdef class PythonStep(Guest):
             if failure is not None:
                 raise failure
             if view.verdict == ANSWER or view.verdict == FAIL:
+                if view.verdict == FAIL:
+                    self.break_transaction(view)
                 self.put_reply(request, view.answer_raw, view.verdict == FAIL)
                 batch_push(&out.decided, request)
                 self.close_view(view)
@@ -678,6 +710,8 @@ cdef class PythonStep(Guest):
         slot[0] = NULL
         Py_DECREF(client)
         self.login_count -= 0 if client.logins is None else len(client.logins)
+        if client.transaction:
+            self.open_count -= 1
         while client.line_head is not NULL:
             view = self.line_pop(client)
             request = view.request

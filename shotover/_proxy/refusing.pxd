@@ -20,6 +20,8 @@ cdef class RefusingStep(Step):
 
     cdef void track(self, request_t *request) noexcept nogil
     cdef void mark_broken(self, request_t *request) noexcept nogil
+    cdef void discard_instead(self, request_t *request) noexcept nogil
+    cdef const char *abort_text(self, request_t *request) noexcept nogil
     cdef bint abort_answer(self, request_t *request) noexcept nogil
 
 

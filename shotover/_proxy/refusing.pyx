@@ -1,6 +1,6 @@
 """See refusing.pxd. Commands outside of transactions cost one comparison here."""
 
-from libc.string cimport memcmp
+from libc.string cimport memcmp, strlen
 
 from shotover._codec.commands cimport (
     CONDUCT_DISCARD,
@@ -47,16 +47,20 @@ cdef class RefusingStep(Step):
             state[0] = 0
         elif request.conduct == CONDUCT_EXEC:
             if state[0] & TX_BROKEN:
-                if request.owner is not NULL:
-                    chunk_put(&self.loop.pool, request.owner)
-                    request.owner = NULL
-                request.wire.data = <unsigned char *>DISCARD
-                request.wire.size = 17
-                request.command = &self.aborted
-                request.conduct = CONDUCT_DISCARD
-                request.edited = 1
-                request.watched |= WATCHED_BY_STEP
+                self.discard_instead(request)
             state[0] = 0
+
+    cdef void discard_instead(self, request_t *request) noexcept nogil:
+        """An EXEC that must not be carried out goes on as DISCARD."""
+        if request.owner is not NULL:
+            chunk_put(&self.loop.pool, request.owner)
+            request.owner = NULL
+        request.wire.data = <unsigned char *>DISCARD
+        request.wire.size = 17
+        request.command = &self.aborted
+        request.conduct = CONDUCT_DISCARD
+        request.edited = 1
+        request.watched |= WATCHED_BY_STEP
 
     cdef void mark_broken(self, request_t *request) noexcept nogil:
         """To be called before a request (or a part of its run) is refused."""
@@ -68,17 +72,25 @@ cdef class RefusingStep(Step):
 
     cdef bint abort_answer(self, request_t *request) noexcept nogil:
         """A reply on its way up. True: it was that of an aborted EXEC, and is dealt with."""
+        cdef const char *text
         if request.command is not &self.aborted:
             return False
-        if request.discard or request.reply.size == 0:
+        text = self.abort_text(request)
+        if text is NULL:
             self.pass_up(request)
-        elif request.reply.data[0] == b'+':
-            self.answer_take(request, <const unsigned char *>ABORTED, 62)
-        elif request.reply.size > 26 and memcmp(request.reply.data, b"-ERR DISCARD without MULTI", 26) == 0:
-            self.answer_take(request, <const unsigned char *>NO_MULTI, 25)
         else:
-            self.pass_up(request)
+            self.answer_take(request, <const unsigned char *>text, strlen(text))
         return True
+
+    cdef const char *abort_text(self, request_t *request) noexcept nogil:
+        """What the client of an aborted EXEC is told; NULL: what the server has said."""
+        if request.discard or request.reply.size == 0:
+            return NULL
+        if request.reply.data[0] == b'+':
+            return ABORTED
+        if request.reply.size > 26 and memcmp(request.reply.data, b"-ERR DISCARD without MULTI", 26) == 0:
+            return NO_MULTI
+        return NULL
 
     cdef void on_replies(self, batch_t *batch) noexcept nogil:
         cdef request_t *request

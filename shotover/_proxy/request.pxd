@@ -54,6 +54,9 @@ cdef class Client:
         readonly str      user
         readonly dict     state
         int               protocol      # RESP 2 or 3
+        uint32_t          transaction   # number of the one that is open; 0: none is
+        uint32_t          transactions  # so many have been opened
+        set               broken        # those of which a request was refused; None: none ever was
         list              logins        # (request's address, user, protocol): sent, not yet answered
         PyObject         *line_head     # Requests whose order must be kept; references are owned
         PyObject         *line_tail
@@ -77,6 +80,7 @@ cdef class Host:
 
     cdef Client client(self, session_t *session)
     cdef int post(self, Request view) except -1
+    cdef int chain_index(self, object name) except -1
 
 cdef class Args:
     """The words of a request. Words that nobody looked at stay where they are."""
@@ -119,6 +123,7 @@ cdef class Request:
         Client     its_client
         bytes      answer_raw
         int        chain_index
+        uint32_t   transaction          # that it stands in or ends; 0: none
         object     failure              # what a coroutine raised
         Held       handle
         object     job                  # the coroutine that has it; see transforms/tasks.py

@@ -8,6 +8,9 @@ from cpython.ref cimport Py_INCREF
 from cpython.tuple cimport PyTuple_GET_SIZE
 
 from shotover._codec.commands cimport (
+    CONDUCT_DISCARD,
+    CONDUCT_EXEC,
+    CONDUCT_MULTI,
     command_at,
     command_count,
     command_find,
@@ -91,6 +94,14 @@ cdef class Host:
             self.mail_waiting = 1
             self.loop.wake()
         return 0
+
+    cdef int chain_index(self, object name) except -1:
+        """Of the named chain; ValueError: there is none of that name."""
+        index = self.chain_indexes.get(name)
+        if index is None:
+            known = ", ".join(self.chain_indexes) or "it has none"
+            raise ValueError(f"transform {self.name} has no chain {name!r} ({known})")
+        return index
 
 
 # ---- words ------------------------------------------------------------------------------------------------------
@@ -451,6 +462,7 @@ cdef class Request:
         self.handle = None
         self.job = None
         self.note = None
+        self.transaction = 0
         self.verdict = PASS
         self.unseen = False
         self.touched = False
@@ -606,6 +618,12 @@ cdef class Request:
             self.touched = True
         return client.state
 
+    @property
+    def in_transaction(self):
+        """Whether it stands between MULTI and EXEC, and the server only queues it."""
+        self.check()
+        return self.transaction != 0 and self.request.conduct not in (CONDUCT_MULTI, CONDUCT_EXEC, CONDUCT_DISCARD)
+
     # what becomes of it
 
     def answer(self, value=None, *, reply_raw=None):
@@ -648,10 +666,7 @@ cdef class Request:
 
     def send(self, chain):
         """Sends it into one of the transform's own chains; the reply of that chain becomes its reply."""
-        index = self.host.chain_indexes.get(chain)
-        if index is None:
-            known = ", ".join(self.host.chain_indexes) or "it has none"
-            raise ValueError(f"transform {self.host.name} has no chain {chain!r} ({known})")
+        cdef int index = self.host.chain_index(chain)
         self.decide(SEND)
         self.chain_index = index
 
@@ -662,7 +677,7 @@ cdef class Request:
 
 
 cdef class Held:
-    """A request that is held. The first call of release, answer or refuse decides, whatever thread it comes from.
+    """A request that is held. The first call of release, answer, refuse or send decides, from whatever thread.
 
     Each returns whether it has decided: False says that another call, the time limit or the client's end came first.
     """
@@ -715,3 +730,18 @@ cdef class Held:
         if view is None or view.handle is not self:
             return False
         return self.settle(FAIL, error_raw(view.host.codec, code, text))
+
+    def send(self, chain):
+        """The request goes into one of the transform's own chains."""
+        cdef:
+            Request view = self.view
+            int     index
+        if view is None or view.handle is not self:
+            return False
+        index = view.host.chain_index(chain)
+        if view.stage == IN_REPLY_HOOK or view.stage == HELD_REPLY:
+            raise RuntimeError("this request has its reply already: it cannot be sent")
+        if self.done:
+            return False
+        view.chain_index = index
+        return self.settle(SEND, None)

@@ -8,6 +8,7 @@ only from its head.
 from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 
 from shotover._codec.codec cimport Codec, limits_t, resume_t
+from shotover._core.counters cimport histogram_t
 from shotover._core.memory cimport slab_t
 from shotover._core.request cimport batch_t, request_t
 from shotover._net.loop cimport Loop, listener_t, stream_t
@@ -37,8 +38,7 @@ cdef struct session_t:
     uint32_t   pending          # requests (not runs) in order
     uint8_t    pauses           # PAUSE_* bits
     uint8_t    leaving          # reads no more; closes when order is empty and all is sent
-    uint8_t    blocking         # a sink waits for it in a way that its going away must cancel
-    uint8_t    unused
+    uint32_t   blocking         # requests below that may never be answered: it is read on, to learn that it goes
     resume_t   resume
     # then: void *slots[]
 
@@ -77,7 +77,10 @@ cdef class Source:
         uint64_t   opened_total, accept_failures_total, listen_failures_total
         uint64_t   requests_total, replies_total
         uint64_t   refused_limit, protocol_errors, slow_readers, idle_closed
+        uint64_t   over_requests        # refused for max_frame_bytes, max_arguments or max_inline_bytes
+        uint64_t   over_pending         # times a session was not read because of max_pending_requests
         uint64_t   received_bytes, sent_bytes
+        histogram_t *kept               # reply whole to reply on its way to the client
 
     cdef void accept(self, int fd, int error) noexcept nogil
     cdef void decode(self, session_t *session, uint8_t *data, size_t size) noexcept nogil

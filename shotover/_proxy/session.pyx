@@ -1,13 +1,14 @@
 """See session.pxd. Journey: decode -> chain.submit -> ... -> session_stream / session_complete -> stream_write."""
 
 from libc.errno cimport EMFILE, ENFILE, ENOMEM
-from libc.string cimport memcpy, memset, strlen
+from libc.stdlib cimport calloc, free
+from libc.string cimport memset, strstr
 
 from shotover._codec.codec cimport decode_t
-from shotover._core.counters cimport histogram_add
+from shotover._core.counters cimport histogram_add, histogram_value
 from shotover._core.debug cimport invariant, likely, unlikely
 from shotover._core.memory cimport chunk_put, slab_close, slab_give, slab_init, slab_take
-from shotover._core.request cimport batch_clear, batch_pop, batch_push, request_add_reply, request_own_reply
+from shotover._core.request cimport batch_clear, batch_pop, batch_push, request_add_reply, request_drop_reply, request_own_reply
 from shotover._core.status cimport BAD, NEED_DATA, NO_MEMORY, OK, status_t
 from shotover._net.loop cimport (
     BORROW_MIN,
@@ -28,6 +29,7 @@ cdef enum:
     ACCEPT_REST_NS = 100000000      # after EMFILE: try again in 100 ms
     LISTEN_RETRY_NS = 1000000000
     LISTEN_BACKLOG = 4096
+    BLOCKED_MORE = 65536            # requests read beyond pending_max while one blocks: who is not read cannot be seen to leave
 
 
 # ---- what the loop tells a session ------------------------------------------------------------------------------
@@ -40,14 +42,11 @@ cdef void _on_data(stream_t *stream, uint8_t *data, size_t size) noexcept nogil:
 
 
 cdef void _on_eof(stream_t *stream) noexcept nogil:
-    """A client that has finished sending still gets its replies, unless it waits for something that may never come."""
+    """A client that has finished sending still gets its replies; the chain decides which of them may never come."""
     cdef session_t *session = <session_t *>stream
-    if session.blocking:
-        stream_close(stream, CLOSE_LOCAL)
-    else:
-        session_leave(session)
-        if session.order_head is not NULL:
-            (<Source>session.source).chain.session_eof(session)
+    session_leave(session)
+    if session.order_head is not NULL:
+        (<Source>session.source).chain.session_eof(session)
 
 
 cdef void _on_connected(stream_t *stream) noexcept nogil:
@@ -120,6 +119,9 @@ cdef void session_stream(request_t *request, const uint8_t *data, size_t size) n
         return
     if likely(session.order_head is request):
         request.begun = 1
+        if unlikely(request.reply.size):        # it came while a step still held the reply before it
+            stream_write(&session.stream, request.reply.data, request.reply.size)
+            request_drop_reply(&(<Source>session.source).loop.pool, request)
         stream_write(&session.stream, data, size)
         _check_output(session, <Source>session.source)
     elif not request_add_reply(&(<Source>session.source).loop.pool, request, data, size):
@@ -127,9 +129,38 @@ cdef void session_stream(request_t *request, const uint8_t *data, size_t size) n
 
 
 cdef void session_push(session_t *session, const uint8_t *data, size_t size) noexcept nogil:
-    """Bytes that answer no request: a published message, an invalidation."""
-    stream_write(&session.stream, data, size)
-    _check_output(session, <Source>session.source)
+    """Bytes that answer no request: a published message, an invalidation. They do not overtake replies of the same
+    server which a step still holds: those that have all come (left 0), from the head of the order on."""
+    cdef:
+        request_t *before = NULL
+        request_t *after = session.order_head
+    while unlikely(after is not NULL and after.left == 0):
+        before = after
+        after = after.after
+    if likely(before is NULL):
+        stream_write(&session.stream, data, size)
+        _check_output(session, <Source>session.source)
+    else:
+        _push_behind(before, session, <Source>session.source, data, size)
+
+
+cdef void _push_behind(request_t *before, session_t *session, Source source, const uint8_t *data, size_t size) noexcept nogil:
+    """A push takes its place in the order, as a request that is done."""
+    cdef request_t *push = source.hub.request_new(source.chain)
+    if push is NULL or not request_add_reply(&source.loop.pool, push, data, size):
+        if push is not NULL:
+            source.hub.request_free(push)
+        stream_close(&session.stream, ENOMEM)
+        return
+    push.session = session
+    push.count = 0
+    push.left = 0
+    push.queued = 1
+    push.done = 1
+    push.after = before.after
+    before.after = push
+    if push.after is NULL:
+        session.order_tail = push
 
 
 cdef void session_complete(request_t *request) noexcept nogil:
@@ -151,12 +182,16 @@ cdef void _release(session_t *session, Source source) noexcept nogil:
     cdef:
         request_t *request
         uint64_t   waited
+        uint64_t   before = source.replies_total
     while session.order_head is not NULL and session.order_head.done:
         request = session.order_head
         session.order_head = request.after
         if request.after is NULL:
             session.order_tail = NULL
-        if request.reply.size:
+        if unlikely(request.discard):
+            if request.failed and not session.stream.finishing:
+                stream_close(&session.stream, CLOSE_LOCAL)      # there was no memory for all of the reply
+        elif request.reply.size:
             if request.begun and request.failed:
                 stream_close(&session.stream, CLOSE_LOCAL)      # half a reply cannot be mended
             elif request.reply_owner is not NULL:
@@ -169,14 +204,20 @@ cdef void _release(session_t *session, Source source) noexcept nogil:
         source.replies_total += request.count
         waited = source.loop.now - request.arrived_ns
         histogram_add(source.chain.latency, waited, request.count)
+        if request.sent_ns:
+            histogram_add(source.kept, source.loop.now - request.sent_ns, request.count)
         if request.failed:
             source.chain.failures_total += request.count
         source.hub.request_free(request)
+    source.chain.count_replies(source.replies_total - before)
     _check_output(session, <Source>session.source)
     if session.pauses & PAUSE_PENDING and session.pending <= source.pending_max // 2:
         session_resume(session, PAUSE_PENDING)
-    if session.leaving and session.order_head is NULL:
-        stream_finish(&session.stream)
+    if session.leaving:
+        if session.order_head is NULL:
+            stream_finish(&session.stream)
+        elif session.stream.ended:
+            source.chain.session_eof(session)           # is the one that is the oldest now a wait without end?
 
 
 cdef class SourceTop(Step):
@@ -244,6 +285,9 @@ cdef class Source:
         self.limits.arguments_max = options["max_arguments"]
         self.limits.inline_bytes_max = options["max_inline_bytes"]
         self.slot_count = _assign_slots(chain, 0)
+        self.kept = <histogram_t *>calloc(1, sizeof(histogram_t))
+        if self.kept is NULL:
+            raise MemoryError()
         slab_init(&self.session_slab, sizeof(session_t) + self.slot_count * sizeof(void *))
         slab_init(&self.timer_slab, sizeof(timer_t))
         self.listener.owner = <void *>self
@@ -255,6 +299,7 @@ cdef class Source:
     def __dealloc__(self):
         slab_close(&self.session_slab)
         slab_close(&self.timer_slab)
+        free(self.kept)
 
     cdef void accept(self, int fd, int error) noexcept nogil:
         if fd < 0:
@@ -295,6 +340,7 @@ cdef class Source:
         self.opened_total += 1
         session.id = self.session_ids
         session.source = <void *>self
+        session.stream.sent_total = &self.sent_bytes
         session.active_ns = self.loop.now
         session.next = self.sessions
         if self.sessions is not NULL:
@@ -442,6 +488,8 @@ cdef class Source:
                 stash_drop(&session.stream)
         elif status == BAD:
             self.protocol_errors += 1
+            if decode.error is not NULL and decode.error_chunk is NULL and strstr(decode.error, b"(shotover: ") is not NULL:
+                self.over_requests += 1         # it names the limit
             if decode.error is NULL:
                 stream_close(&session.stream, CLOSE_LOCAL)
             else:
@@ -450,7 +498,10 @@ cdef class Source:
                 chunk_put(&self.loop.pool, decode.error_chunk)
         else:
             stream_close(&session.stream, ENOMEM)
-        if unlikely(session.pending >= self.pending_max):
+        if unlikely(session.pending >= self.pending_max) and (
+            not session.blocking or session.pending >= self.pending_max + BLOCKED_MORE
+        ):
+            self.over_pending += 1
             session_pause(session, PAUSE_PENDING)
 
     cdef void _enqueue(self, session_t *session, request_t *request) noexcept nogil:
@@ -470,14 +521,15 @@ cdef class Source:
             size_t     out_size = self.codec.error(out, sizeof(out), b"ERR", text, size)
             request_t *request = self.hub.request_new(self.chain)
         if request is NULL or not request_add_reply(&self.loop.pool, request, out, out_size):
+            if request is not NULL:
+                self.hub.request_free(request)
             stream_close(&session.stream, ENOMEM)
             return
         request.session = session
         request.left = 0
         self._enqueue(session, request)
-        session.leaving = 1
+        session.leaving = 1                 # what it sends from here on is read and forgotten: or its end would not be heard
         stash_drop(&session.stream)
-        self.loop.want(&session.stream.handle, False)
         session_complete(request)
 
     cdef void stop(self) noexcept nogil:
@@ -513,10 +565,14 @@ cdef class Source:
             ("shotover_requests_count", labels, "counter", self.requests_total),
             ("shotover_replies_count", labels, "counter", self.replies_total),
             ("shotover_client_bytes_received_count", labels, "counter", self.received_bytes),
+            ("shotover_client_bytes_sent_count", labels, "counter", self.sent_bytes),
             (limited, labels | {"limit": "connections"}, "counter", self.refused_limit),
             (limited, labels | {"limit": "output"}, "counter", self.slow_readers),
             (limited, labels | {"limit": "idle"}, "counter", self.idle_closed),
+            (limited, labels | {"limit": "request"}, "counter", self.over_requests),
+            (limited, labels | {"limit": "pending"}, "counter", self.over_pending),
             ("shotover_protocol_errors_count", labels, "counter", self.protocol_errors),
+            ("shotover_sink_to_source_latency_seconds", labels, "histogram", histogram_value(self.kept)),
         ] + self.chain.samples()
 
 

@@ -4,7 +4,8 @@ from libc.stdlib cimport calloc, free
 from libc.string cimport memcpy, strncpy
 
 from shotover._codec.codec cimport MERGE_ANY, MERGE_KIN, MERGE_NONE
-from shotover._core.counters cimport histogram_add, histogram_value
+from shotover._core.clock cimport clock_ns
+from shotover._core.counters cimport histogram_add, histogram_value, size_histogram_add, size_histogram_value
 from shotover._core.debug cimport invariant, likely, unlikely
 from shotover._core.memory cimport chunk_data, chunk_t, pool_take, slab_close, slab_init
 from shotover._core.request cimport (
@@ -149,6 +150,10 @@ cdef class Step:
         """The worker stops soon: whatever this step only waits with must go on now, and nothing be held from here on."""
         pass
 
+    cdef void on_probe(self) noexcept nogil:
+        """Somebody asks whether servers can be reached, and traffic does not tell: a sink tries to connect."""
+        pass
+
     cdef void on_push(self, void *session, const uint8_t *data, size_t size) noexcept nogil:
         """A server has sent bytes that answer no request: a published message, an invalidation. On its way up."""
         self.up.on_push(session, data, size)
@@ -175,7 +180,28 @@ cdef class Step:
             return
         self.next.batches_total += 1
         self.next.requests_total += batch.count
-        self.next.on_requests(batch)
+        if unlikely(self.hub.timing):
+            self.next.run_timed(batch)
+        else:
+            self.next.on_requests(batch)
+
+    cdef void run_timed(self, batch_t *batch) noexcept nogil:
+        """on_requests, with the time that it takes counted; what steps below take within it is theirs."""
+        cdef:
+            uint64_t *before = self.hub.charged
+            uint64_t  own_ns = self.own_ns          # of an outer run of the same step, if there is one
+            uint64_t  now = clock_ns()
+        if before is not NULL:
+            before[0] += now - self.hub.mark_ns
+        self.hub.charged = &self.own_ns
+        self.hub.mark_ns = now
+        self.own_ns = 0
+        self.on_requests(batch)
+        now = clock_ns()
+        histogram_add(self.latency, self.own_ns + now - self.hub.mark_ns, 1)
+        self.own_ns = own_ns
+        self.hub.charged = before
+        self.hub.mark_ns = now
 
     cdef void pass_up(self, request_t *request) noexcept nogil:
         """One whole reply goes to whoever is next on the way up."""
@@ -258,6 +284,15 @@ cdef void _run_replies(task_t *task) noexcept nogil:
     _run_chain_replies(task.owner)
 
 
+cdef void _count_replies(task_t *task) noexcept nogil:
+    _count_chain_replies(task.owner)
+
+
+cdef void _count_chain_replies(void *chain) noexcept nogil:
+    size_histogram_add(&(<Chain>chain).replies_size, (<Chain>chain).turn_replies)
+    (<Chain>chain).turn_replies = 0
+
+
 cdef void _run_chain(void *chain) noexcept nogil:
     cdef batch_t batch = (<Chain>chain).requests
     batch_clear(&(<Chain>chain).requests)
@@ -287,6 +322,8 @@ cdef class Chain:
         self.run_task.owner = <void *>self
         self.reply_task.run = _run_replies
         self.reply_task.owner = <void *>self
+        self.count_task.run = _count_replies
+        self.count_task.owner = <void *>self
         self.merge = MERGE_ANY
         top.link(self, -1, steps[0], None)
         up = top
@@ -328,6 +365,7 @@ cdef class Chain:
         """Takes over a request; it runs with the others of this turn. Not for what has a session but is not in its
         order: that may end before; `run` it at once."""
         batch_push(&self.requests, request)
+        self.turn_requests += request.count
         self.hub.loop.defer(&self.run_task)
 
     cdef void run(self, batch_t *batch) noexcept nogil:
@@ -335,7 +373,22 @@ cdef class Chain:
         self.requests_total += batch.count
         self.first.batches_total += 1
         self.first.requests_total += batch.count
-        self.first.on_requests(batch)
+        size_histogram_add(&self.requests_size, self.turn_requests if self.turn_requests else batch.count)
+        self.turn_requests = 0
+        if unlikely(self.hub.timing):
+            self.first.run_timed(batch)             # of a step that is being timed
+        elif unlikely(self.batches_total % SAMPLED == 1):
+            self.hub.timing = True
+            self.first.run_timed(batch)
+            self.hub.timing = False
+        else:
+            self.first.on_requests(batch)
+
+    cdef void count_replies(self, uint64_t count) noexcept nogil:
+        """So many replies have left. Those of a turn are counted as one batch."""
+        if count:
+            self.turn_replies += count
+            self.hub.loop.defer(&self.count_task)
 
     cdef void session_eof(self, void *session) noexcept nogil:
         _session_eof(<void *>self.first, session)
@@ -348,6 +401,9 @@ cdef class Chain:
 
     cdef void drain(self) noexcept nogil:
         _drain(<void *>self.first)
+
+    cdef void probe(self) noexcept nogil:
+        _probe(<void *>self.first)
 
     def close(self):
         """The worker has stopped: every step, and those of its sub-chains, may let go of what it holds."""
@@ -362,6 +418,8 @@ cdef class Chain:
             ("shotover_chain_total_count", labels, "counter", self.batches_total),
             ("shotover_chain_failures_count", labels, "counter", self.failures_total),
             ("shotover_chain_latency_seconds", labels, "histogram", histogram_value(self.latency)),
+            ("shotover_chain_requests_batch_size", labels, "histogram", size_histogram_value(&self.requests_size)),
+            ("shotover_chain_responses_batch_size", labels, "histogram", size_histogram_value(&self.replies_size)),
         ]
         for step in self.steps:
             gathered.extend(step.samples())
@@ -408,6 +466,15 @@ cdef void _drain(void *step) noexcept nogil:
         (<Chain>list_item((<Step>step).chains, index)).drain()
     if <void *>(<Step>step).next is not <void *>None:
         _drain(<void *>(<Step>step).next)
+
+
+cdef void _probe(void *step) noexcept nogil:
+    cdef Py_ssize_t index
+    (<Step>step).on_probe()
+    for index in range(list_size((<Step>step).chains)):
+        (<Chain>list_item((<Step>step).chains, index)).probe()
+    if <void *>(<Step>step).next is not <void *>None:
+        _probe(<void *>(<Step>step).next)
 
 
 cdef class SubTop(Step):

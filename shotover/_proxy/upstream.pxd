@@ -16,6 +16,7 @@ from shotover._core.request cimport batch_t, request_t
 from shotover._core.slice cimport slice_t
 from shotover._net.loop cimport Loop, stream_t
 from shotover._net.timers cimport timer_t
+from shotover._proxy.retry cimport budget_t
 from shotover._proxy.session cimport session_t
 from shotover._proxy.step cimport Chain, Hub, Step
 
@@ -57,11 +58,17 @@ cdef class Sink(Step):
         uint64_t   upstream_ids
         uint64_t   connects_total, connect_failures_total, lost_total, garbage_total, timeouts_total
         uint64_t   error_replies_total
+        uint64_t   sent_bytes, received_bytes
+        uint64_t   retry_percent        # how many reads may be sent again, of all requests; 0: none
+        budget_t   retry_budget
+        uint64_t   retries_total
         uint64_t   retry_at_ns          # fail fast until then
         uint64_t   backoff_ns
         int        connect_error        # of the last attempt; 0: none failed
+        bint       reached              # connected at least once
         uint64_t   random               # xorshift state, for jitter
         histogram_t *wait               # sent to replied
+        histogram_t *held               # read from the client to sent
         char       label[64]            # its name
         char       place[160]           # what errors say of where they come from
 
@@ -82,6 +89,8 @@ cdef class Sink(Step):
     cdef bint on_request_lost(self, request_t *request) noexcept nogil
     cdef void on_stray(self, upstream_t *upstream, uint8_t *data, size_t size) noexcept nogil
     cdef void on_drained(self, upstream_t *upstream) noexcept nogil
+    cdef bint may_retry(self, request_t *request) noexcept nogil
+    cdef void retry(self, request_t *request) noexcept nogil
     cdef bint may_wait(self, upstream_t *upstream) noexcept nogil
     # internal:
     cdef void complete(self, request_t *request) noexcept nogil

@@ -1,6 +1,6 @@
 """See upstream.pxd."""
 
-from libc.errno cimport ENOMEM, EPROTO, ETIMEDOUT, EUSERS
+from libc.errno cimport ECONNRESET, ENOMEM, EPIPE, EPROTO, ETIMEDOUT, EUSERS
 from libc.stdio cimport snprintf
 from libc.stdlib cimport calloc, free
 from libc.string cimport memcpy, memset, strerror, strlen
@@ -9,7 +9,15 @@ from shotover._codec.codec cimport SCAN_BAD, SCAN_DONE, SCAN_PUSH
 from shotover._core.counters cimport histogram_add, histogram_value
 from shotover._core.debug cimport invariant, likely, unlikely
 from shotover._core.memory cimport slab_close, slab_give, slab_init, slab_take
-from shotover._core.request cimport batch_push, request_add_reply, request_drop_reply, request_own
+from shotover._core.request cimport (
+    WATCHED_BY_SINK,
+    batch_clear,
+    batch_pop,
+    batch_push,
+    request_add_reply,
+    request_drop_reply,
+    request_own,
+)
 from shotover._net.address import resolve
 
 from shotover._net.loop cimport (
@@ -23,6 +31,7 @@ from shotover._net.loop cimport (
     stream_write,
     stream_write_chunk,
 )
+from shotover._proxy.retry cimport BUDGET_FIRST, budget_take
 from shotover._proxy.session cimport session_complete, session_stream
 from shotover._proxy.step cimport LOG_WARNING
 
@@ -30,13 +39,19 @@ from shotover._proxy.step cimport LOG_WARNING
 cdef enum:
     BACKOFF_MIN_NS = 20000000       # after a failed connect: at least 20 ms of failing fast,
     BACKOFF_MAX_NS = 1000000000     # doubling up to a second; half of it is jitter
+    OWN_REPLY_MAX = 4194304         # bytes of a reply to a request of the proxy's own
 
 
 # ---- what the loop tells an upstream ----------------------------------------------------------------------------
 
+cdef inline void _count_received(Sink sink, size_t size) noexcept nogil:
+    sink.received_bytes += size
+
+
 cdef void _on_data(stream_t *stream, uint8_t *data, size_t size) noexcept nogil:
     cdef upstream_t *upstream = <upstream_t *>stream
     upstream.progress_ns = (<Sink>upstream.sink).loop.now
+    _count_received(<Sink>upstream.sink, size)
     if upstream.framed:
         (<Sink>upstream.sink)._read_framed(upstream, data, size)
     else:
@@ -57,6 +72,7 @@ cdef void _on_connected(stream_t *stream) noexcept nogil:
 cdef void _connected(upstream_t *upstream, Sink sink) noexcept nogil:
     sink.loop.cancel_timer(&upstream.timer)
     upstream.connected = 1
+    sink.reached = True
     sink.backoff_ns = 0
     sink.retry_at_ns = 0
     sink.connect_error = 0
@@ -94,12 +110,17 @@ cdef class Sink(Step):
     def __cinit__(self, context, *args, **kwargs):
         slab_init(&self.upstreams, sizeof(upstream_t))
         self.wait = <histogram_t *>calloc(1, sizeof(histogram_t))
+        self.held = <histogram_t *>calloc(1, sizeof(histogram_t))
+        if self.wait is NULL or self.held is NULL:
+            raise MemoryError()
+        self.retry_budget.tokens = BUDGET_FIRST
         if self.loop is not None:
             self.random = self.loop.poller.system.chance(self.loop.poller) | 1
 
     def __dealloc__(self):
         slab_close(&self.upstreams)
         free(self.wait)
+        free(self.held)
 
     def set_address(self, address):
         """The server: an Address of the configuration. Resolves its name; OSError when that fails."""
@@ -115,7 +136,7 @@ cdef class Sink(Step):
         if self.loop.now < self.retry_at_ns:
             return NULL
         if unlikely(self.connections_max and self.connections >= self.connections_max):
-            self.connect_error = EUSERS         # reads "Too many users"
+            self.connect_error = EUSERS
             return NULL
         upstream = <upstream_t *>slab_take(&self.upstreams)
         if upstream is NULL:
@@ -138,6 +159,7 @@ cdef class Sink(Step):
                 self._connect_failed(-result)
             return NULL
         upstream.sink = <void *>self
+        upstream.stream.sent_total = &self.sent_bytes
         upstream.timer.fire = _on_timer
         upstream.timer.owner = upstream
         self.upstream_ids += 1
@@ -264,7 +286,8 @@ cdef class Sink(Step):
             return
         if likely(request.queued and not request.watched):
             session_stream(request, data, size)
-        elif not request_add_reply(&self.loop.pool, request, data, size):
+        elif unlikely(request.watched == WATCHED_BY_SINK and not request.queued
+                      and request.reply.size + size > OWN_REPLY_MAX) or not request_add_reply(&self.loop.pool, request, data, size):
             request.failed = 1
             request.discard = 1
 
@@ -307,6 +330,8 @@ cdef class Sink(Step):
         """All replies of the oldest request are in."""
         cdef request_t *request = self.upstream_pop(upstream)
         histogram_add(self.wait, self.loop.now - request.sent_ns, request.count)
+        histogram_add(self.held, request.sent_ns - request.arrived_ns, request.count)
+        request.sent_ns = self.loop.now         # from here on: when its reply was whole
         if unlikely(upstream.scan.errors):
             self.error_replies_total += upstream.scan.errors
             upstream.scan.errors = 0
@@ -342,6 +367,7 @@ cdef class Sink(Step):
         request.left = 0
         request.begun = 0
         request.failed = 1
+        request.sent_ns = self.loop.now
         self.complete(request)
 
     cdef void fail_errno(self, request_t *request, const char *text, int error) noexcept nogil:
@@ -350,6 +376,8 @@ cdef class Sink(Step):
             snprintf(full, sizeof(full), b"%s: closed by the server", text)
         elif error == CLOSE_LOCAL:
             snprintf(full, sizeof(full), b"%s: closed by the proxy", text)
+        elif error == EUSERS:
+            snprintf(full, sizeof(full), b"%s: as many connections as may be are open (max_connections)", text)
         else:
             snprintf(full, sizeof(full), b"%s: %s", text, strerror(error))
         self.fail(request, full)
@@ -358,7 +386,10 @@ cdef class Sink(Step):
         """The connection is dead: every request on it is answered with that."""
         cdef:
             request_t *request
+            batch_t    again
             bint       midway = upstream.scan.midway
+            bint       hung_up = error == CLOSE_EOF or error == ECONNRESET or error == EPIPE
+        batch_clear(&again)
         self.loop.cancel_timer(&upstream.timer)
         self.connections -= 1
         if error == CLOSE_LOCAL:
@@ -371,6 +402,12 @@ cdef class Sink(Step):
         while upstream.head is not NULL:
             request = self.upstream_pop(upstream)
             if request.sink_state and self.on_request_lost(request):
+                continue
+            if unlikely(hung_up and upstream.ready and self.retry_percent) and self.may_retry(request) \
+                    and budget_take(&self.retry_budget, self.requests_total, self.retry_percent, request.count):
+                midway = False
+                request_drop_reply(&self.loop.pool, request)
+                batch_push(&again, request)
                 continue
             if midway and (request.watched or not request.queued):
                 midway = False
@@ -386,6 +423,10 @@ cdef class Sink(Step):
             else:
                 self.fail_errno(request, b"upstream unavailable", error)
         upstream.pending = 0
+        while again.head is not NULL:
+            request = batch_pop(&again)
+            self.retries_total += request.count
+            self.retry(request)
 
     cdef void _cut_reply(self, request_t *request) noexcept nogil:
         """Leaves the whole replies of a run and drops the one that was cut."""
@@ -452,6 +493,14 @@ cdef class Sink(Step):
         """The server reads again."""
         pass
 
+    cdef bint may_retry(self, request_t *request) noexcept nogil:
+        """The server hung up before this one was answered. True: sending it again cannot do harm or come out of order."""
+        return False
+
+    cdef void retry(self, request_t *request) noexcept nogil:
+        """Takes over a request that may_retry let pass, for a second and last attempt."""
+        self.fail(request, b"upstream connection lost")
+
     cdef bint may_wait(self, upstream_t *upstream) noexcept nogil:
         """The oldest request may take as long as it likes."""
         return False
@@ -464,14 +513,19 @@ cdef class Sink(Step):
         labels = {"chain": self.chain.name, "transform": self.type_name, "name": self.name}
         return Step.samples(self) + [
             ("shotover_failed_requests_count", labels, "counter", self.error_replies_total + self.failures_total),
-            ("shotover_upstream_up", labels, "gauge", int(self.backoff_ns == 0)),
+            ("shotover_upstream_up", labels, "gauge",
+             int(self.backoff_ns == 0 and (self.reached or self.connects_total == 0))),
             ("shotover_upstream_connections", labels, "gauge", self.connections),
             ("shotover_upstream_connects_count", labels, "counter", self.connects_total),
             ("shotover_upstream_connect_failures_count", labels, "counter", self.connect_failures_total),
             ("shotover_upstream_lost_count", labels, "counter", self.lost_total),
             ("shotover_upstream_garbage_count", labels, "counter", self.garbage_total),
             ("shotover_upstream_timeouts_count", labels, "counter", self.timeouts_total),
+            ("shotover_upstream_retries_count", labels, "counter", self.retries_total),
+            ("shotover_upstream_bytes_received_count", labels, "counter", self.received_bytes),
+            ("shotover_upstream_bytes_sent_count", labels, "counter", self.sent_bytes),
             ("shotover_upstream_wait_seconds", labels, "histogram", histogram_value(self.wait)),
+            ("shotover_source_to_sink_latency_seconds", {"sink": self.type_name}, "histogram", histogram_value(self.held)),
         ]
 
 

@@ -13,14 +13,14 @@ cdef class Worker:
         readonly Loop loop
         readonly Hub hub
         readonly list sources
-        dict     codecs
         timer_t  deadline               # of a drain
-        uint8_t  want_drain, want_stop  # set by other threads, read by ours
+        uint8_t  want_drain, want_stop, want_probe      # set by other threads, read by ours
         uint8_t  draining, stopping
         uint64_t drain_ns
 
     cdef int _run(self) noexcept nogil
     cdef int _turn(self) noexcept nogil
     cdef void _begin_drain(self) noexcept nogil
+    cdef void _probe(self) noexcept nogil
     cdef bint _drained(self) noexcept nogil
     cdef void _close_all(self) noexcept nogil

@@ -28,7 +28,6 @@ cdef class Worker:
         self.loop.open(poller)
         self.hub = Hub(self.loop)
         self.sources = []
-        self.codecs = {}
         self.deadline.owner = <void *>self
         self.deadline.fire = _on_deadline
 
@@ -37,10 +36,8 @@ cdef class Worker:
         return self.loop.poller_name, self.loop.poller_why
 
     def codec(self, str protocol):
-        """This worker's codec of a protocol."""
-        if protocol not in self.codecs:
-            self.codecs[protocol] = CODECS[protocol]()
-        return self.codecs[protocol]
+        """A codec of a protocol, for the chain of one source: it learns what that chain's server knows."""
+        return CODECS[protocol]()
 
     def listen(self, str source_name, str protocol, listen_addr, Chain chain, **options):
         """Opens a listener for a chain; returns the address it got. OSError: it cannot be had."""
@@ -99,6 +96,9 @@ cdef class Worker:
             return result
         if self.want_stop:
             self.stopping = 1
+        if self.want_probe:
+            self.want_probe = 0
+            self._probe()
         if self.want_drain and not self.draining:
             self._begin_drain()
         if self.draining and self._drained():
@@ -123,6 +123,12 @@ cdef class Worker:
         self.loop.set_timer(&self.deadline, self.drain_ns)
         for index in range(list_size(self.sources)):
             (<Source>list_item(self.sources, index)).drain()
+        self.loop.settle()
+
+    cdef void _probe(self) noexcept nogil:
+        cdef Py_ssize_t index
+        for index in range(list_size(self.sources)):
+            (<Source>list_item(self.sources, index)).chain.probe()
         self.loop.settle()
 
     cdef bint _drained(self) noexcept nogil:
@@ -152,6 +158,11 @@ cdef class Worker:
         """From any thread: accepts no more, finishes what is under way, then run() returns; at the latest after timeout_ms."""
         self.drain_ns = <uint64_t>timeout_ms * 1000000
         self.want_drain = 1
+        self.loop.wake()
+
+    def probe(self):
+        """From any thread: sinks of which it is not known whether they reach their server try to connect."""
+        self.want_probe = 1
         self.loop.wake()
 
     def stop(self):

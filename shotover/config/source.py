@@ -106,6 +106,8 @@ def parse(text: str, file: str) -> Node:
         if "nesting depth" in str(error.problem):  # a bound of the library's own, met before ours
             raise ConfigError([Problem(Place(file, line), TOO_DEEP)]) from None
         what = " ".join(part for part in (error.context, error.problem) if part)
+        if "nesting depth" in what:  # the parser's own bound, which newer ones meet before ours
+            raise ConfigError([Problem(Place(file, line), TOO_DEEP)]) from None
         raise ConfigError([Problem(Place(file, line), f"not YAML: {what}")]) from None
     except yaml.reader.ReaderError as error:
         line = text.count("\n", 0, error.position) + 1

@@ -41,6 +41,10 @@ TEE_HINT = f"""The switch of a Tee. Try:
   curl http://{{address}}{TEE_PATH}
   curl -X PUT -d tee-chain http://{{address}}{TEE_PATH}
 """
+UNKNOWN_OR_DOWN = {  # what a sample of value 0 means
+    "shotover_upstream_up": "reaches no server",
+    "shotover_upstream_connects_count": "has not tried its server yet",
+}
 RESULT_SOURCES = ("regular-chain", "tee-chain")
 
 
@@ -175,7 +179,8 @@ class TeeSwitch(_App):
 
 
 def upstream_problems(workers: Iterable[Iterable[Sample]]) -> list[str]:
-    """Reasons not to be ready, out of the workers' samples: sinks that reach no server, draining.
+    """Reasons not to be ready, out of the workers' samples: sinks that reach no server, or have
+    not tried to yet; draining.
 
     A sink counts as out of reach when any worker says so: that worker's clients would suffer.
     """
@@ -184,7 +189,7 @@ def upstream_problems(workers: Iterable[Iterable[Sample]]) -> list[str]:
         for name, labels, _, value in samples:
             if name == "shotover_draining" and value:
                 problems["draining"] = None
-            elif name == "shotover_upstream_up" and not value:
+            elif name in UNKNOWN_OR_DOWN and not value:
                 chain, transform = labels.get("chain", "?"), labels.get("transform", "?")
-                problems[f"chain {chain}: {transform} reaches no server"] = None
+                problems[f"chain {chain}: {transform} {UNKNOWN_OR_DOWN[name]}"] = None
     return list(problems)

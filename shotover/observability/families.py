@@ -17,10 +17,10 @@ FAMILIES: dict[str, tuple[str, str, str]] = {
     "shotover_transform_failures_count": (COUNTER, "Batches a transform failed.", "batches"),
     "shotover_transform_latency_seconds": (
         HISTOGRAM,
-        "From a transform taking a batch to its replies, with all that is below it.",
+        "Time a transform itself spent on a batch of requests; one batch in 32 is timed.",
         "seconds",
     ),
-    "shotover_transform_pushed_total": (COUNTER, "Batches pushed up by servers.", "batches"),
+    "shotover_transform_pushed_total": (COUNTER, "Messages pushed up by servers.", "messages"),
     "shotover_transform_pushed_failures": (COUNTER, "Pushed batches that failed.", "batches"),
     "shotover_transform_pushed_latency": (HISTOGRAM, "Time a pushed batch took.", "seconds"),
     "shotover_chain_total_count": (COUNTER, "Batches a chain was given.", "batches"),
@@ -42,12 +42,12 @@ FAMILIES: dict[str, tuple[str, str, str]] = {
     "shotover_listener_create_failures_count": (COUNTER, "Listeners not opened.", "listeners"),
     "shotover_source_to_sink_latency_seconds": (
         HISTOGRAM,
-        "From reading a request to writing it to the server.",
+        "From reading a request to handing it to a connection.",
         "seconds",
     ),
     "shotover_sink_to_source_latency_seconds": (
         HISTOGRAM,
-        "From reading a reply to writing it to the client.",
+        "From the end of a reply to its turn at the client.",
         "seconds",
     ),
     "shotover_client_protocol_version_count": (COUNTER, "Clients by version.", "connections"),
@@ -149,7 +149,12 @@ FAMILIES: dict[str, tuple[str, str, str]] = {
         "Exceptions that left a hook of a Python transform.",
         "exceptions",
     ),
-    "shotover_retries_count": (COUNTER, "Requests sent to a server again.", "requests"),
+    "shotover_upstream_retries_count": (COUNTER, "Requests sent to a server again.", "requests"),
+    "shotover_learned_commands_count": (
+        COUNTER,
+        "Commands that a server was asked about since no table had them.",
+        "commands",
+    ),
     "shotover_limits_hit_count": (COUNTER, "Times a configured limit was hit.", "times"),
     "shotover_protocol_errors_count": (
         COUNTER,

@@ -60,9 +60,16 @@ def _admin_app(supervisor: Supervisor) -> AdminApp:
         draining = float(supervisor.draining)
         return [*gathered, [*process_samples(), ("shotover_draining", {}, "gauge", draining)]]
 
+    def problems() -> list[str]:
+        """Where traffic does not tell, being asked makes sinks try: the next to ask hears of it."""
+        found = upstream_problems(samples())
+        for thread in supervisor.threads:
+            thread.worker.probe()
+        return found
+
     return AdminApp(
         samples=samples,
-        problems=lambda: upstream_problems(samples()),
+        problems=problems,
         topology=lambda: {"sources": [tree(source)
                                       for source in supervisor.loaded.topology.sources]},
         old_names=supervisor.loaded.process.old_metric_names,

@@ -93,6 +93,7 @@ class BuildContext:
     worker            the Worker it will run on
     source_name       the source whose requests it sees
     protocol          what that source's clients speak
+    codec             of that protocol; one for a source's chain and all chains below it
     chain_name        the chain it is a step of
     transform_name    its own name
     transform_type    its type, as spelled in the topology
@@ -101,8 +102,9 @@ class BuildContext:
 
     def __init__(self, worker: Any, source_name: str, protocol: str, chain_name: str,
                  built: dict[str, list[Any]], transform_name: str = "",
-                 transform_type: str = "") -> None:
+                 transform_type: str = "", codec: Any = None) -> None:
         self.worker = worker
+        self.codec = worker.codec(protocol) if codec is None else codec
         self.source_name = source_name
         self.protocol = protocol
         self.chain_name = chain_name
@@ -120,12 +122,12 @@ class BuildContext:
 
         steps = [self.step(model, name) for model in models]
         top = SourceTop(None) if root else SubTop(None)
-        return Chain(name, self.worker.hub, self.worker.codec(self.protocol), steps, top)
+        return Chain(name, self.worker.hub, self.codec, steps, top)
 
     def step(self, model: StepConfig, chain_name: str) -> Any:
         """The compiled step of one model; what the system refuses it names the place it was for."""
         context = BuildContext(self.worker, self.source_name, self.protocol, chain_name,
-                               self.built, model.name, model.type_name)
+                               self.built, model.name, model.type_name, self.codec)
         try:
             step = model.build(context)
         except OSError as error:

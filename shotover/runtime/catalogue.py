@@ -11,6 +11,7 @@ from shotover.config.errors import nearest, shown
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from typing import Any
 
     from shotover.config.steps import Named
@@ -84,15 +85,18 @@ def names() -> list[str]:
     return sorted({*SOURCES, *STEPS, *_entry_points()})
 
 
-def lookup(name: str) -> type[Named]:
-    """The model of a name of either kind; LookupError suggests the nearest."""
+def lookup(name: str, others: Iterable[str] = ()) -> type[Named]:
+    """The model of a name of either kind; LookupError suggests the nearest of them and `others`."""
     kind = "source" if name in SOURCES else "transform"
     try:
         return find(kind, name)
     except LookupError:
-        near = nearest(name, names())
-        hint = f"did you mean {near}?" if near else f"known are {', '.join(names())}"
-        raise LookupError(f"nothing is named {name}, {hint}") from None
+        known = [*names(), *others]
+        if name in NOT_YET or name in known:  # a package's that cannot be imported
+            raise
+        near = nearest(name, known)
+        hint = f"did you mean {near}?" if near else f"known are {', '.join(known)}"
+        raise LookupError(f"nothing is named {shown(name)}, {hint}") from None
 
 
 def _entry_points() -> dict[str, Any]:

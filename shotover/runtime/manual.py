@@ -1,7 +1,8 @@
 """`shotover docs NAME`: the page of a source, transform or sink.
 
 A page in shotover/docs/ is printed as it is; without one the page is made from the model, whose
-docstring and fields are its documentation.
+docstring and fields are its documentation. Tables of fields in the pages are written there by
+tools/field_tables.py, from the models.
 """
 
 from __future__ import annotations
@@ -17,7 +18,15 @@ from shotover.runtime.naming import kebab
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from shotover.config.fields import Field
+    from shotover.config.models import Model
     from shotover.config.steps import Named
+
+GUIDES = {
+    "topology": "Topology files: layouts, names, addresses, variables.",
+    "process": "config.yaml, the command line, signals.",
+    "observability": "Metrics, health, logs.",
+}
+"""Pages that are about no one thing."""
 
 DOCS = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "docs")
 
@@ -27,14 +36,15 @@ def page(name: str) -> str:
     written = _written(name)
     if written is not None:
         return written
-    model = catalogue.lookup(name)
+    model = catalogue.lookup(name, GUIDES)
     return _written(model.tags[0]) or made_page(model)
 
 
 def index() -> str:
-    """Every name a topology may use, one a line, with the first sentence about it."""
-    width = max(len(name) for name in catalogue.names())
-    return "".join(f"{name:<{width}}  {_about(name)}\n" for name in catalogue.names())
+    """Every name a topology may use and every guide, one a line, with a sentence about it."""
+    about = {name: _about(name) for name in catalogue.names()} | GUIDES
+    width = max(map(len, about))
+    return "".join(f"{name:<{width}}  {sentence}\n" for name, sentence in about.items())
 
 
 def _about(name: str) -> str:
@@ -47,7 +57,7 @@ def _about(name: str) -> str:
 def made_page(model: type[Named]) -> str:
     """The page made from a model."""
     title = ", ".join(model.tags)
-    parts = [f"# {title}", _kind(model), _docstring(model), "## Fields", _field_lines(model)]
+    parts = [f"# {title}", _kind(model), _docstring(model), "## Fields", field_table(model)]
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
@@ -87,16 +97,16 @@ def _docstring(model: type[Named]) -> str:
     return "\n".join([*lines[:1], *(line[margin:].rstrip() for line in lines[1:])]).strip()
 
 
-def _field_lines(model: type[Named]) -> str:
-    return "\n".join(_field_line(field) for field in model.fields.values())
+def field_table(model: type[Model]) -> str:
+    """A row for each field: names, what is expected with its bounds, default, meaning."""
+    rows = ["| field | value | default | |", "|---|---|---|---|"]
+    rows += [_field_row(field) for field in model.fields.values()]
+    return "\n".join(rows)
 
 
-def _field_line(field: Field) -> str:
-    names = "`" + "`, `".join((field.key, *field.aliases)) + "`"
+def _field_row(field: Field) -> str:
+    names = ", ".join(f"`{key}`" for key in (field.key, *field.aliases))
     if isinstance(field, Refused):
-        return f"- {names}: {field.doc}"
-    if field.default is REQUIRED:
-        default = "required"
-    else:
-        default = f"default {flow(field.plain(field.default))}"
-    return f"- {names}: {field.doc} ({field.expected}; {default})"
+        return f"| {names} | | | {field.doc} |"
+    default = "required" if field.default is REQUIRED else f"`{flow(field.plain(field.default))}`"
+    return f"| {names} | {field.expected} | {default} | {field.doc} |"

@@ -6,11 +6,13 @@ last reason for it is gone; it is then shared again, kept for the next lease, or
 
 from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 
+from shotover._codec.commands cimport command_t
 from shotover._core.memory cimport slab_t
 from shotover._core.request cimport batch_t, request_t
 from shotover._core.slice cimport slice_t
 from shotover._net.timers cimport timer_t
 from shotover._proxy.session cimport session_t
+from shotover._proxy.retry cimport keeper_t
 from shotover._proxy.upstream cimport Sink, upstream_t
 from shotover.sinks._redis_state cimport redis_state_t
 
@@ -25,6 +27,7 @@ cdef enum:                      # reasons to keep a lease; bits of redis_session
     SKIP_NEXT = 64              # CLIENT REPLY SKIP
     STATE_IN_MULTI = 128        # a queued command will change the state unseen
     QUITTING = 256              # after QUIT nothing is answered
+    UNSURE = 512                # it has used a command that may have done anything: until that is known
 
 cdef enum:                      # request_t.sink_state: what to do when its replies are in
     S_NONE = 0
@@ -41,6 +44,13 @@ cdef enum:                      # request_t.sink_state: what to do when its repl
     S_MONITOR = 12
     S_RESET = 13
     S_PING = 14                 # the proxy's own, its reply is dropped
+    S_UNKNOWN = 15              # a command that no table has: if the server knows it, so shall we
+    S_LEARN = 16                # the proxy's own: COMMAND INFO of such a one
+    S_RETRIED = 17              # was on a connection that was lost; will not be sent a third time
+
+cdef enum:
+    CONDUCTS = 32               # more than there are CONDUCT_*
+    PER_CLIENT = 31             # in leases_by: `connection: per_client`
 
 cdef enum:                      # upstream_t.role
     ROLE_SHARED = 0
@@ -53,6 +63,7 @@ cdef struct redis_session_t:    # what the sink knows of a session that is not i
     redis_state_t *state
     upstream_t    *lease
     request_t     *barrier      # travels behind what the session has on a shared connection
+    request_t     *asking       # COMMAND INFO of a command that it has used, on a connection of its own
     batch_t        waiting      # requests until the barrier is through
     uint32_t       reasons
     uint32_t       channels     # subscriptions, by kind
@@ -69,7 +80,13 @@ cdef class RedisSinkSingle(Sink):
         uint32_t       leases
         bint           per_client
         timer_t        trim             # of idle connections
-        uint64_t       leases_total, pins_total, barriers_total
+        uint64_t       leases_by[CONDUCTS]      # since start, by the conduct of the command that wanted it
+        uint64_t       pins_total, barriers_total
+        uint64_t       over_pending, over_leases    # requests refused at a limit
+        uint64_t       pushes_total
+        uint64_t       learned_total
+        uint64_t       learn_at_ns      # not to be asked before: the last answer said nothing
+        keeper_t       keeper           # of the bytes of reads, in case they must be sent again
         session_t     *through          # its barrier has just come back: nothing of it is on a shared connection
 
     cdef void route(self, request_t *request, session_t *session, redis_session_t *rs) noexcept nogil
@@ -79,7 +96,8 @@ cdef class RedisSinkSingle(Sink):
     cdef void _send_lease(self, request_t *request, redis_session_t *rs, uint8_t sink_state) noexcept nogil
     cdef upstream_t *_shared(self, session_t *session, redis_state_t *state) noexcept nogil
     cdef upstream_t *_peek_shared(self, session_t *session, redis_state_t *state) noexcept nogil
-    cdef bint _take_lease(self, redis_session_t *rs) noexcept nogil
+    cdef bint _take_lease(self, redis_session_t *rs, uint8_t conduct) noexcept nogil
+    cdef void _cancel_wait(self, session_t *session, upstream_t *lease) noexcept nogil
     cdef bint _may_finish(self, upstream_t *upstream, redis_session_t *rs) noexcept nogil
     cdef void _try_release(self, redis_session_t *rs) noexcept nogil
     cdef void _give_back(self, upstream_t *upstream) noexcept nogil
@@ -100,6 +118,10 @@ cdef class RedisSinkSingle(Sink):
     cdef void _reply_mode(self, request_t *request, redis_session_t *rs) noexcept nogil
     cdef void _send_mute(self, request_t *request, redis_session_t *rs) noexcept nogil
     cdef void _ping(self, redis_session_t *rs) noexcept nogil
+    cdef void _ask(self, request_t *request, redis_session_t *rs) noexcept nogil
+    cdef void _learn(self, upstream_t *upstream, request_t *answer) noexcept nogil
+    cdef void _settle(self, request_t *asked, const command_t *command) noexcept nogil
+    cdef void _push(self, session_t *session, uint8_t *frame, size_t size) noexcept nogil
     cdef request_t *_own_request(self, const char *wire, size_t size) noexcept nogil
     cdef upstream_t **_shared_place(self, session_t *session, redis_state_t *state) noexcept nogil
     cdef void _unlist_idle(self, upstream_t *upstream) noexcept nogil

@@ -8,6 +8,7 @@
 """
 
 from libc.errno cimport EACCES, ECONNRESET
+from libc.stdio cimport snprintf
 from libc.stdlib cimport free
 from libc.string cimport memcmp, memcpy, memset, strlen
 
@@ -30,24 +31,29 @@ from shotover._codec.commands cimport (
     CONDUCT_UNWATCH,
     CONDUCT_WAIT,
     CONDUCT_WATCH,
+    KIND_READ,
     command_blocks,
     command_t,
     word_is,
 )
-from shotover._codec.resp cimport resp_bulk, resp_frame_size, resp_integer, resp_words
+from shotover._codec.learned cimport LEARNED_NAME_SIZE_MAX
+from shotover._codec.lexicon cimport lexicon_find, lexicon_forget, lexicon_t, lexicon_teach
+from shotover._codec.resp cimport RespCodec, resp_bulk, resp_frame_size, resp_integer, resp_words
 from shotover._core.debug cimport invariant, likely, unlikely
-from shotover._core.memory cimport chunk_data, chunk_t, pool_take, slab_close, slab_give, slab_init, slab_take
+from shotover._core.memory cimport chunk_data, chunk_put, chunk_t, pool_take, slab_close, slab_give, slab_init, slab_take
 from shotover._core.request cimport (
     WATCHED_BY_SINK,
-    batch_clear,
     batch_pop,
     batch_push,
+    batch_unshift,
     request_drop_reply,
     request_own,
 )
 from shotover._net.loop cimport CLOSE_LOCAL, stream_close, stream_finish, stream_write
 from shotover._net.timers cimport timer_t
+from shotover._proxy.retry cimport keeper_init, keeper_keep
 from shotover._proxy.session cimport (
+    PAUSE_PENDING,
     PAUSE_SINK,
     session_pause,
     session_resume,
@@ -74,9 +80,18 @@ cdef enum:
     IDLE_CHECK_NS = 5000000000
     IDLE_KEEP_NS = 20000000000  # one that was not leased for so long is closed
     WORDS_LOOKED_AT = 64
+    KEPT_MAX = 4096         # beyond so many requests on a connection, bytes are not kept for a retry
+    LOOKED_AHEAD_MAX = 32   # requests of a client behind the one that may be retried
+    LEARN_PAUSE_NS = 1000000000
 
 cdef const char *REFUSED_REPLICATION = b"shotover: replication (PSYNC, SYNC, REPLCONF) cannot pass the proxy; let the replica connect to the server"
 
+LEASE_REASONS = {
+    CONDUCT_STATE: "state", CONDUCT_PIN: "pin", CONDUCT_REPLY_MODE: "reply_mode", CONDUCT_ALONE: "alone",
+    CONDUCT_BLOCK: "block", CONDUCT_WAIT: "wait", CONDUCT_MULTI: "multi", CONDUCT_WATCH: "watch",
+    CONDUCT_SUBSCRIBE: "subscribe", CONDUCT_UNSUBSCRIBE: "unsubscribe", CONDUCT_MONITOR: "monitor",
+    CONDUCT_RESET: "reset", <int>PER_CLIENT: "per_client",
+}
 
 
 cdef void _on_trim(timer_t *timer) noexcept nogil:
@@ -86,7 +101,7 @@ cdef void _on_trim(timer_t *timer) noexcept nogil:
 cdef class RedisSinkSingle(Sink):
 
     def __init__(self, context, *, str name, remote_address, int connect_timeout_ms, read_timeout, str connection,
-                 int connection_count, int max_pending_requests, int max_leases):
+                 int connection_count, int max_pending_requests, int max_leases, int retries):
         cdef slice_t fields[FIELD_COUNT]
         self.set_address(remote_address)
         self.connect_timeout_ns = <uint64_t>connect_timeout_ms * 1000000
@@ -97,6 +112,8 @@ cdef class RedisSinkSingle(Sink):
         self.lease_max = max_leases
         self.wants_slot = True
         self.wants_end = True
+        self.retry_percent = 0 if self.per_client else retries
+        keeper_init(&self.keeper, self.loop)
         slab_init(&self.sessions, sizeof(redis_session_t))
         self.trim.fire = _on_trim
         self.trim.owner = <void *>self
@@ -186,11 +203,14 @@ cdef class RedisSinkSingle(Sink):
                 return True
             if not self._barrier(request, session, rs):
                 return False
-            if not self._take_lease(rs):
+            if not self._take_lease(rs, conduct):
                 if self.leases >= self.lease_max:
+                    self.over_leases += 1
                     self.fail(request, b"too many leased connections (max_leases)")
                 else:
                     self.fail_errno(request, b"upstream unavailable", self.connect_error)
+                if conduct == CONDUCT_REPLY_MODE:
+                    self.up.on_leave(session)       # which replies it now counts on, it alone knows
                 self._forget(rs)
                 return True
             if conduct == CONDUCT_WAIT:
@@ -235,8 +255,7 @@ cdef class RedisSinkSingle(Sink):
             after = S_BLOCK
             if request.queued:
                 rs.session.blocking += 1
-                if rs.session.stream.ended:     # it has left in the same moment: nobody would cancel the wait
-                    stream_close(&rs.session.stream, CLOSE_LOCAL)
+                session_resume(rs.session, PAUSE_PENDING)       # or nobody would hear that it leaves
         elif conduct == CONDUCT_PIN:
             self._pin(rs)
             rs.lease.frame_soon = 1
@@ -268,7 +287,11 @@ cdef class RedisSinkSingle(Sink):
         elif conduct == CONDUCT_REPLY_MODE:
             self._reply_mode(request, rs)
             return
+        elif request.command is NULL and request_own(&self.loop.pool, request):
+            after = S_UNKNOWN
         self._send_lease(request, rs, after)
+        if after == S_BLOCK and rs.session.stream.ended:        # it has left in the same moment
+            self._cancel_wait(rs.session, rs.lease)
 
     cdef void _pin(self, redis_session_t *rs) noexcept nogil:
         if not rs.reasons & PINNED:
@@ -324,6 +347,78 @@ cdef class RedisSinkSingle(Sink):
             ping.discard = 1
             self.upstream_send(rs.lease, ping)
 
+    cdef void _ask(self, request_t *request, redis_session_t *rs) noexcept nogil:
+        """The server knows a command that we do not: asks it what that is, on a connection made for the question.
+
+        It may have been MULTI under another name: then a question on the client's own lease would become a part of its
+        transaction. The client keeps the lease until the answer is there, and for good if there is none.
+        """
+        cdef:
+            char        wire[LEARNED_NAME_SIZE_MAX + 64]
+            slice_t     name
+            request_t  *ask = NULL
+            upstream_t *upstream = NULL
+            size_t      size
+        rs.reasons |= UNSURE
+        if rs.asking is not NULL:
+            return
+        if self.loop.now >= self.learn_at_ns and self.leases < self.lease_max \
+                and resp_words(request.wire.data, request.wire.data + request.wire.size, &name, 1) > 0 \
+                and name.size - 1 < LEARNED_NAME_SIZE_MAX:
+            size = <size_t>snprintf(wire, sizeof(wire), b"*3\r\n$7\r\nCOMMAND\r\n$4\r\nINFO\r\n$%zu\r\n", name.size)
+            memcpy(wire + size, name.data, name.size)       # it may hold zero bytes
+            memcpy(wire + size + name.size, b"\r\n", 2)
+            ask = self._own_request(wire, size + name.size + 2)
+        if ask is not NULL:
+            upstream = self.upstream_open()
+        if upstream is NULL:
+            if ask is not NULL:
+                self.hub.request_free(ask)
+            self._settle(NULL, NULL)
+            self._pin(rs)
+            return
+        upstream.state = rs.state
+        upstream.role = ROLE_LEAVING        # closed when it has answered
+        rs.state.users += 1
+        self.leases += 1
+        ask.sink_state = S_LEARN
+        ask.watched = WATCHED_BY_SINK
+        ask.tags[0] = rs
+        rs.asking = ask
+        self.upstream_send(upstream, ask)
+
+    cdef void _learn(self, upstream_t *upstream, request_t *answer) noexcept nogil:
+        """COMMAND INFO has been answered. Takes the request over."""
+        cdef:
+            slice_t          words[3]
+            const command_t *command = NULL
+            lexicon_t       *lexicon = &(<RespCodec>self.codec).lexicon
+        if not answer.failed and resp_words(answer.wire.data, answer.wire.data + answer.wire.size, words, 3) == 3:
+            if lexicon_teach(lexicon, words[2].data, words[2].size, answer.reply.data, answer.reply.size):
+                self.learned_total += 1
+            command = lexicon_find(lexicon, words[2].data, words[2].size)
+        self._settle(answer, command)
+        self.hub.request_free(answer)
+        stream_close(&upstream.stream, CLOSE_LOCAL)
+
+    cdef void _settle(self, request_t *asked, const command_t *command) noexcept nogil:
+        """What becomes of the client for whose sake it was asked. NULL: nothing was learned."""
+        cdef redis_session_t *rs = NULL if asked is NULL else <redis_session_t *>asked.tags[0]
+        if command is NULL:
+            self.learn_at_ns = self.loop.now + LEARN_PAUSE_NS
+        if rs is NULL:
+            return
+        rs.asking = NULL
+        rs.reasons &= ~<uint32_t>UNSURE
+        if rs.lease is NULL:
+            self._forget(rs)
+        elif command is not NULL and (command.conduct == CONDUCT_PLAIN or command.conduct == CONDUCT_ALONE
+                                      or command.conduct == CONDUCT_BLOCK):
+            self._try_release(rs)
+        else:
+            self._pin(rs)
+            rs.lease.frame_soon = 1
+
     cdef request_t *_own_request(self, const char *wire, size_t size) noexcept nogil:
         """A request of the proxy's own."""
         cdef:
@@ -332,6 +427,8 @@ cdef class RedisSinkSingle(Sink):
         if request is NULL or chunk is NULL:
             if request is not NULL:
                 self.hub.request_free(request)
+            if chunk is not NULL:
+                chunk_put(&self.loop.pool, chunk)
             return NULL
         memcpy(chunk_data(chunk), wire, size)
         request.owner = chunk
@@ -371,13 +468,42 @@ cdef class RedisSinkSingle(Sink):
         if unlikely(upstream is NULL):
             self.fail_errno(request, b"upstream unavailable", self.connect_error)
         elif unlikely(upstream.pending >= self.pending_max):
+            self.over_pending += 1
             self.fail(request, b"too many requests wait for the server (max_pending_requests)")
         else:
+            if likely(request.kind == KIND_READ and self.retry_percent) and upstream.pending < KEPT_MAX:
+                keeper_keep(&self.keeper, request)
             self.upstream_send(upstream, request)
+
+    cdef bint may_retry(self, request_t *request) noexcept nogil:
+        """Reads alone, and only when nothing that its client sent later may have been carried out before it."""
+        cdef:
+            session_t       *session = <session_t *>request.session
+            redis_session_t *rs
+            int              looked = 0
+        if not _repeatable(request):
+            return False
+        rs = <redis_session_t *>session_slots(session)[self.slot]
+        if rs is not NULL and (rs.lease is not NULL or rs.barrier is not NULL):
+            return False
+        request = request.after
+        while request is not NULL:
+            if looked == LOOKED_AHEAD_MAX or not (request.done or _repeatable(request)):
+                return False
+            looked += 1
+            request = request.after
+        return True
+
+    cdef void retry(self, request_t *request) noexcept nogil:
+        cdef:
+            session_t       *session = <session_t *>request.session
+            redis_session_t *rs = <redis_session_t *>session_slots(session)[self.slot]
+        request.sink_state = S_RETRIED
+        self._send_shared(request, session, self.fresh if rs is NULL else rs.state)
 
     # ---- leases -------------------------------------------------------------------------------------------------
 
-    cdef bint _take_lease(self, redis_session_t *rs) noexcept nogil:
+    cdef bint _take_lease(self, redis_session_t *rs, uint8_t conduct) noexcept nogil:
         """Gives the session a connection in its state: an idle one, or a new one. False: none to be had."""
         cdef upstream_t *upstream = rs.state.idle
         if self.leases >= self.lease_max:
@@ -398,7 +524,7 @@ cdef class RedisSinkSingle(Sink):
         if self.per_client:
             rs.reasons |= PINNED
         self.leases += 1
-        self.leases_total += 1
+        self.leases_by[PER_CLIENT if self.per_client else conduct] += 1
         return True
 
     cdef void _unlist_idle(self, upstream_t *upstream) noexcept nogil:
@@ -461,6 +587,16 @@ cdef class RedisSinkSingle(Sink):
         if self.trim.home is NULL:
             self.loop.set_timer(&self.trim, IDLE_CHECK_NS)
 
+    cdef void on_probe(self) noexcept nogil:
+        cdef upstream_t *upstream
+        if (self.connections and self.backoff_ns == 0) or self.fresh.idle is not NULL \
+                or self._peek_shared(NULL, self.fresh) is not NULL:
+            return                          # it is known, or about to be
+        upstream = self.upstream_open()
+        if upstream is not NULL:
+            upstream.state = self.fresh
+            self._give_back(upstream)
+
     cdef void trim_idle(self) noexcept nogil:
         """Closes connections that no lease has needed for a while."""
         cdef:
@@ -507,28 +643,23 @@ cdef class RedisSinkSingle(Sink):
         return False
 
     cdef void _barrier_through(self, redis_session_t *rs) noexcept nogil:
-        """The shared connection has answered all that the session had on it: what waits may go."""
+        """The shared connection has answered all that the session had on it: what waits may go.
+
+        It stays in `waiting` until its turn: a request that is refused may bring the next one here (Tee), which must not
+        overtake those.
+        """
         cdef:
             request_t *request
             session_t *session = rs.session
-            batch_t    waiting = rs.waiting
         rs.barrier = NULL
         self.through = session          # though replies that a step wants to see may not have left the order yet
-        batch_clear(&rs.waiting)
-        while waiting.head is not NULL:
-            request = waiting.head
-            if rs.waiting.head is not NULL:
-                batch_push(&rs.waiting, batch_pop(&waiting))
-                continue
-            batch_pop(&waiting)
-            rs = self._session_of(session)          # _advance may have forgotten it
-            if rs is NULL:
-                self.fail(request, b"no memory")
-            elif not self._advance(request, session, rs):
-                batch_push(&rs.waiting, request)
+        while rs is not NULL and rs.waiting.head is not NULL and rs.barrier is NULL:
+            request = batch_pop(&rs.waiting)
+            if not self._advance(request, session, rs):
+                batch_unshift(&rs.waiting, request)
             self.through = NULL
+            rs = <redis_session_t *>session_slots(session)[self.slot]       # _advance may have forgotten it
         self.through = NULL
-        rs = <redis_session_t *>session_slots(session)[self.slot]
         if rs is NULL or rs.waiting.head is NULL:
             session_resume(session, PAUSE_SINK)
 
@@ -550,7 +681,8 @@ cdef class RedisSinkSingle(Sink):
 
     cdef void _forget(self, redis_session_t *rs) noexcept nogil:
         """A session back in the default state with no lease needs no memory here."""
-        if rs.lease is not NULL or rs.waiting.head is not NULL or rs.barrier is not NULL or rs.state is not self.fresh:
+        if rs.lease is not NULL or rs.waiting.head is not NULL or rs.barrier is not NULL or rs.asking is not NULL \
+                or rs.state is not self.fresh:
             return
         session_slots(rs.session)[self.slot] = NULL
         self._drop_state_user(rs.state)
@@ -579,6 +711,8 @@ cdef class RedisSinkSingle(Sink):
         if rs.barrier is not NULL:
             rs.barrier.tags[0] = NULL
             rs.barrier = NULL
+        if rs.asking is not NULL:
+            rs.asking.tags[0] = NULL
         upstream = rs.lease
         rs.lease = NULL
         if upstream is not NULL and self._may_finish(upstream, rs):
@@ -598,6 +732,27 @@ cdef class RedisSinkSingle(Sink):
         session_slots(session)[self.slot] = NULL
         self._drop_state_user(rs.state)
         slab_give(&self.sessions, rs)
+
+    cdef void on_session_eof(self, void *session) noexcept nogil:
+        cdef redis_session_t *rs = <redis_session_t *>session_slots(<session_t *>session)[self.slot]
+        if rs is not NULL and rs.lease is not NULL:
+            self._cancel_wait(<session_t *>session, rs.lease)
+
+    cdef void _cancel_wait(self, session_t *session, upstream_t *lease) noexcept nogil:
+        """A client that sends no more is closed when the oldest thing it waits for may never come: that ends the wait
+        on the server, too. What it had asked before has been answered by then, and is still sent."""
+        cdef request_t *oldest = session.order_head
+        cdef request_t *request = lease.head
+        while request is not NULL and (request.sink_state == S_GREETING or request.sink_state == S_PING):
+            request = request.next          # the proxy's own
+        if oldest is NULL or request is NULL or request.sink_state != S_BLOCK or oldest.begun:
+            return
+        if request is not oldest and request.parent is not oldest:      # or a copy of it, which its client waits for, too
+            return
+        while oldest is not NULL:
+            oldest.discard = 1
+            oldest = oldest.after
+        stream_finish(&session.stream)
 
     cdef bint _may_finish(self, upstream_t *upstream, redis_session_t *rs) noexcept nogil:
         """Requests that a client leaves behind are carried out, as the server does it; one that blocks is cancelled."""
@@ -689,6 +844,9 @@ cdef class RedisSinkSingle(Sink):
         if state == S_GREETING:
             self._greeted(upstream, request)
             return
+        if state == S_LEARN:
+            self._learn(upstream, request)
+            return
         if state == S_BARRIER:
             rs = <redis_session_t *>request.tags[0]
             self.hub.request_free(request)
@@ -714,6 +872,8 @@ cdef class RedisSinkSingle(Sink):
                 rs.session.blocking -= 1
         elif state == S_RESET:
             self._was_reset(rs, upstream)
+        elif state == S_UNKNOWN:
+            self._ask(request, rs)
         if state == S_PING:
             self.hub.request_free(request)
         else:
@@ -792,9 +952,13 @@ cdef class RedisSinkSingle(Sink):
         if push or upstream.head is NULL or (
             rs.reasons & MONITORING and frame[0] == b'+' and size > 2 and 48 <= frame[1] <= 57
         ):
-            self.up.on_push(upstream.tenant, frame, size)
+            self._push(upstream.tenant, frame, size)
             return
         self._head_frame(upstream, frame, size)
+
+    cdef void _push(self, session_t *session, uint8_t *frame, size_t size) noexcept nogil:
+        self.pushes_total += 1
+        self.up.on_push(session, frame, size)
 
     cdef void _head_frame(self, upstream_t *upstream, uint8_t *frame, size_t size) noexcept nogil:
         """One reply of the oldest request."""
@@ -829,7 +993,7 @@ cdef class RedisSinkSingle(Sink):
         if at is NULL or word.data is NULL:
             return False
         if _is(&word, b"message", 7) or _is(&word, b"pmessage", 8) or _is(&word, b"smessage", 8):
-            self.up.on_push(rs.session, frame, size)
+            self._push(rs.session, frame, size)
             return True
         kind = &rs.channels
         adds = True
@@ -868,7 +1032,7 @@ cdef class RedisSinkSingle(Sink):
             while upstream.head is not NULL and upstream.head.left == 0:
                 self._finish_head(upstream)
         else:
-            self.up.on_push(rs.session, frame, size)
+            self._push(rs.session, frame, size)
         return True
 
     cdef void _count(self, redis_session_t *rs, uint32_t *kind, bint adds, int64_t total) noexcept nogil:
@@ -888,11 +1052,15 @@ cdef class RedisSinkSingle(Sink):
             uint32_t         index
         if error == EACCES and not upstream.ready:
             self._turn_away(upstream)
+        if upstream.connected and error != CLOSE_LOCAL:
+            lexicon_forget(&(<RespCodec>self.codec).lexicon)    # it may be another server that answers next
         if session is not NULL:
             rs = <redis_session_t *>session_slots(session)[self.slot]
             rs.lease = NULL
             self._leave_lease(upstream)
-            if upstream.ready and (self.per_client or rs.reasons & ~<uint32_t>QUITTING or error == CLOSE_LOCAL):
+            if rs.reasons & (SILENT | SKIP_NEXT) or (
+                upstream.ready and (self.per_client or rs.reasons & ~<uint32_t>QUITTING or error == CLOSE_LOCAL)
+            ):
                 self.up.on_leave(session)   # what the connection knew is lost: the client must begin anew
             rs.reasons &= QUITTING
         elif upstream.role == ROLE_LEAVING:
@@ -918,6 +1086,8 @@ cdef class RedisSinkSingle(Sink):
         cdef redis_session_t *rs
         if request.queued and _begins(reply, size, b"-ERR Protocol error"):
             (<session_t *>request.session).leaving = 1      # the server hangs up on such a client; so does the proxy
+        if request.sink_state == S_UNKNOWN and _begins(reply, size, b"-ERR unknown command"):
+            request.sink_state = S_LEASED
         if upstream.tenant is NULL or request.sink_state < S_MULTI:
             return
         rs = <redis_session_t *>session_slots(upstream.tenant)[self.slot]
@@ -937,8 +1107,12 @@ cdef class RedisSinkSingle(Sink):
             redis_session_t *rs
         if state == S_BLOCK and request.queued:
             (<session_t *>request.session).blocking -= 1
-        if state != S_BARRIER and state != S_PING and state != S_GREETING:
+        elif S_SUBSCRIBE <= state <= S_UNSUBSCRIBE_ALL and request.left > 1:
+            request.left = 1                # an error stands for all its channels
+        if state != S_BARRIER and state != S_PING and state != S_GREETING and state != S_LEARN:
             return False
+        if state == S_LEARN:
+            self._settle(request, NULL)
         rs = <redis_session_t *>request.tags[0] if state == S_BARRIER else NULL
         self.hub.request_free(request)
         if rs is not NULL:
@@ -952,8 +1126,14 @@ cdef class RedisSinkSingle(Sink):
         labels = {"chain": self.chain.name, "transform": self.type_name, "name": self.name}
         return Sink.samples(self) + [
             ("shotover_leases", labels, "gauge", self.leases),
-            ("shotover_leases_count", labels, "counter", self.leases_total),
+            ("shotover_limits_hit_count", labels | {"limit": "max_pending_requests"}, "counter", self.over_pending),
+            ("shotover_limits_hit_count", labels | {"limit": "max_leases"}, "counter", self.over_leases),
+            ("shotover_transform_pushed_total", labels, "counter", self.pushes_total),
+            ("shotover_learned_commands_count", labels, "counter", self.learned_total),
             ("shotover_pinned_sessions_count", labels, "counter", self.pins_total),
+        ] + [
+            ("shotover_leases_count", labels | {"reason": reason}, "counter", self.leases_by[conduct])
+            for conduct, reason in LEASE_REASONS.items()
         ]
 
 
@@ -964,6 +1144,14 @@ cdef inline bint _is(slice_t *word, const char *text, size_t size) noexcept nogi
 cdef inline bint _begins(const uint8_t *reply, size_t size, const char *text) noexcept nogil:
     cdef size_t text_size = strlen(text)
     return size >= text_size and memcmp(reply, text, text_size) == 0
+
+
+cdef inline bint _repeatable(request_t *request) noexcept nogil:
+    """It changes nothing, its bytes are still there, and nothing of its reply has gone out."""
+    return (
+        request.kind == KIND_READ and request.conduct == CONDUCT_PLAIN and request.sink_state == S_NONE
+        and request.queued and request.owner is not NULL and not request.begun and request.left == request.count
+    )
 
 
 cdef bint _later(request_t *request, uint8_t first, uint8_t last) noexcept nogil:

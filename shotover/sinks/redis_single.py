@@ -26,6 +26,8 @@ class RedisSinkSingleConfig(SinkConfig, tag="RedisSinkSingle", aliases=("ValkeyS
 
     When the server is away, requests are answered with an error at once, and it is tried again
     with growing pauses. Requests beyond `max_pending_requests` on one connection are refused.
+    When it hangs up, small reads that it left unanswered are sent once more; all else is answered
+    with an error, for it may have been carried out.
     """
 
     protocols = frozenset({"redis"})
@@ -49,6 +51,10 @@ class RedisSinkSingleConfig(SinkConfig, tag="RedisSinkSingle", aliases=("ValkeyS
     max_leases: int = integer(
         minimum=0, maximum=1_000_000, default=10_000,
         doc="most connections leased at once, a worker")
+    retries: int = integer(
+        minimum=0, maximum=100, default=10,
+        doc="reads sent a second time when the server hangs up on a shared connection, at most, in "
+            "percent of all requests; 0 sends none")
     tls: None = refused(NO_TLS, doc="not supported yet")
 
     def build(self, context: BuildContext) -> Step:
@@ -59,4 +65,5 @@ class RedisSinkSingleConfig(SinkConfig, tag="RedisSinkSingle", aliases=("ValkeyS
             connect_timeout_ms=self.connect_timeout_ms, read_timeout=self.read_timeout,
             connection=self.connection, connection_count=self.connection_count,
             max_pending_requests=self.max_pending_requests, max_leases=self.max_leases,
+            retries=self.retries,
         )

@@ -15,7 +15,7 @@ cdef enum:
 
 
 cdef bint _will_send_no_more(session_t *session) noexcept nogil:
-    return session.pauses != 0 or session.leaving
+    return session.pauses != 0 or session.leaving or session.blocking != 0
 
 
 cdef void _on_timer(timer_t *timer) noexcept nogil:

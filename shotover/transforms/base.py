@@ -10,6 +10,11 @@ if TYPE_CHECKING:
 LEVELS = {"DEBUG": 10, "INFO": 20, "WARNING": 30, "ERROR": 40}
 
 HOOKS = ("on_request", "on_requests", "on_reply", "on_replies")
+PARAMETERS = {
+    "on_request": ("self", "request"), "on_requests": ("self", "batch"),
+    "on_reply": ("self", "request", "reply"), "on_replies": ("self", "batch"),
+}
+TAKES_ANY = 0x04  # *args; as in the module inspect, which costs 10 ms to import
 
 
 class Transform:
@@ -54,4 +59,18 @@ def problem_with(transform: type) -> str | None:
     for one, many in (HOOKS[:2], HOOKS[2:]):
         if one in hooks and many in hooks:
             return f"{transform.__name__} defines both {one} and {many}: keep one of them"
+    for hook in hooks:
+        if not _fits(transform, hook):
+            return f"{transform.__name__}.{hook} must take ({', '.join(PARAMETERS[hook])})"
     return None
+
+
+def _fits(transform: type, hook: str) -> bool:
+    """Whether a hook can be called as it will be; what is not a plain method may be anything."""
+    plain = next((vars(kind)[hook] for kind in transform.__mro__ if hook in vars(kind)), None)
+    code = getattr(plain, "__code__", None)
+    if code is None or code.co_flags & TAKES_ANY:
+        return True
+    needed = code.co_argcount - len(plain.__defaults__ or ())
+    wanted = code.co_kwonlyargcount - len(plain.__kwdefaults__ or {})
+    return bool(needed <= len(PARAMETERS[hook]) <= code.co_argcount and wanted == 0)

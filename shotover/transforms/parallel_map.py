@@ -20,9 +20,12 @@ class ParallelMapConfig(TransformConfig, tag="ParallelMap"):
 
     terminating = True
 
-    parallelism: int = integer(minimum=1, maximum=1024, doc="copies of the chain")
+    parallelism: int = integer(
+        minimum=1, maximum=1024,
+        doc="copies of the chain, each with steps and connections of its own; copy i is NAME[i]")
     ordered_results: bool = boolean(
-        default=True, doc="whether replies keep the order of their requests")
+        default=True, doc="whether replies keep the order of their requests; those of Redis "
+        "clients always do")
     chain: ChainConfig = chain(doc="the steps each copy is made of")
 
     def subchains(self) -> list[tuple[str, ChainConfig]]:

@@ -83,11 +83,12 @@ class PythonConfig(TransformConfig, tag="Python"):
     path: str = text(doc="Python file, relative to the topology file")
     class_: str = text(key="class", doc="class in that file")
     config: dict[str, Any] = CodeSettings(  # type: ignore[assignment]
-        default={}, doc="settings handed to the class")
+        default={}, doc="any map; the class has it as `self.config`")
     max_held: int = held_max()
     hold_timeout_ms: int = held_timeout()
     chains: dict[str, ChainConfig] = ChainsField(  # type: ignore[assignment]
-        default={}, doc="chains by name, each a list of steps, for `request.send(name)`")
+        default={}, doc="chains by name, each a list of steps, for "
+        "`request.send(name)`; at most 32")
 
     def subchains(self) -> list[tuple[str, ChainConfig]]:
         return [(f"{self.name}.{name}", steps) for name, steps in self.chains.items()]
@@ -181,7 +182,7 @@ def load_class(file: str, name: str, place: Place) -> type:
     try:
         spec.loader.exec_module(module)
     except Exception as error:  # the user's own code: anything may come out of it
-        message = f"{file} cannot be imported: {type(error).__name__}: {error}"
+        message = f"{file} cannot be imported: {_told(error)}"
         raise ConfigError([Problem(place, message)]) from error
     found = getattr(module, name, None)
     if isinstance(found, type):
@@ -203,8 +204,19 @@ def _build(context: BuildContext, model: Any, transform: type, chains: dict[str,
                           max_held=model.max_held, hold_timeout_ms=model.hold_timeout_ms,
                           chains=chains, make_tasks=_make_tasks)
     except Exception as error:  # the user's own constructor: anything may come out of it
-        message = f"{transform.__name__} cannot be made: {type(error).__name__}: {error}"
+        message = f"{transform.__name__} cannot be made: {_told(error)}"
         raise ConfigError([Problem(model.place, message)]) from error
+
+
+def _told(error: Exception) -> str:
+    """What the user's code has raised, and where."""
+    trace, where = error.__traceback__, ""
+    while trace is not None:
+        file = trace.tb_frame.f_code.co_filename
+        if not file.startswith("<") and not file.endswith(".pyx"):
+            where = f" ({os.path.relpath(file)}:{trace.tb_lineno})"
+        trace = trace.tb_next
+    return f"{type(error).__name__}: {error}{where}"
 
 
 def _is_async(hook: Any) -> bool:

@@ -30,11 +30,14 @@ class QueryTypeFilterConfig(TransformConfig, tag="QueryTypeFilter"):
     always passes.
     """
 
-    filter: str | None = choice(*QUERY_TYPES, default=None, doc="type to refuse")
+    filter: str | None = choice(
+        *QUERY_TYPES, default=None, doc="one type that is refused: the older spelling of DenyList")
     allow_list: tuple[str, ...] | None = list_of(
-        choice(*QUERY_TYPES), key="AllowList", default=None, doc="types to let pass")
+        choice(*QUERY_TYPES), key="AllowList", default=None,
+        doc="types that pass; all others are refused")
     deny_list: tuple[str, ...] | None = list_of(
-        choice(*QUERY_TYPES), key="DenyList", default=None, doc="types to refuse")
+        choice(*QUERY_TYPES), key="DenyList", default=None,
+        doc="types that are refused; all others pass")
 
     def validate(self) -> Iterator[tuple[str, str | None]]:
         given = [name for name, value in (("filter", self.filter), ("AllowList", self.allow_list),

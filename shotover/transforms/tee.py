@@ -102,7 +102,9 @@ class TeeConfig(TransformConfig, tag="Tee"):
         doc="microseconds a batch may wait for a place in the second chain's queue; null does "
             "not wait under Ignore, and waits without end otherwise")
     buffer_size: int = integer(
-        minimum=1, maximum=1_000_000, default=5, doc="batches that may wait for the second chain")
+        minimum=1, maximum=1_000_000, default=5,
+        doc="batches of one client that may wait while one is under way; a batch is what one read "
+            "of the client brought")
     switch_port: int | None = integer(
         minimum=1, maximum=65_535, default=None, aliases=("http_api_port",),
         doc="port on 127.0.0.1 of the switch between the two chains' replies; null is none")

@@ -81,7 +81,8 @@ def test_load_balance_bounds_upstream_connections(run, start_server) -> None:
     assert plain.command("PING") == b"+PONG\r\n"
     blocked.send(encode("BLPOP", "l", "0"))
     wait_until_equal(lambda: bench.sample("shotover_leases"), 1, "leases")
-    assert refused.command("BLPOP", "l", "0").startswith(b"-ERR shotover: upstream unavailable: Too many users")
+    assert refused.command("BLPOP", "l", "0").startswith(
+        b"-ERR shotover: upstream unavailable: as many connections as may be are open (max_connections)")
     assert plain.command("RPUSH", "l", "x") == b":1\r\n"
     assert blocked.value() == [b"l", b"x"]
     assert refused.command("PING") == b"+PONG\r\n"

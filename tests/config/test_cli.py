@@ -96,6 +96,25 @@ def test_docs_suggests_the_nearest(capsys, arguments, verb):
         f"shotover: nothing is named {wrong}, did you mean {verb}?\n")
 
 
+@pytest.mark.parametrize("name", ["Cassandra", "KafkaSinkSingle", "RedisSinkCluster"])
+def test_docs_says_what_is_not_there_yet(capsys, name):
+    assert main(["docs", name]) == 1
+    assert capsys.readouterr().err == f"shotover: {name} is not supported yet by this version\n"
+
+
+def test_docs_prints_several_pages(capsys):
+    assert main(["docs", "NullSink", "Valkey"]) == 0
+    titles = [line for line in capsys.readouterr().out.splitlines() if line.startswith("# ")]
+    assert titles == ["# NullSink", "# Redis (also Valkey), a source"]
+
+
+def test_docs_prints_the_guides_too(capsys):
+    assert main(["docs", "topology"]) == 0
+    assert capsys.readouterr().out.startswith("# Topology files\n")
+    assert main(["docs", "topologie"]) == 1
+    assert "did you mean topology?" in capsys.readouterr().err
+
+
 def test_docs_reads_no_file_but_its_own(capsys):
     assert main(["docs", "../cli"]) == 1
     assert "nothing is named" in capsys.readouterr().err
@@ -119,14 +138,31 @@ def test_help_names_every_verb(capsys):
     (["--core-threads", "0"], "expected an integer from 1 to 256, got 0"),
     (["--core-threads", "x"], "expected an integer from 1 to 256, got x"),
     (["--poller", "kqueu"], "invalid choice: 'kqueu'"),
-    (["--nonsense"], "unrecognized arguments: --nonsense"),
-    (["chekc"], "unrecognized arguments: chekc"),
+    (["--nonsense"], "shotover: unknown flag --nonsense"),
+    (["--nonsense=5"], "shotover: unknown flag --nonsense"),
+    (["--core-thread", "2"], "shotover: unknown flag --core-thread, did you mean --core-threads?"),
+    (["check", "--topology", "t"], "unknown flag --topology, did you mean --topology-file?"),
+    (["-t"], "shotover: argument -t/--topology-file: expected one argument"),
+    (["chekc"], "shotover: unknown verb chekc, did you mean check?"),
+    (["serve"], "shotover: unknown verb serve, there are run, check, explain, docs"),
+    (["-t", "a.yaml", "check"], "shotover: check is a verb and goes first: shotover check ..."),
+    (["my/topology.yaml"], "shotover: a topology is named with -t: -t my/topology.yaml"),
 ])
-def test_wrong_flags_exit_with_2(capsys, arguments, words):
+def test_wrong_flags_and_verbs_exit_with_2(capsys, arguments, words):
     with pytest.raises(SystemExit) as left:
         main(arguments)
     assert left.value.code == 2
-    assert words in capsys.readouterr().err
+    first, second = capsys.readouterr().err.splitlines()
+    assert words in first
+    assert second.endswith("--help` says what there is")
+
+
+def test_check_and_explain_take_the_flags_of_run(topology, capsys):
+    flags = ["--core-threads", "4", "--log-format", "json", "--poller", "epoll",
+             "--stack-size", "1", "--hotreload-socket", "s"]
+    for verb in ("check", "explain"):
+        assert main([verb, "-t", topology(), *flags]) == 0
+        assert capsys.readouterr().out
 
 
 HEAVY = ("dataclasses", "logging", "asyncio", "click", "typing", "http", "socket", "ssl", "inspect",

@@ -331,6 +331,31 @@ class CassandraSink(SinkConfig, tag="CassandraSinkSingle"):
     protocols = frozenset({"cassandra"})
 
 
+@pytest.mark.parametrize("name", sorted(catalogue.NOT_YET))
+def test_what_other_versions_have_and_this_one_not_yet_is_told_so(config, name):
+    at = "topology.yaml:1: sources[0]"
+    problem = f"{name} is not supported yet by this version"
+    if name in ("Cassandra", "Kafka", "OpenSearch"):
+        text = f"sources: [{name}: {{name: a, listen_addr: 'h:1', chain: [NullSink]}}]"
+        assert config.errors(text) == [f"{at}: {problem}"]
+    else:
+        text = f"sources: [Redis: {{listen_addr: 'h:1', chain: [{name}: {{port: 1}}, NullSink]}}]"
+        assert config.errors(text) == [f"{at}.chain[0]: {problem}"]
+
+
+def test_tls_is_told_to_be_missing_on_both_sides(config):
+    problem = "TLS is not supported yet by this version"
+    assert config.errors("""\
+        sources:
+          - Redis:
+              listen_addr: "127.0.0.1:1"
+              tls: {certificate_path: c.crt, private_key_path: c.key}
+              chain:
+                - RedisSinkSingle: {remote_address: "h:1", tls: {verify_hostname: true}}
+        """) == [f"topology.yaml:4: sources[0].tls: {problem}",
+                 f"topology.yaml:6: sources[0].chain[0].RedisSinkSingle.tls: {problem}"]
+
+
 class TestProtocols:
     @pytest.fixture(autouse=True)
     def a_second_protocol(self, config):

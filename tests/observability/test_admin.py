@@ -189,6 +189,10 @@ def test_readiness_out_of_the_workers_samples() -> None:
         "chain c: A reaches no server",
     ]
     assert upstream_problems([[("shotover_draining", {}, "gauge", 1)]]) == ["draining"]
+    connects = ("shotover_upstream_connects_count", {"chain": "c", "transform": "A"}, "counter")
+    assert upstream_problems([[up("A", 1), (*connects, 0)], [up("A", 1), (*connects, 2)]]) == [
+        "chain c: A has not tried its server yet"
+    ]
 
 
 class Tee:

@@ -7,12 +7,13 @@ import socket
 import stat
 import subprocess
 import sys
+import urllib.error
 from pathlib import Path
 
 import pytest
 from support.proxy import Proxy, environment
 from support.resp import RawClient
-from support.wait import free_port
+from support.wait import free_port, wait_until_equal
 
 UNUSED = ["--stack-size", "2097152", "--hotreload-socket", "/tmp/none",
           "--hotreload-gradual-shutdown-seconds", "60"]
@@ -71,12 +72,41 @@ def test_a_unix_socket_is_listened_on_with_its_mode(proxy_with, tmp_path):
         assert client.recv(64) == b"+PONG\r\n"
 
 
+def ready(proxy) -> str:
+    try:
+        return proxy.http("/readyz")
+    except urllib.error.HTTPError as error:
+        assert error.code == 503
+        return error.read().decode()
+
+
+@pytest.mark.parametrize("connection", ["shared", "per_client"])
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_readiness_follows_the_server_without_any_traffic(start_server, start_proxy, connection, workers):
+    server = start_server()
+    server.kill()
+    proxy = start_proxy(server.port, sink={"connection": connection}, arguments=["--core-threads", workers])
+    proxy.allow_log("cannot connect to the upstream of sink: Connection refused")
+    assert ready(proxy) == "not ready\n- chain redis: RedisSinkSingle has not tried its server yet\n"
+    down = "not ready\n- chain redis: RedisSinkSingle reaches no server\n"
+    wait_until_equal(lambda: ready(proxy), down, "/readyz before a dead server")
+    server.start(server.port)
+    wait_until_equal(lambda: ready(proxy), "ready\n", "/readyz before a live server")
+    assert proxy.metric("shotover_upstream_connections") == int(workers)
+    with proxy.client() as client:
+        assert client.ping()
+    server.kill()
+    wait_until_equal(lambda: ready(proxy), down, "/readyz after the server's end")
+    server.start(server.port)
+    wait_until_equal(lambda: ready(proxy), "ready\n", "/readyz after its return")
+
+
 def test_the_endpoint_shows_what_runs(proxy_with):
     import json
 
     proxy = proxy_with()
     assert proxy.http("/healthz") == "ok\n"
-    assert proxy.http("/readyz") == "ready\n"
+    wait_until_equal(lambda: ready(proxy), "ready\n", "/readyz")
     (source,) = json.loads(proxy.http("/topology"))["sources"]
     assert source["Redis"]["listen_addr"] == f"127.0.0.1:{proxy.port}"
     assert source["Redis"]["chain"][-1]["RedisSinkSingle"]["name"] == "sink"

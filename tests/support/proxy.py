@@ -107,6 +107,7 @@ class Proxy:
         arguments: Sequence[str] = (),
         port: int = 0,
         log_format: str = "json",
+        config: dict[str, Any] | None = None,
     ) -> None:
         self.port = port or free_port()
         self.log_format = log_format
@@ -120,7 +121,11 @@ class Proxy:
         )
         self._write(
             "config.yaml",
-            {"main_log_level": "info", "observability_interface": f"127.0.0.1:{self.metrics_port}"},
+            {
+                "main_log_level": "info",
+                "observability_interface": f"127.0.0.1:{self.metrics_port}",
+                **(config or {}),
+            },
         )
         self.process = self._start(arguments)
         self._wait_ready()
@@ -209,7 +214,7 @@ class Proxy:
                 samples[match["name"], labels] = float(match["value"])
         return samples
 
-    def metric(self, name: str, **labels: str) -> float:
+    def metric(self, name: str, /, **labels: str) -> float:
         """The sum of `name` over all samples that carry `labels`; KeyError if there is none."""
         found = [
             value

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 T = TypeVar("T")
@@ -34,6 +35,16 @@ def wait_until(
         if time.monotonic() >= end:
             raise AssertionError(f"not within {deadline_s} s: {what} (last seen: {value!r})")
         time.sleep(poll_s)
+
+
+async def until(
+    condition: Callable[[], Awaitable[bool]], what: str, *, deadline_s: float = DEADLINE_S
+) -> None:
+    """wait_until for asyncio."""
+    end = time.monotonic() + deadline_s
+    while not await condition():
+        assert time.monotonic() < end, f"not within {deadline_s} s: {what}"
+        await asyncio.sleep(POLL_S)
 
 
 def wait_until_equal(

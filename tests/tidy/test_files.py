@@ -13,7 +13,6 @@ LINES_MAX = 800
 LONGER = {
     "shotover/_codec/generated/redis_commands.h": "generated",
     "shotover/sinks/_redis_single.pyx": "to be split: leases, upstreams and replies in a file each",
-    "shotover/_sim/world.pyx": "to be split: the network, the clock, the table of calls",
     "tests/net/pollers.c": "one suite of cases over one set of helpers",
 }
 GIL = {

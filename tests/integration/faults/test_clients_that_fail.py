@@ -260,6 +260,7 @@ LAST_WORDS = {
     "reply skip": (("CLIENT", "REPLY", "SKIP"),),
     "blocked": (("BLPOP", "nothing", "0"),),
     "blocked in the middle": (("SET", "a", "1"), ("BLPOP", "nothing", "0"), ("SET", "a", "2")),
+    "blocked before a thousand": (("BLPOP", "nothing", "0"), *[("PING",)] * 1100),
     "reading a stream": (("XREAD", "BLOCK", "0", "STREAMS", "x", "$"),),
     "waiting": (("WAIT", "1", "0"),),
     "subscribed": (("SUBSCRIBE", "a"),),

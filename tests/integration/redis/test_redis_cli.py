@@ -5,8 +5,11 @@ Its output through the proxy is what the server gives it.
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
+from collections.abc import Callable
+from pathlib import Path
 
 from support.endpoint import Endpoint
 from support.resp import encode
@@ -116,3 +119,92 @@ def test_info_and_acl_through_the_command_line(endpoint: Endpoint) -> None:
     assert "NOPERM" in cli(
         endpoint, "--user", "carol", "--pass", "pw", "--no-auth-warning", "SET", "a", "1"
     )
+
+
+def interrupted(endpoint: Endpoint, *arguments: str, enough: bytes) -> bytes:
+    """What a redis-cli that would run on prints until `enough` of it is there."""
+    path = shutil.which("redis-cli")
+    assert path is not None
+    command = [path, "-p", str(endpoint.port), *arguments]
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        try:
+            shown = b""
+            while enough not in shown:
+                piece = os.read(process.stdout.fileno(), 65536)
+                assert piece, f"it ended after {shown!r}"
+                shown += piece
+            return shown
+        finally:
+            process.terminate()
+
+
+def test_reports_that_run_on(endpoint: Endpoint) -> None:
+    endpoint.client().set("a", "1")
+    assert b"keys" in interrupted(endpoint, "--stat", "-i", "0.05", enough=b"\n1 ")
+    assert interrupted(endpoint, "-r", "-1", "-i", "0.01", "PING", enough=b"PONG\nPONG\nPONG\n")
+    interrupted(endpoint, "--csv", "SUBSCRIBE", "news", enough=b'"subscribe","news",1\n')
+
+
+def test_latency_reports(endpoint: Endpoint) -> None:
+    minimum, maximum, average, samples = cli(endpoint, "--latency", "-i", "0.2", "--raw").split()[:4]
+    assert int(samples) > 0
+    assert float(minimum) <= float(average) <= float(maximum)
+
+
+def test_csv_json_and_raw(endpoint: Endpoint) -> None:
+    cli(endpoint, "RPUSH", "l", "a", "with,comma", 'with"quote')
+    assert cli(endpoint, "--csv", "LRANGE", "l", "0", "-1") == '"a","with,comma","with\\"quote"\n'
+    assert cli(endpoint, "--json", "LRANGE", "l", "0", "-1") == '["a","with,comma","with\\"quote"]\n'
+    assert cli(endpoint, "--no-raw", "LLEN", "l") == "(integer) 3\n"
+    assert cli(endpoint, "-d", ";", "LRANGE", "l", "0", "-1") == 'a;with,comma;with"quote\n'
+
+
+def test_hotkeys(make_endpoint: Callable[..., Endpoint]) -> None:
+    endpoint = make_endpoint("--maxmemory-policy", "allkeys-lfu", "--maxmemory", "100mb")
+    client = endpoint.client()
+    client.mset({f"key:{number}": number for number in range(50)})
+    for _ in range(1000):
+        client.get("key:7")
+    assert 'keyname: "key:7"' in cli(endpoint, "--hotkeys")
+
+
+def test_a_monitor_of_the_command_line(endpoint: Endpoint) -> None:
+    path = shutil.which("redis-cli")
+    assert path is not None
+    command = [path, "-p", str(endpoint.port), "MONITOR"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        try:
+            assert process.stdout.readline() == "OK\n"
+            cli(endpoint, "SET", "watched", "1")
+            while '"SET" "watched" "1"' not in process.stdout.readline():
+                assert process.poll() is None
+        finally:
+            process.terminate()
+
+
+def test_a_dump_is_refused_by_the_proxy(proxied: Endpoint, tmp_path: Path) -> None:
+    path = shutil.which("redis-cli")
+    assert path is not None
+    done = subprocess.run(
+        [path, "-p", str(proxied.port), "--rdb", str(tmp_path / "dump.rdb")],
+        capture_output=True, timeout=20, check=False,
+    )
+    assert done.returncode != 0
+    assert b"replication" in done.stdout + done.stderr
+    assert proxied.client().ping()
+
+
+def test_redis_benchmark_runs_all_of_its_tests(endpoint: Endpoint) -> None:
+    path = shutil.which("redis-benchmark")
+    if path is None:
+        raise RuntimeError("these tests need redis-benchmark on PATH (Debian: redis-tools)")
+    for options in (["-c", "20"], ["-c", "20", "-P", "16"], ["-c", "5", "-3"]):
+        done = subprocess.run(
+            [path, "-p", str(endpoint.port), "-n", "1000", "--csv", *options],
+            capture_output=True, timeout=60, check=False, text=True,
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert "rror" not in done.stdout + done.stderr
+        assert len(done.stdout.splitlines()) >= 15  # a line for each of its tests

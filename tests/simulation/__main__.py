@@ -1,0 +1,68 @@
+"""Plays one seed: python tests/simulation SEED [WORKLOAD] [--trace]; several: python tests/simulation --seeds 0:200."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path[0] = str(ROOT / "tests")
+sys.path.append(str(ROOT))
+
+from simulation.run import play  # noqa: E402
+from simulation.workloads import WORKLOADS, plan_for  # noqa: E402
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python tests/simulation", description=__doc__)
+    parser.add_argument("seed", type=int, nargs="?", help="the seed of one run")
+    parser.add_argument("workload", nargs="?", default="", choices=["", *WORKLOADS], metavar="WORKLOAD",
+                        help=f"one of {', '.join(WORKLOADS)}; without it the seed chooses")
+    parser.add_argument("--trace", action="store_true", help="print everything that happens")
+    parser.add_argument("--seeds", metavar="FIRST:END", help="many runs instead of one; prints those that fail")
+    parser.add_argument("--only", default="", choices=["", *WORKLOADS], metavar="WORKLOAD", help="with --seeds")
+    parser.add_argument("--first", action="store_true", help="with --seeds: stop at the first that fails")
+    parser.add_argument("--seconds", type=float, default=3600, help="with --seeds: begin no run after so long")
+    options = parser.parse_args()
+    if options.seeds:
+        first, _, end = options.seeds.partition(":")
+        return many(range(int(first or 0), int(end)), options.only, options.first, options.seconds)
+    if options.seed is None:
+        parser.error("a seed, or --seeds")
+    return one(options.seed, options.workload, options.trace)
+
+
+def one(seed: int, workload: str, trace: bool) -> int:
+    plan = plan_for(seed, workload)
+    simulation = play(plan, trace)
+    if trace:
+        print("\n".join(simulation.trace()))
+    print(plan.topology)
+    print(f"{plan.sentence()}: {simulation.turns} turns, digest {simulation.digest()}")
+    for violation in simulation.violations:
+        print("VIOLATION:", violation)
+    return bool(simulation.violations)
+
+
+def many(seeds: range, workload: str, first: bool, seconds: float) -> int:
+    begun = time.monotonic()
+    played = failed = 0
+    for seed in seeds:
+        if time.monotonic() - begun > seconds:
+            break
+        played += 1
+        plan = plan_for(seed, workload)
+        violations = play(plan).violations
+        if violations:
+            failed += 1
+            print(f"python tests/simulation {seed} {plan.workload}: {violations[0][:300]}", flush=True)
+            if first:
+                break
+    print(f"{played} runs, {failed} failed, {time.monotonic() - begun:.1f} s")
+    return bool(failed)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,213 @@
+"""One run: a real Worker in a simulated world, between scripted clients and servers, until nothing is left to do.
+
+Everything is drawn from the plan's seed: the same plan gives the same run, event by event (World.digest).
+"""
+
+from __future__ import annotations
+
+import heapq
+import random
+from collections.abc import Callable
+from typing import Any
+
+from simulation import checks
+from simulation.client import Client
+from simulation.plan import Plan
+from simulation.server import Server
+
+from shotover._proxy.worker import Worker
+from shotover._sim.world import World
+from shotover.config.source import parse
+from shotover.runtime.assemble import build_source, load
+
+PORT = 6379
+SLACK_NS = 3_000_000_000  # a fault may show itself so much later
+TURNS_MAX = 400_000
+ENDED = 2 | 4 | 8
+VIOLATIONS_MAX = 10
+
+
+class Stuck(Exception):
+    """The run does not come to an end."""
+
+
+class Simulation:
+    def __init__(self, plan: Plan, trace: bool = False) -> None:
+        self.plan = plan
+        self.rng = random.Random(plan.seed)
+        self.world = World(plan.seed, **plan.world)
+        if trace:
+            self.world.trace()
+        self.tracing = trace
+        self.lines: list[tuple[int, int, str]] = []
+        self.violations: list[str] = []
+        self.faults: list[tuple[int, int, str]] = []
+        self.due: list[tuple[int, int, Callable[[], None]]] = []
+        self.scheduled = 0
+        self.turns = 0
+        self.draining = False
+        self.worker_done = False
+        self.port = PORT
+        self.servers = [Server(self, f"server {name}", port, random.Random(self.rng.random()))
+                        for name, port in plan.servers.items()]
+        self.answering = [server for server in self.servers if server.name[7:] in plan.answering]
+        self.peers: dict[int, Any] = {}
+        self.by_port = {server.port: server for server in self.servers}
+        self.worker = Worker(0, poller=self.world.poller(), memory_bytes_max=plan.memory_bytes_max)
+        [source] = load("topology.yaml", None, {}, tree_of=lambda file: parse(plan.topology, file)).topology.sources
+        self.chain = build_source(self.worker, source, {})
+        self.worker.listen("s", "redis", f"127.0.0.1:{PORT}", self.chain, **source.options())
+        self.clients: list[Client] = []
+        for index, client in enumerate(plan.clients):
+            self.at(client.start_ns, self.starter(index, client.script))
+        for event in plan.events:
+            self.at(event.at_ns, self.performer(event))
+        if plan.drain_at_ns:
+            self.at(plan.drain_at_ns, self.drain)
+
+    def starter(self, index: int, script: list[Any]) -> Callable[[], None]:
+        rng = random.Random(self.rng.random())
+        return lambda: self.clients.append(Client(self, index, script, rng))
+
+    def performer(self, event: Any) -> Callable[[], None]:
+        target = next((server for server in self.servers if server.name[7:] == event.target), None)
+        if target is None:
+            return lambda: getattr(self, event.action)(*event.values)
+        return lambda: getattr(target, event.action)(*event.values)
+
+    # -- time
+
+    def at(self, delay_ns: int, act: Callable[[], None]) -> None:
+        self.scheduled += 1
+        heapq.heappush(self.due, (self.world.now + delay_ns, self.scheduled, act))
+
+    def say(self, text: str) -> None:
+        if self.tracing:
+            self.lines.append((self.world.now, len(self.lines), text))
+
+    def violation(self, text: str) -> None:
+        self.say("VIOLATION: " + text)
+        if len(self.violations) < VIOLATIONS_MAX:
+            self.violations.append(text)
+
+    def fault(self, text: str, lasts_ns: int = 0) -> None:
+        """A fault was made that may explain errors from now on, and for a while after it has ended."""
+        self.say("fault: " + text)
+        self.faults.append((self.world.now, self.world.now + lasts_ns, text))
+
+    def explained(self, what: str, client: Client | None = None) -> bool:
+        """Whether the proxy may close a connection now: `closed`, or in the middle of a reply: `half`."""
+        if self.draining or "memory" in self.plan.excuses or "slow" in self.plan.excuses:
+            return True
+        if what != "half" and self.plan.excuses & {"limit", "idle", "fds", "closes"}:
+            return True
+        return any(until + SLACK_NS >= self.world.now for _at, until, _text in self.faults)
+
+    def check_error(self, client: Client, sent: Any, frame: bytes) -> None:
+        checks.check_error(self, client, sent, frame)
+
+    def check_bytes(self, client: Client) -> None:
+        """Whatever the worker sent has arrived; whatever arrived has been sent."""
+        _read, sent = self.world.traffic(client.conn)
+        if sent != client.got_bytes:
+            self.violation(f"{client} got {client.got_bytes} bytes of {sent}")
+
+    # -- the run
+
+    def drain(self) -> None:
+        if not self.draining:
+            self.say("the worker drains")
+            self.draining = True
+            self.drain_at_ns = self.world.now
+            self.worker.drain(self.plan.drain_ms)
+
+    def fd_limit(self, most: int) -> None:
+        self.world.fd_limit(most)
+
+    def step(self) -> bool:
+        """One turn of the worker, and what the peers make of it. False: nothing will happen any more."""
+        busy = self.hear()
+        while self.due and self.due[0][0] <= self.world.now:
+            heapq.heappop(self.due)[2]()
+            busy = True
+        self.world.alarm(self.due[0][0] if self.due else None)
+        if not self.worker.turn():
+            self.worker_done = True
+            return False
+        self.turns += 1
+        if self.plan.pending_max and self.turns % 16 == 0:
+            checks.check_pending(self)
+        if self.turns > TURNS_MAX:
+            raise Stuck(f"after {self.turns} turns: {self.state()}")
+        return busy or not self.world.idle or bool(self.due)
+
+    def hear(self) -> bool:
+        news = self.world.news()
+        for conn in news:
+            state = self.world.state(conn)
+            peer = self.peers.get(conn)
+            if peer is not None:
+                peer.news(state)
+            elif (server := self.by_port.get(self.world.port_of(conn))) is not None:
+                server.news(conn, bool(state & ENDED))
+        return bool(news)
+
+    def run(self) -> None:
+        """Plays the plan to its end; `violations` then says what was wrong."""
+        try:
+            while self.step() or self.lose_patience():
+                pass
+        except Stuck as stuck:
+            self.violation(f"the run does not end: {stuck}")
+            return
+        if not self.worker_done:
+            checks.check_quiet(self)
+            self.end_worker()
+        checks.check_after(self)
+
+    def lose_patience(self) -> bool:
+        """A blocking command may wait for ever when its server has fallen silent: its client leaves. True: one did."""
+        silent = any(connection.silent for server in self.servers for connection in server.connections.values())
+        for client in self.clients:
+            if silent and not client.over and any(sent.op.blocks for sent in client.expected):
+                client.do_reset()
+                return True
+        return False
+
+    def end_worker(self) -> None:
+        self.drain()
+        try:
+            while self.step():
+                pass
+        except Stuck as stuck:
+            self.violation(f"the worker does not drain: {stuck}")
+        if not self.worker_done:
+            self.violation(f"the worker does not drain: {self.state()}")
+            self.worker.stop()
+            self.worker.turn()
+        checks.check_ended(self)
+
+    def state(self) -> str:
+        waiting = [f"client {c.index}: {[s.op for s in c.expected][:3]}" for c in self.clients if not c.over]
+        return f"{self.worker.census()}, clients not done: {waiting[:5]}"
+
+    def digest(self) -> str:
+        return f"{self.world.digest:016x}"
+
+    def sample(self, name: str) -> float:
+        return sum(value for each, _labels, _kind, value in self.worker.samples() if each == name)
+
+    def trace(self) -> list[str]:
+        """Everything that happened, in order."""
+        notes = enumerate(self.world.notes())
+        lines = [(at, index, f"conn {conn:3} {what} {value}") for index, (at, conn, what, value) in notes]
+        lines += self.lines
+        lines.sort(key=lambda line: line[0])
+        begin = lines[0][0] if lines else 0
+        return [f"{(at - begin) / 1000:12.1f} us  {text}" for at, _index, text in lines]
+
+
+def play(plan: Plan, trace: bool = False) -> Simulation:
+    simulation = Simulation(plan, trace)
+    simulation.run()
+    return simulation

@@ -1,0 +1,331 @@
+"""The workloads: each makes a plan of its own kind from a seed. A new one is a function below with @workload."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+
+from simulation.ops import Draw, Op
+from simulation.plan import MS, ClientPlan, Event, Plan, draw_world, large_for, sink, topology
+
+WORKLOADS: dict[str, Callable[[random.Random, Plan], None]] = {}
+CUTS = [1, 1, 1, 2, 5]
+
+
+def workload(make: Callable[[random.Random, Plan], None]) -> Callable[[random.Random, Plan], None]:
+    WORKLOADS[make.__name__] = make
+    return make
+
+
+def plan_for(seed: int, name: str = "") -> Plan:
+    """The plan of a seed; without a name, seeds take the workloads in turn."""
+    names = list(WORKLOADS)
+    chosen = name or names[seed % len(names)]
+    rng = random.Random(f"{chosen} {seed}")
+    plan = Plan(seed, chosen)
+    plan.world = draw_world(rng)
+    WORKLOADS[chosen](rng, plan)
+    return plan
+
+
+# ---- parts --------------------------------------------------------------------------------------------------------
+
+Kind = tuple[int, Callable[[Draw], list[Op]]]
+
+PLAIN: list[Kind] = [(10, Draw.data)]
+LEASES: list[Kind] = [
+    (6, Draw.data), (3, Draw.transaction), (1, Draw.stray_end), (2, Draw.blocking),
+    (1, lambda draw: draw.blocking(False)), (1, Draw.unknown), (1, Draw.waits),
+]
+STATES: list[Kind] = [*LEASES, (3, Draw.state), (1, Draw.reset)]
+EVERYTHING: list[Kind] = [*STATES, (2, Draw.subscription), (1, Draw.identity), (1, Draw.skipped)]
+ENDINGS = ("await", "await", "close", "reset", "finish", "half", "quit", "garbage", "endless", "open", "now")
+
+
+def some(draw: Draw, kinds: list[Kind], most: int) -> list[Op]:
+    ops: list[Op] = []
+    count = draw.rng.randrange(1, most + 1)
+    weights = [weight for weight, _make in kinds]
+    while len(ops) < count:
+        [(_weight, make)] = draw.rng.choices(kinds, weights)
+        ops += make(draw)
+    return ops
+
+
+def leave(draw: Draw, script: list, ending: str) -> None:
+    """How a client goes, in the worst of moments."""
+    rng = draw.rng
+    ways = ["close", "reset", "finish"]
+    if ending == "await":
+        script.append(("await",))
+        return
+    if ending in ways:
+        script.append(("send", draw.data(), 1))
+    elif ending == "half":
+        script.append(("half", draw.data()[0]))
+    elif ending == "quit":
+        script.append(("send", [*draw.data(), draw.quit()], rng.choice(CUTS)))
+        return
+    elif ending == "garbage":
+        script.append(("send", [*draw.data(), draw.garbage()], rng.choice(CUTS)))
+        return
+    elif ending == "endless":
+        script.append(("send", [*(draw.data() if rng.random() < 0.5 else []), draw.endless(),
+                                *(draw.data() if rng.random() < 0.3 else [])], rng.choice(CUTS)))
+    elif ending == "open":
+        script.append(("send", draw.open_transaction(), rng.choice(CUTS)))
+    if rng.random() < 0.5:
+        script.append(("sleep", rng.choice([1000, 100_000, 2 * MS])))
+    script.append((ending if ending in ways else rng.choice(ways),))
+
+
+def script_for(draw: Draw, kinds: list[Kind], rounds: int, most: int, endings: tuple[str, ...] = ENDINGS) -> list:
+    rng = draw.rng
+    script: list = []
+    for _ in range(rng.randrange(1, rounds + 1)):
+        script.append(("send", some(draw, kinds, most), rng.choice(CUTS)))
+        what = rng.random()
+        if what < 0.7:
+            script.append(("await",))
+        elif what < 0.8:
+            script.append(("sleep", rng.choice([1000, 50_000, 5 * MS])))
+        if rng.random() < 0.05:
+            script.append(("stall", rng.choice([100_000, 20 * MS])))
+        if rng.random() < 0.05:
+            script.append(("slow", rng.choice([1 * MS, 30 * MS])))
+        if rng.random() < 0.08:
+            leave(draw, script, rng.choice(endings))
+    leave(draw, script, rng.choice(endings))
+    return script
+
+
+def clients(rng: random.Random, plan: Plan, kinds: list[Kind], most: int = 6, rounds: int = 5, pipeline: int = 12,
+            endings: tuple[str, ...] = ENDINGS) -> None:
+    large = large_for(plan.world, rng)
+    for index in range(rng.randrange(1, most + 1)):
+        draw = Draw(rng, index, large)
+        plan.clients.append(ClientPlan(rng.randrange(3 * MS), script_for(draw, kinds, rounds, pipeline, endings)))
+
+
+def plain_sink(rng: random.Random, **fields: object) -> str:
+    """Any of the ways one server is reached."""
+    if rng.random() < 0.3:
+        fields["connection"] = "per_client"
+    elif rng.random() < 0.3:
+        fields["connection_count"] = rng.choice([2, 3])
+    return sink(**fields)
+
+
+def upstream_faults(rng: random.Random, plan: Plan, target: str = "main", most: int = 4, mute: bool = True) -> None:
+    for _ in range(rng.randrange(1, most + 1)):
+        at = rng.randrange(8 * MS)
+        kind = rng.randrange(9 if mute else 8)
+        if kind < 2:
+            plan.events.append(Event(at, target, "reset_some"))
+        elif kind == 2:
+            plan.events.append(Event(at, target, "close_some"))
+        elif kind == 3:
+            plan.events.append(Event(at, target, "mode", (rng.choice([1, 2]), rng.choice([1, 50, 400]) * MS)))
+            plan.events.append(Event(at + 1000, target, "reset_some"))
+        elif kind == 4:
+            plan.events.append(Event(at, target, "stall_some", (rng.choice([1, 30]) * MS,)))
+        elif kind == 5:
+            plan.events.append(Event(at, target, "rest", (rng.choice([1, 30]) * MS,)))
+        elif kind == 6:
+            plan.events.append(Event(at, target, "__setattr__", ("cut_next", rng.choice([1, 3, 20]))))
+        elif kind == 7:
+            plan.events.append(Event(at, target, "__setattr__", ("garbage_next", True)))
+        else:
+            plan.events.append(Event(at, target, "silence_some"))
+
+
+def publishing(rng: random.Random, plan: Plan) -> None:
+    for _ in range(rng.randrange(20)):
+        plan.events.append(Event(rng.randrange(8 * MS), "main", "publish", (b"c:%d" % rng.randrange(3),)))
+
+
+# ---- workloads ----------------------------------------------------------------------------------------------------
+
+@workload
+def pipelines(rng: random.Random, plan: Plan) -> None:
+    """Many clients on shared connections, all kinds of cuts; nothing goes wrong but clients."""
+    plan.topology = topology(plain_sink(rng))
+    clients(rng, plan, PLAIN, most=12, pipeline=40)
+
+
+@workload
+def leases(rng: random.Random, plan: Plan) -> None:
+    """Transactions, blocking and unknown commands between plain ones."""
+    plan.topology = topology(plain_sink(rng))
+    clients(rng, plan, LEASES, most=8)
+
+
+@workload
+def states(rng: random.Random, plan: Plan) -> None:
+    """Databases, users, names, protocols."""
+    plan.topology = topology(plain_sink(rng))
+    clients(rng, plan, STATES)
+
+
+@workload
+def everything(rng: random.Random, plan: Plan) -> None:
+    """All that the server can do, subscriptions too."""
+    plan.topology = topology(plain_sink(rng))
+    clients(rng, plan, EVERYTHING)
+    publishing(rng, plan)
+
+
+@workload
+def leaving(rng: random.Random, plan: Plan) -> None:
+    """Clients that block or open a transaction, and leave in that moment."""
+    pending = f"max_pending_requests: {rng.choice([1, 2, 1024])}".split(": ")
+    plan.topology = topology(plain_sink(rng), **{pending[0]: pending[1]})
+    clients(rng, plan, LEASES, most=10, rounds=1, pipeline=3,
+            endings=("endless", "endless", "open", "half", "close", "reset", "finish"))
+
+
+@workload
+def paused(rng: random.Random, plan: Plan) -> None:
+    """Pipelines against max_pending_requests, before a server that stops and starts: clients must be slowed down."""
+    plan.pending_max = rng.choice([1, 2, 4])
+    plan.world["read_max"] = 16     # no read brings more than one request
+    plan.topology = topology(plain_sink(rng), max_pending_requests=plan.pending_max)
+    clients(rng, plan, PLAIN, most=3, rounds=2, pipeline=30, endings=("await", "close", "reset"))
+    for _ in range(rng.randrange(4)):
+        plan.events.append(Event(rng.randrange(3 * MS), "main", "rest", (rng.choice([1, 30]) * MS,)))
+
+
+@workload
+def broken_upstream(rng: random.Random, plan: Plan) -> None:
+    """The server resets, closes, refuses, stalls, falls silent, answers by half or garbage."""
+    plan.topology = topology(plain_sink(rng, read_timeout=2))
+    clients(rng, plan, rng.choice([PLAIN, LEASES, EVERYTHING]), most=8)
+    upstream_faults(rng, plan)
+
+
+@workload
+def tee(rng: random.Random, plan: Plan) -> None:
+    """A copy of everything for a second server, which may stall, fall silent or break."""
+    tee_plan(rng, plan, PLAIN if rng.random() < 0.5 else STATES)
+
+
+def tee_plan(rng: random.Random, plan: Plan, kinds: list[Kind]) -> None:
+    behavior = rng.choice(["Ignore", "FailOnMismatch", "LogWarningOnMismatch", "aside"])
+    fields = ["chain: [%s]" % sink(7001, read_timeout=2)]
+    plan.servers["side"] = 7001
+    if behavior == "aside":
+        fields.append("behavior: {SubchainOnMismatch: [%s]}" % sink(7002, read_timeout=2))
+        plan.servers["aside"] = 7002
+    else:
+        fields.append(f"behavior: {behavior}")
+    if rng.random() < 0.5:
+        fields.append(f"timeout_micros: {rng.choice([0, 100, 5000])}")
+    fields.append(f"buffer_size: {rng.choice([1, 2, 5, 100])}")
+    plan.topology = topology("Tee: {%s}" % ", ".join(fields), plain_sink(rng, read_timeout=2))
+    plan.excuses |= {"tee_differ", "tee_room"} if behavior == "FailOnMismatch" else set()
+    if behavior == "FailOnMismatch":
+        plan.excuses.add("closes")      # told that a SELECT has failed, a client must not go on
+    clients(rng, plan, kinds)
+    if rng.random() < 0.6:
+        upstream_faults(rng, plan, "side")
+
+
+@workload
+def fan_out(rng: random.Random, plan: Plan) -> None:
+    """ParallelMap, Coalesce, filters and counters before the sink, one in another."""
+    steps = []
+    if rng.random() < 0.3:
+        steps.append("QueryCounter: {name: counted}")
+    if rng.random() < 0.3:
+        steps.append(f"QueryTypeFilter: {{{rng.choice(['DenyList: [Write]', 'AllowList: [Read, ReadWrite]'])}}}")
+        plan.excuses.add("filter")
+    if rng.random() < 0.2:
+        steps.append("RequestThrottling: {max_requests_per_second: %d}" % rng.choice([50, 5000]))
+        plan.excuses.add("throttle")
+    if rng.random() < 0.6:
+        count = rng.choice(["null", 1, 5, 100])
+        steps.append("Coalesce: {flush_when_buffered_message_count: %s, flush_when_millis_since_last_flush: %s}" % (
+            count, rng.choice([1, 20]) if count == "null" or count == 100 else "null"))
+        if count == 5:      # what is held may wait for a fifth that never comes
+            steps[-1] = steps[-1].replace("null}", "2}")
+    last = plain_sink(rng)
+    if rng.random() < 0.5:
+        plan.by_key = True
+        last = "ParallelMap: {parallelism: %d, ordered_results: true, chain: [%s]}" % (rng.choice([1, 2, 4]), last)
+    plan.topology = topology(*steps, last)
+    clients(rng, plan, rng.choice([PLAIN, LEASES, STATES]))
+
+
+@workload
+def last_words(rng: random.Random, plan: Plan) -> None:
+    """Clients that leave while a Coalesce holds what they sent: it is carried out in their database all the same."""
+    triggers = "flush_when_buffered_message_count: 1000, flush_when_millis_since_last_flush: 20"
+    plan.topology = topology("Coalesce: {%s}" % triggers, plain_sink(rng))
+    for index in range(rng.randrange(1, 6)):
+        draw = Draw(rng, index, 0)
+        script: list = [("send", draw.state(), 1), ("await",)]
+        script += [("send", some(draw, [(1, Draw.data)], 4), 1), ("sleep", rng.choice([100_000, 1 * MS, 30 * MS]))]
+        leave(draw, script, rng.choice(["close", "reset", "reset", "finish", "await"]))
+        plan.clients.append(ClientPlan(rng.randrange(30 * MS), script))
+
+
+@workload
+def small_limits(rng: random.Random, plan: Plan) -> None:
+    """Little memory, few descriptors, short queues, few connections, slow readers, idle time-outs."""
+    source: dict[str, object] = {}
+    fields: dict[str, object] = {}
+    limits = ["memory", "fds", "pending", "queue", "leases", "hard", "soft", "idle", "output"]
+    for limit in rng.sample(limits, rng.choice([1, 1, 2])):
+        if limit == "memory":
+            plan.memory_bytes_max = rng.choice([20_000, 100_000, 400_000])
+            plan.excuses.add("memory")
+        elif limit == "fds":
+            plan.world["fd_max"] = rng.choice([3, 5, 8])
+            plan.excuses.add("fds")
+        elif limit == "pending":
+            source["max_pending_requests"] = rng.choice([1, 2, 10])
+        elif limit == "queue":
+            fields["max_pending_requests"] = rng.choice([1, 5, 20])
+            plan.excuses.add("pending")
+        elif limit == "leases":
+            fields["max_leases"] = rng.choice([0, 1, 2])
+            plan.excuses.add("leases")
+        elif limit in ("hard", "soft"):
+            source["connection_limit"] = rng.choice([1, 2, 3])
+            source["hard_connection_limit"] = "true" if limit == "hard" else "false"
+            plan.excuses |= {"limit"} if limit == "hard" else set()
+        elif limit == "idle":
+            source["timeout"] = 1
+            plan.excuses.add("idle")
+        else:
+            source["client_output_buffer_bytes"] = 65536
+            plan.excuses.add("slow")
+    plan.topology = topology(sink(**fields) if "max_leases" in fields else plain_sink(rng, **fields), **source)
+    clients(rng, plan, EVERYTHING, most=8)
+    publishing(rng, plan)
+
+
+@workload
+def drain(rng: random.Random, plan: Plan) -> None:
+    """The worker drains in the middle of it."""
+    plan.topology = topology(plain_sink(rng, read_timeout=2))
+    if rng.random() < 0.3:
+        tee_plan(rng, plan, EVERYTHING)
+    else:
+        clients(rng, plan, EVERYTHING, most=8)
+        publishing(rng, plan)
+    plan.drain_at_ns = rng.randrange(1, 8 * MS)
+    plan.drain_ms = rng.choice([1, 100, 5000])
+    plan.excuses.add("closes")
+
+
+@workload
+def storm(rng: random.Random, plan: Plan) -> None:
+    """Everything at once."""
+    tee_plan(rng, plan, EVERYTHING)
+    upstream_faults(rng, plan, "main", most=6)
+    upstream_faults(rng, plan, "side", most=6)
+    publishing(rng, plan)
+    if rng.random() < 0.3:
+        plan.drain_at_ns = rng.randrange(1, 12 * MS)
+        plan.excuses.add("closes")
