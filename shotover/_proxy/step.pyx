@@ -6,7 +6,7 @@ from libc.string cimport memcpy, strncpy
 from shotover._codec.codec cimport MERGE_ANY, MERGE_KIN, MERGE_NONE
 from shotover._core.clock cimport clock_ns
 from shotover._core.counters cimport histogram_add, histogram_value, size_histogram_add, size_histogram_value
-from shotover._core.debug cimport invariant, likely, unlikely
+from shotover._core.debug cimport invariant, unlikely
 from shotover._core.memory cimport chunk_data, chunk_t, pool_take, slab_close, slab_init
 from shotover._core.request cimport (
     REQUEST_TAGS,

@@ -7,7 +7,7 @@
   on a lease        Everything of the session goes there, plain commands too.
 """
 
-from libc.errno cimport EACCES, ECONNRESET
+from libc.errno cimport EACCES
 from libc.stdio cimport snprintf
 from libc.stdlib cimport free
 from libc.string cimport memcmp, memcpy, memset, strlen
@@ -39,14 +39,13 @@ from shotover._codec.commands cimport (
 from shotover._codec.learned cimport LEARNED_NAME_SIZE_MAX
 from shotover._codec.lexicon cimport lexicon_find, lexicon_forget, lexicon_t, lexicon_teach
 from shotover._codec.resp cimport RespCodec, resp_bulk, resp_frame_size, resp_integer, resp_words
-from shotover._core.debug cimport invariant, likely, unlikely
+from shotover._core.debug cimport likely, unlikely
 from shotover._core.memory cimport chunk_data, chunk_put, chunk_t, pool_take, slab_close, slab_give, slab_init, slab_take
 from shotover._core.request cimport (
     WATCHED_BY_SINK,
     batch_pop,
     batch_push,
     batch_unshift,
-    request_drop_reply,
     request_own,
 )
 from shotover._net.loop cimport CLOSE_LOCAL, stream_close, stream_finish, stream_write
@@ -84,7 +83,8 @@ cdef enum:
     LOOKED_AHEAD_MAX = 32   # requests of a client behind the one that may be retried
     LEARN_PAUSE_NS = 1000000000
 
-cdef const char *REFUSED_REPLICATION = b"shotover: replication (PSYNC, SYNC, REPLCONF) cannot pass the proxy; let the replica connect to the server"
+cdef const char *REFUSED_REPLICATION = \
+    b"shotover: replication (PSYNC, SYNC, REPLCONF) cannot pass the proxy; let the replica connect to the server"
 
 LEASE_REASONS = {
     CONDUCT_STATE: "state", CONDUCT_PIN: "pin", CONDUCT_REPLY_MODE: "reply_mode", CONDUCT_ALONE: "alone",
