@@ -286,9 +286,11 @@ cdef class Sink(Step):
             return
         if likely(request.queued and not request.watched):
             session_stream(request, data, size)
-        elif unlikely(request.watched == WATCHED_BY_SINK and not request.queued
-                      and request.reply.size + size > OWN_REPLY_MAX) \
-                        or not request_add_reply(&self.loop.pool, request, data, size):
+        elif (
+            unlikely(request.watched == WATCHED_BY_SINK and not request.queued
+                     and request.reply.size + size > OWN_REPLY_MAX)
+            or not request_add_reply(&self.loop.pool, request, data, size)
+        ):
             request.failed = 1
             request.discard = 1
 

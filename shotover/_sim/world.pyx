@@ -62,7 +62,8 @@ NOTES = {
     EVENT_ACCEPT: "worker accepts", EVENT_DROPPED: "handle is free", NOTE_ARRIVED: "peer gets", NOTE_SEND: "worker sends",
     NOTE_TAKEN: "kernel takes", NOTE_DROP: "worker closes", NOTE_CONNECT: "worker connects to", NOTE_PAUSE: "worker pauses",
     NOTE_RESUME: "worker resumes", NOTE_PEER_SEND: "peer sends", NOTE_PEER_FINISH: "peer finishes",
-    NOTE_PEER_CLOSE: "peer closes", NOTE_PEER_RESET: "peer resets", NOTE_PEER_CONNECT: "peer connects to", NOTE_TIMER: "the clock jumps to a deadline",
+    NOTE_PEER_CLOSE: "peer closes", NOTE_PEER_RESET: "peer resets", NOTE_PEER_CONNECT: "peer connects to",
+    NOTE_TIMER: "the clock jumps to a deadline",
 }
 
 
