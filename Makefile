@@ -13,6 +13,10 @@ METRICS ?= 127.0.0.1:9001
 ARGS ?=
 # make test: processes that the tests run in.
 TEST_JOBS ?= 2
+# make asan: what runs, unless ARGS says. Left out is what measures time or memory.
+ASAN_TESTS = tests/codec tests/chain tests/core tests/fuzz tests/net tests/python tests/config tests/runtime \
+	tests/observability tests/integration $(wildcard tests/simulation)
+# make fuzz: how long, all parsers together.
 FUZZ_SECONDS ?= 60
 # make wheel: where the wheel and the source archive go.
 DIST ?= dist
@@ -21,18 +25,22 @@ SOURCES := $(shell find shotover \( -name '*.pyx' -o -name '*.pxd' -o -name '*.h
 PYTEST   = $(BIN)/pytest
 RUFF     = $(BIN)/ruff
 
-.PHONY: help run test test-long mutants lint bench wheel clean
+.PHONY: help run test test-long mutants test-debug asan fuzz lint bench bench-micro wheel clean
 
 help:
-	@echo 'make run        build, start a Redis server and Shotover before it, stay until Ctrl-C'
-	@echo '                (LISTEN=127.0.0.1:6380, METRICS=127.0.0.1:9001, SERVER=/path/to/redis-server)'
-	@echo 'make test       build and run the tests (ARGS="-k pubsub" for some of them)'
-	@echo 'make test-long  the tests that take minutes, too (SIM_SEEDS=3000 runs of the simulator)'
-	@echo 'make mutants    break the code in known ways: the simulator must notice each'
-	@echo 'make lint       formatter, linter, type checker, Cython linter'
-	@echo 'make bench      measure Shotover beside its peers (ARGS="--help" for what can be chosen)'
-	@echo 'make wheel      the wheel and the source archive, in dist/'
-	@echo 'make clean      remove all that was made'
+	@echo 'make run          build, start a Redis server and Shotover before it, stay until Ctrl-C'
+	@echo '                  (LISTEN=127.0.0.1:6380, METRICS=127.0.0.1:9001, SERVER=/path/to/redis-server)'
+	@echo 'make test         build and run the tests (ARGS="-k pubsub" for some of them)'
+	@echo 'make test-long    the tests that take minutes, too (SIM_SEEDS=3000 runs of the simulator)'
+	@echo 'make mutants      break the code in known ways: the simulator must notice each'
+	@echo 'make test-debug   all tests in a build that aborts where an invariant is broken'
+	@echo 'make asan         codec, chains, network and more under AddressSanitizer and UBSan'
+	@echo 'make fuzz         look for bytes that break a parser (FUZZ_SECONDS=60, ARGS="--target replies")'
+	@echo 'make lint         linter, type checker, Cython linter, formatter'
+	@echo 'make bench        measure Shotover beside its peers (ARGS="--help" for what can be chosen)'
+	@echo 'make bench-micro  what a codec, a chain and a transform cost by themselves'
+	@echo 'make wheel        the wheel and the source archive, in dist/'
+	@echo 'make clean        remove all that was made'
 	@echo
 	@echo 'PYTHON=python3.12 chooses the Python.'
 
@@ -50,13 +58,30 @@ test-long: $(VENV)/.built $(VENV)/.with-test
 mutants: $(VENV)/.built $(VENV)/.with-test
 	$(BIN)/python tests/simulation/mutants.py $(ARGS)
 
+# A variant is built beside the usual modules, in build/: see tools/variant.py.
+test-debug: $(VENV)/.with-test
+	@$(BIN)/python tools/servers.py --for-tests
+	@$(BIN)/python tools/variant.py debug $(PYTEST) -n $(TEST_JOBS) --timeout 180 $(ARGS)
+
+asan: $(VENV)/.with-test
+	@$(BIN)/python tools/servers.py --for-tests
+	@$(BIN)/python tools/variant.py asan $(PYTEST) -n $(TEST_JOBS) --timeout 300 --capture=sys \
+		-m 'not long and not measures' $(if $(ARGS),$(ARGS),$(ASAN_TESTS))
+
+fuzz: $(VENV)/.with-test
+	@$(BIN)/python tools/variant.py fuzz $(BIN)/python tests/fuzz/run.py --seconds $(FUZZ_SECONDS) $(ARGS)
+
 lint: $(VENV)/.built $(VENV)/.with-test $(VENV)/.with-lint
 	$(RUFF) check .
 	$(BIN)/mypy
-	$(BIN)/cython-lint shotover
+	PATH="$(abspath $(BIN)):$$PATH" $(BIN)/cython-lint shotover tests/native
+	$(RUFF) format --check --quiet .
 
 bench: $(VENV)/.built $(VENV)/.with-bench
 	$(BIN)/shotover-bench $(if $(ARGS),$(ARGS),run)
+
+bench-micro: $(VENV)/.built $(VENV)/.with-test
+	$(PYTEST) bench/micro --benchmark-columns min,median,iqr,rounds --benchmark-sort name $(ARGS)
 
 wheel: $(VENV)/.with-wheel
 	$(BIN)/python -m build --quiet --outdir '$(DIST)' .

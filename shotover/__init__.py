@@ -34,7 +34,7 @@ _HOMES = {
     "fields": "shotover.config.fields",
 }
 
-__all__ = ["__version__", *_HOMES]
+__all__ = ["__version__", *_HOMES]  # noqa: PLE0604  # names, each a string
 
 
 def __getattr__(name: str) -> object:

@@ -13,7 +13,7 @@ import sys
 import sysconfig
 import tempfile
 
-if sys.version_info < (3, 10):
+if sys.version_info < (3, 10):  # noqa: UP036  # any python3 may start this
     sys.exit(
         "Shotover needs Python 3.10 or newer; %s is %d.%d.\n"
         "With a newer one installed: make PYTHON=python3.12"

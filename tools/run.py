@@ -35,14 +35,15 @@ def main() -> int:
     metrics = metrics_address(options.metrics)
     started = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="shotover-run-", ignore_cleanup_errors=True) as place:
-        server, server_port = start_server(options.server or find_server(), Path(place))
+        program = options.server or find_server()
+        server, server_port = start_server(program, Path(place))
         proxy = None
         try:
             proxy = start_proxy(options.listen, metrics, server_port, Path(place))
             if not proxy.answers(port, host):
                 print(proxy.log.read_text(), end="", file=sys.stderr)
                 return 1
-            print(f"{version(server.process.args[0])} answers on 127.0.0.1:{server_port}, Shotover "
+            print(f"{version(program)} answers on 127.0.0.1:{server_port}, Shotover "
                   f"before it on {options.listen}, after {time.monotonic() - started:.2f} s", flush=True)
             converse(host, port)
             if not options.once:

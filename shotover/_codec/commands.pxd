@@ -61,7 +61,6 @@ cdef extern from "shotover/_codec/commands.h" nogil:
         uint8_t     incomplete_keys
         uint8_t     word_at
 
-
     enum:
         COMMAND_WRITE
         COMMAND_READONLY
@@ -83,7 +82,7 @@ cdef extern from "shotover/_codec/commands.h" nogil:
         COMMAND_NO_MULTI
         COMMAND_ALLOW_BUSY
         COMMAND_MODULE
-        COMMAND_MAY_REPLICATE # from here on: in the descriptions only, never learned from a server
+        COMMAND_MAY_REPLICATE   # from here on: in the descriptions only, never learned from a server
         COMMAND_PROTECTED
         COMMAND_TOUCHES_ARBITRARY_KEYS
         COMMAND_SENTINEL

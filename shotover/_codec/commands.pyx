@@ -491,12 +491,12 @@ def find_often(bytes name not None, uint32_t rounds):
         const uint8_t *data = <const uint8_t *><const char *>first
         const uint8_t *sub = <const uint8_t *><const char *>second
         size_t   size = len(first), sub_size = len(second)
-        uint32_t i, found = 0
+        uint32_t _, found = 0
         const command_t *c
         const command_t *(*find)(const uint8_t *, size_t) noexcept nogil
     find = command_find         # called as other modules call it: through a pointer
     with nogil:
-        for i in range(rounds):
+        for _ in range(rounds):
             FORGET(find)
             FORGET(data)
             c = find(data, size)

@@ -178,12 +178,12 @@ cdef bint bits_read(reader_t *reader, const char **names, size_t prefix_size, ui
     """A list of words, each behind a prefix to drop, as bits; unknown words are passed over."""
     cdef:
         value_t list_head, value
-        int64_t i
+        int64_t _
         int     bit
     bits[0] = 0
     if not value_read(reader, &list_head) or not list_head.is_list:
         return False
-    for i in range(list_head.number):
+    for _ in range(list_head.number):
         if not value_read(reader, &value) or not value.is_text:
             return False
         if value.text.size <= prefix_size:
@@ -221,11 +221,11 @@ cdef bint policy_is(const slice_t *text, const char *prefix, uint8_t *policy) no
 cdef bint tips_read(reader_t *reader, command_t *facts) noexcept nogil:
     cdef:
         value_t list_head, value
-        int64_t i
+        int64_t _
         int     bit
     if not value_read(reader, &list_head) or not list_head.is_list:
         return False
-    for i in range(list_head.number):
+    for _ in range(list_head.number):
         if not value_read(reader, &value) or not value.is_text:
             return False
         if policy_is(&value.text, "request_policy:", &facts.request_policy):
@@ -272,10 +272,10 @@ cdef bint spec_half_read(reader_t *reader, keyspec_t *spec) noexcept nogil:
     """begin_search or find_keys: a map of "type" and "spec". Only the type unknown belongs to both."""
     cdef:
         value_t head, field, value, inner
-        int64_t i, j
+        int64_t _i, _j
     if not value_read(reader, &head) or not head.is_list:
         return False
-    for i in range(head.number // 2):
+    for _i in range(head.number // 2):
         if not value_read(reader, &field) or not field.is_text or not value_read(reader, &value):
             return False
         if text_is(&field.text, "type"):
@@ -288,7 +288,7 @@ cdef bint spec_half_read(reader_t *reader, keyspec_t *spec) noexcept nogil:
             elif text_is(&value.text, "keynum"):
                 spec.find = FIND_KEYNUM
         elif value.is_list and text_is(&field.text, "spec"):
-            for j in range(value.number // 2):
+            for _j in range(value.number // 2):
                 if not value_read(reader, &inner) or not spec_field_read(reader, &inner.text, spec):
                     return False
         elif value.is_list and not values_skip(reader, value.number):
@@ -300,11 +300,11 @@ cdef bint spec_read(reader_t *reader, keyspec_t *spec) noexcept nogil:
     cdef:
         value_t  head, field
         uint32_t access = 0
-        int64_t  i
+        int64_t  _
     memset(spec, 0, sizeof(keyspec_t))
     if not value_read(reader, &head) or not head.is_list:
         return False
-    for i in range(head.number // 2):
+    for _ in range(head.number // 2):
         if not value_read(reader, &field):
             return False
         if text_is(&field.text, "flags"):
@@ -468,7 +468,7 @@ cdef bint command_read(reader_t *reader, learned_t *table, const learned_command
         learned_command_t  parent
         value_t head, name, subs
         bint    unknown
-        int64_t i
+        int64_t _
     if command is NULL or not value_read(reader, &head) or not head.is_list or head.number < FIELDS_MIN:
         return False
     if not value_read(reader, &name) or not name.is_text:
@@ -489,7 +489,7 @@ cdef bint command_read(reader_t *reader, learned_t *table, const learned_command
         return False
     if unknown:
         table.commands[table.count - 1].facts.has_subcommands = subs.number > 0
-    for i in range(subs.number):
+    for _ in range(subs.number):
         if not command_read(reader, table, &parent):
             return False
     return values_skip(reader, head.number - 10)
@@ -555,14 +555,14 @@ cdef learned_t *commands_learn(const uint8_t *reply, size_t size) noexcept nogil
         reader_t   reader
         value_t    head
         bint       good
-        int64_t    i
+        int64_t    _
     if table is NULL:
         return NULL
     reader.at = reply
     reader.end = reply + size
     good = value_read(&reader, &head) and head.is_list
     if good:
-        for i in range(head.number):
+        for _ in range(head.number):
             if not command_read(&reader, table, NULL):
                 good = False
                 break

@@ -2,13 +2,13 @@
 
 from libc.stdint cimport uint16_t
 from libc.stdlib cimport calloc, free
-from libc.string cimport memcmp, memcpy, memset
+from libc.string cimport memcmp, memset
 
 from shotover._codec.commands cimport (
     CONDUCT_ALONE, CONDUCT_PLAIN, KIND_UNKNOWN, KIND_WRITE, command_count, command_find, command_view, word_is,
 )
 from shotover._codec.learned cimport (
-    LEARNED_SPECS_MAX, commands_learn, learned_free, learned_t, name_hash, reply_name, upper_copy,
+    commands_learn, learned_free, learned_t, name_hash, reply_name, upper_copy,
 )
 from shotover._core.slice cimport slice_t
 

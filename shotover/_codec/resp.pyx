@@ -710,7 +710,7 @@ cdef uint32_t resp_words(const uint8_t *at, const uint8_t *end, slice_t *words, 
         if p >= end or p[0] != b'$':
             return 0
         p = _read_length(p + 1, <uint8_t *>end, &number)
-        if p is NULL or number < 0 or end - p < number + 2:
+        if p is NULL or number < 0 or end - p < 2 or end - p - 2 < number:
             return 0
         words[index].data = p
         words[index].size = <size_t>number
@@ -764,7 +764,7 @@ cdef uint8_t *resp_bulk(const uint8_t *at, const uint8_t *end, slice_t *bulk) no
         bulk.data = NULL
         bulk.size = 0
         return p
-    if end - p < number + 2:
+    if end - p < 2 or end - p - 2 < number:
         return NULL
     bulk.data = p
     bulk.size = <size_t>number

@@ -31,8 +31,6 @@ class ReplyError(Exception):
         return str(self).partition(" ")[0]
 
 
-
-
 def decode(bytes raw not None):
     """The value of one or more whole replies; of more than one, a list of their values. ValueError: not RESP, or cut."""
     return resp_decode(<const uint8_t *>PyBytes_AS_STRING(raw), PyBytes_GET_SIZE(raw))
@@ -70,6 +68,8 @@ cdef object _decode(const uint8_t **at_io, const uint8_t *end, int depth):
         line_end = <uint8_t *>memchr(at, b'\r', end - at)
     if line_end is NULL or end - line_end < LINE_END:
         raise ValueError("a reply is cut")
+    if line_end == at:
+        raise ValueError("a reply begins with an empty line")
     sign = at[0]
     line = PyBytes_FromStringAndSize(<const char *>at + 1, line_end - at - 1)
     at_io[0] = line_end + LINE_END
@@ -85,16 +85,27 @@ cdef object _decode(const uint8_t **at_io, const uint8_t *end, int depth):
         return float(line)
     if sign == b'#':
         return line == b"t"
-    number = int(line)
+    number = _length(line, end - at_io[0])
     if sign == b'$' or sign == b'=' or sign == b'!':
         return _decode_bulk(at_io, end, sign, number)
     if number < 0:
         return None
     if sign == b'|':
-        for _ in range(2 * number):
+        for _ in range(number):
+            _decode(at_io, end, depth + 1)
             _decode(at_io, end, depth + 1)
         return _decode(at_io, end, depth + 1)
     return _decode_many(at_io, end, sign, number, depth + 1)
+
+
+cdef int64_t _length(bytes line, Py_ssize_t left) except? -2:
+    """How many bytes or values follow; -1: a null. There are `left` bytes more, and a value takes one at least."""
+    cdef object number = int(line)
+    if number < 0:
+        return -1
+    if number > left:
+        raise ValueError("a reply is cut")
+    return number
 
 
 cdef object _decode_bulk(const uint8_t **at_io, const uint8_t *end, uint8_t sign, int64_t size):

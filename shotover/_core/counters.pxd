@@ -40,7 +40,7 @@ ctypedef struct histogram_t:
 
 ctypedef struct size_histogram_t:
     uint64_t sum                            # of all values
-    uint64_t counts[SIZE_HISTOGRAM_BUCKETS] # values per bucket
+    uint64_t counts[SIZE_HISTOGRAM_BUCKETS]     # values per bucket
 
 cdef inline int histogram_index(uint64_t ns) noexcept nogil:
     """The bucket `ns` falls in; 0 <= result < HISTOGRAM_BUCKETS."""

@@ -140,10 +140,10 @@ def histogram_of_sizes(sizes):
 def histogram_add_rounds(uint64_t rounds):
     """Counts `rounds` different values; returns (count, sum in seconds). Times histogram_add itself."""
     cdef histogram_t histogram
-    cdef uint64_t index, value = 1
+    cdef uint64_t _, value = 1
     memset(&histogram, 0, sizeof(histogram_t))
     with nogil:
-        for index in range(rounds):
+        for _ in range(rounds):
             value ^= value << 13            # xorshift: a different bucket each time, as traffic is
             value ^= value >> 7
             value ^= value << 17

@@ -86,13 +86,13 @@ cdef bint slab_grow(slab_t *slab) noexcept nogil:
         size_t head = 16
         slab_page_t *page = <slab_page_t *>malloc(head + slab.size * SLAB_PAGE_OBJECTS)
         uint8_t *at
-        int i
+        int _
     if page is NULL:
         return False
     page.next = slab.pages
     slab.pages = page
     at = <uint8_t *>page + head + slab.size * (SLAB_PAGE_OBJECTS - 1)
-    for i in range(SLAB_PAGE_OBJECTS):
+    for _ in range(SLAB_PAGE_OBJECTS):
         (<void **>at)[0] = slab.free
         slab.free = at
         at -= slab.size

@@ -1,8 +1,8 @@
 """The loop: see loop.pxd for the picture. Knows no protocol; everything here runs without the GIL."""
 
-from libc.errno cimport EAGAIN, EMFILE, ENFILE, ENOMEM
+from libc.errno cimport EAGAIN, ENOMEM
 from cpython.pycapsule cimport PyCapsule_GetPointer, PyCapsule_SetName
-from libc.string cimport memcpy, memmove, memset, strcpy
+from libc.string cimport memcpy, memset, strcpy
 
 from shotover._core.debug cimport invariant, likely, unlikely
 from shotover._core.memory cimport (
@@ -26,7 +26,6 @@ from shotover._net.poller cimport (
     EVENT_DATA,
     EVENT_DROPPED,
     EVENT_EOF,
-    EVENT_ERROR,
     EVENT_SENT,
     EVENT_WAKE,
     EVENT_WRITABLE,

@@ -764,4 +764,3 @@ cdef class PythonStep(Guest):
             if view.job is job and (view.stage == HELD or view.stage == HELD_REPLY):
                 view.failure = error
                 view.settle(view.verdict, view.answer_raw)
-

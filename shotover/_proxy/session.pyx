@@ -30,7 +30,7 @@ from shotover._net.loop cimport (
     stream_write,
     stream_write_chunk,
 )
-from shotover._proxy.step cimport LOG_ERROR, LOG_INFO, LOG_WARNING
+from shotover._proxy.step cimport LOG_ERROR
 
 
 cdef enum:

@@ -1,9 +1,9 @@
 """Step, base of every transform and sink, and Chain, which links them.
 
-Down: `self.next.on_requests(batch)`. Up: `self.up.on_replies(batch)`, where `up` is the nearest step that asked for replies,
-or the top of the chain. There it meets the whole replies of requests that it (or another step) has marked with
-`request.watched |= WATCHED_BY_STEP` on their way down, and all answers of steps below it. A step that takes a request out of the batch owes its reply: sooner or later it calls
-reply_take (or one of the *_take below) for it, exactly once.
+Down: `self.next.on_requests(batch)`. Up: `self.up.on_replies(batch)`, where `up` is the nearest step that asked for
+replies, or the top of the chain. There it meets the whole replies of requests that it (or another step) has marked with
+`request.watched |= WATCHED_BY_STEP` on their way down, and all answers of steps below it. A step that takes a request
+out of the batch owes its reply: sooner or later it calls reply_take (or one of the *_take below) for it, exactly once.
 
 Reply bytes of requests that no step watches never become batches: the sink hands them to the session as they come.
 """

@@ -1,12 +1,12 @@
 """See step.pxd."""
 
 from libc.stdlib cimport calloc, free
-from libc.string cimport memcpy, memset, strlen, strncpy
+from libc.string cimport memcpy, strncpy
 
 from shotover._codec.codec cimport MERGE_ANY, MERGE_KIN, MERGE_NONE
 from shotover._core.clock cimport clock_ns
 from shotover._core.counters cimport histogram_add, histogram_value, size_histogram_add, size_histogram_value
-from shotover._core.debug cimport invariant, likely, unlikely
+from shotover._core.debug cimport invariant, unlikely
 from shotover._core.memory cimport chunk_data, chunk_t, pool_take, slab_close, slab_init
 from shotover._core.request cimport (
     REQUEST_TAGS,
@@ -44,14 +44,14 @@ cdef class Hub:
                 return
             link = &link[0].next
 
-    cdef request_t *request_new(self, Chain chain) noexcept nogil:
+    cdef request_t *request_new(self, Chain chain) noexcept nogil:  # no-cython-lint
         cdef request_t *request = request_new(&self.requests)
         if request is not NULL:
             request.chain = <void *>chain
             request.arrived_ns = self.loop.now
         return request
 
-    cdef void request_free(self, request_t *request) noexcept nogil:
+    cdef void request_free(self, request_t *request) noexcept nogil:  # no-cython-lint
         request_free(&self.requests, &self.loop.pool, request)
 
     cdef void log(self, int level, const char *text) noexcept nogil:
@@ -222,13 +222,13 @@ cdef class Step:
         cdef:
             chunk_t *chunk
             uint8_t *to
-            uint32_t index
+            uint32_t _
         request_drop_reply(&self.loop.pool, request)
         if not request.mute:
             chunk = pool_take(&self.loop.pool, size * request.count)
             if chunk is not NULL:
                 to = chunk_data(chunk)
-                for index in range(request.count):
+                for _ in range(request.count):
                     memcpy(to, reply, size)
                     to += size
                 request.reply.data = chunk_data(chunk)

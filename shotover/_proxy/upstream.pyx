@@ -131,7 +131,7 @@ cdef class Sink(Step):
         self.address_size = len(sockaddr)
 
     cdef upstream_t *upstream_open(self) noexcept nogil:
-        """A new connection on its way; what is sent on it waits for upstream_ready. NULL: cannot be had now; connect_error says why."""
+        """A new connection on its way; what is sent on it waits for upstream_ready. NULL: none now; connect_error says why."""
         cdef:
             upstream_t *upstream
             int         fd, result
@@ -291,8 +291,11 @@ cdef class Sink(Step):
             return
         if likely(request.queued and not request.watched):
             session_stream(request, data, size)
-        elif unlikely(request.watched == WATCHED_BY_SINK and not request.queued
-                      and request.reply.size + size > OWN_REPLY_MAX) or not request_add_reply(&self.loop.pool, request, data, size):
+        elif (
+            unlikely(request.watched == WATCHED_BY_SINK and not request.queued
+                     and request.reply.size + size > OWN_REPLY_MAX)
+            or not request_add_reply(&self.loop.pool, request, data, size)
+        ):
             request.failed = 1
             request.discard = 1
 
@@ -369,10 +372,10 @@ cdef class Sink(Step):
             char     full[512]
             uint8_t  out[600]
             size_t   size
-            uint32_t index
+            uint32_t _
         snprintf(full, sizeof(full), b"shotover: %s (%s)", text, self.place)
         size = self.codec.error(out, sizeof(out), b"ERR", full, strlen(full))
-        for index in range(request.left if not request.mute else 0):
+        for _ in range(request.left if not request.mute else 0):
             if not request_add_reply(&self.loop.pool, request, out, size):
                 request_drop_reply(&self.loop.pool, request)
                 break
@@ -549,7 +552,8 @@ cdef class Sink(Step):
         ]
 
 
-cdef void _put_text(char *out, size_t room, str text):
+cdef int _put_text(char *out, size_t room, str text) except -1:
     """For code that runs without the GIL: `text` as C, cut to fit."""
     cdef bytes encoded = text.encode()[:room - 1]
     memcpy(out, <const char *>encoded, len(encoded) + 1)
+    return 0

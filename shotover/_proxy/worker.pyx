@@ -1,6 +1,6 @@
 """See worker.pxd. The Python methods are for the main thread; `run` is the worker's own."""
 
-from libc.string cimport memcpy, memset
+from libc.string cimport memcpy
 
 from shotover._codec.resp cimport RespCodec
 from shotover._net.loop cimport CLOSE_LOCAL, stream_close

@@ -32,22 +32,18 @@ from shotover._sim.network cimport (
     NOTE_TAKEN,
     NOTE_TIMER,
     PEER_CLOSED,
-    PEER_ENDED,
     bytes_drop,
     bytes_size,
     bytes_t,
     chance,
     conn_new,
     conn_t,
-    cut,
     later,
     link_add,
     link_finish,
     note,
     port_find,
     port_new,
-    port_of,
-    settings_t,
     world_t,
 )
 from shotover._sim.poller cimport world_open, world_put
@@ -65,8 +61,9 @@ NOTES = {
     EVENT_CONNECTED: "worker is connected", EVENT_WRITABLE: "worker may write", EVENT_SENT: "worker has sent",
     EVENT_ACCEPT: "worker accepts", EVENT_DROPPED: "handle is free", NOTE_ARRIVED: "peer gets", NOTE_SEND: "worker sends",
     NOTE_TAKEN: "kernel takes", NOTE_DROP: "worker closes", NOTE_CONNECT: "worker connects to", NOTE_PAUSE: "worker pauses",
-    NOTE_RESUME: "worker resumes", NOTE_PEER_SEND: "peer sends", NOTE_PEER_FINISH: "peer finishes", NOTE_PEER_CLOSE: "peer closes",
-    NOTE_PEER_RESET: "peer resets", NOTE_PEER_CONNECT: "peer connects to", NOTE_TIMER: "the clock jumps to a deadline",
+    NOTE_RESUME: "worker resumes", NOTE_PEER_SEND: "peer sends", NOTE_PEER_FINISH: "peer finishes",
+    NOTE_PEER_CLOSE: "peer closes", NOTE_PEER_RESET: "peer resets", NOTE_PEER_CONNECT: "peer connects to",
+    NOTE_TIMER: "the clock jumps to a deadline",
 }
 
 
@@ -238,6 +235,7 @@ cdef class World:
         """What has happened: (ns, connection, what, value)."""
         cdef uint32_t index
         return [
-            (self.w.notes[index].at_ns, self.w.notes[index].conn, NOTES.get(self.w.notes[index].kind, "?"), self.w.notes[index].value)
+            (self.w.notes[index].at_ns, self.w.notes[index].conn, NOTES.get(self.w.notes[index].kind, "?"),
+             self.w.notes[index].value)
             for index in range(self.w.note_count)
         ]

@@ -18,7 +18,7 @@ from cpython.exc cimport PyErr_CheckSignals
 from shotover.benchmark._histogram cimport HISTOGRAM_SIZE, histogram_add
 from shotover.benchmark._reply cimport (
     EXPECT_ARRAY, EXPECT_BULK, EXPECT_OK, KEY_BYTES, KEY_STRIDE, REPLY_ERROR, REPLY_NIL, REPLY_WRONG, SCAN_DONE,
-    SCAN_GARBAGE, expect_kind, key_write, reply_scan, scan_status,
+    SCAN_GARBAGE, key_write, reply_scan, scan_status,
 )
 
 cdef extern from "sys/socket.h":
@@ -274,9 +274,9 @@ cdef void connection_read(load_t *load, connection_t *connection) noexcept nogil
 cdef connection_t *arrival_place(load_t *load) noexcept nogil:
     """Open loop: the next usable connection in turn, or NULL."""
     cdef:
-        uint32_t tried
+        uint32_t _
         connection_t *connection
-    for tried in range(load.connection_count):
+    for _ in range(load.connection_count):
         connection = &load.connections[load.turn_at]
         load.turn_at = load.turn_at + 1 if load.turn_at + 1 < load.connection_count else 0
         if connection.fd >= 0:

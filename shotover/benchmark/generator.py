@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import socket
 from dataclasses import dataclass, field
+from typing import Any
 
 from shotover.benchmark._load import Load
 from shotover.benchmark.histogram import Histogram
@@ -115,7 +116,7 @@ class LoadResult:
         return ", ".join(told) + (f" ({self.error_text})" if self.error_text else "")
 
 
-def result_of(counts: dict) -> LoadResult:
+def result_of(counts: dict[str, Any]) -> LoadResult:
     """From what Load.run returns."""
     replies = counts["replies"]
     issued = counts["issued"]

@@ -74,7 +74,7 @@ def page_html(results: Results) -> str:
     cases = results.cases()
     setting = "".join(f"<tr><td>{escape(name)}</td><td>{escape(value)}</td></tr>" for name, value in results.setting.items())
     links = "".join(f'<a href="#{escape(case)}">{escape(case)}</a> ' for case in cases)
-    closing = [summary_line(results), doubt_line(results)] + results.notes
+    closing = [summary_line(results), doubt_line(results), *results.notes]
     notes = "".join(f"<li>{escape(line)}</li>" for line in closing if line)
     return (
         '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8"/>'

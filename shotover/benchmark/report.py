@@ -9,7 +9,8 @@ TITLES = {case.name: case.title for case in CASES}
 RANGED = ("rps", "cpu_us", "hop_ns", "accepting_ms", "idle_bytes")  # written with their least and most
 COLUMNS = (
     "rps", "p50_us", "p99_us", "p999_us", "cpu_us", "user_us", "system_us", "server_us", "syscalls", "hop_ns",
-    "accepting_ms", "first_reply_ms", "start_cpu_ms", "idle_bytes", "used_bytes", "growth_mib", "rss_mib", "peak_mib", "generator_us",
+    "accepting_ms", "first_reply_ms", "start_cpu_ms", "idle_bytes", "used_bytes", "growth_mib", "rss_mib", "peak_mib",
+    "generator_us",
 )
 BASES = ("nutcracker", "haproxy")                   # peers whose ratio has a column of its own
 
@@ -45,7 +46,10 @@ def aligned(rows: list[list[str]]) -> list[str]:
     """The first column to the left, the others to the right."""
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     return [
-        "  ".join([row[0].ljust(widths[0])] + [cell.rjust(width) for cell, width in zip(row[1:], widths[1:])]).rstrip()
+        "  ".join(
+            [row[0].ljust(widths[0])]
+            + [cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True)]
+        ).rstrip()
         for row in rows
     ]
 

@@ -118,7 +118,7 @@ def _bounded(fields: Mapping[str, object]) -> list[tuple[str, object]]:
     return (
         pairs
         if len(pairs) <= FIELDS_MAX
-        else pairs[:FIELDS_MAX] + [("more_fields", len(pairs) - FIELDS_MAX)]
+        else [*pairs[:FIELDS_MAX], ("more_fields", len(pairs) - FIELDS_MAX)]
     )
 
 

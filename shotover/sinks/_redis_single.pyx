@@ -7,7 +7,7 @@
   on a lease        Everything of the session goes there, plain commands too.
 """
 
-from libc.errno cimport EACCES, ECONNRESET
+from libc.errno cimport EACCES
 from libc.stdlib cimport free
 from libc.string cimport memcmp, memcpy, memset, strlen
 
@@ -43,7 +43,6 @@ from shotover._core.request cimport (
     batch_pop,
     batch_push,
     batch_unshift,
-    request_drop_reply,
     request_own,
 )
 from shotover._net.loop cimport CLOSE_LOCAL, stream_close, stream_finish, stream_write
@@ -82,7 +81,8 @@ cdef enum:
     KEPT_MAX = 4096         # beyond so many requests on a connection, bytes are not kept for a retry
     LOOKED_AHEAD_MAX = 32   # requests of a client behind the one that may be retried
 
-cdef const char *REFUSED_REPLICATION = b"shotover: replication (PSYNC, SYNC, REPLCONF) cannot pass the proxy; let the replica connect to the server"
+cdef const char *REFUSED_REPLICATION = \
+    b"shotover: replication (PSYNC, SYNC, REPLCONF) cannot pass the proxy; let the replica connect to the server"
 
 LEASE_REASONS = {
     CONDUCT_STATE: "state", CONDUCT_PIN: "pin", CONDUCT_REPLY_MODE: "reply_mode", CONDUCT_ALONE: "alone",
@@ -395,7 +395,7 @@ cdef class RedisSinkSingle(LearningSink):
         rs.asking = NULL
         rs.reasons &= ~<uint32_t>UNSURE
         if rs.lease is NULL:
-            self._forget(rs)
+            self._forget(rs.session)
         elif command is not NULL and (command.conduct == CONDUCT_PLAIN or command.conduct == CONDUCT_ALONE
                                       or command.conduct == CONDUCT_BLOCK):
             self._try_release(rs)

@@ -149,7 +149,8 @@ cdef redis_state_t *state_new(slice_t *fields) noexcept nogil:
     for index in range(FIELD_COUNT):
         state.fields[index] = at
         state.sizes[index] = <uint16_t>fields[index].size
-        memcpy(at, fields[index].data, fields[index].size)
+        if fields[index].size:              # an empty one has no address
+            memcpy(at, fields[index].data, fields[index].size)
         at += fields[index].size
     state.hash = state_hash(fields)
     state.greeting = at

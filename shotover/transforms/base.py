@@ -69,7 +69,7 @@ def _fits(transform: type, hook: str) -> bool:
     """Whether a hook can be called as it will be; what is not a plain method may be anything."""
     plain = next((vars(kind)[hook] for kind in transform.__mro__ if hook in vars(kind)), None)
     code = getattr(plain, "__code__", None)
-    if code is None or code.co_flags & TAKES_ANY:
+    if plain is None or code is None or code.co_flags & TAKES_ANY:
         return True
     needed = code.co_argcount - len(plain.__defaults__ or ())
     wanted = code.co_kwonlyargcount - len(plain.__kwdefaults__ or {})

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from functools import partial
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -79,7 +80,7 @@ class Tasks:
                 continue
             job.task = asyncio.ensure_future(job.coroutine, loop=self._loop)
             self._live.add(job)
-            job.task.add_done_callback(lambda task, job=job: self._ended(job, task))
+            job.task.add_done_callback(partial(self._ended, job))
 
     def _cancel(self, job: Job) -> None:
         job.cancelled = True

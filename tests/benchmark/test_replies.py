@@ -9,8 +9,8 @@ from itertools import pairwise
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from shotover.benchmark._load import Load
 
+from shotover.benchmark._load import Load
 from shotover.benchmark.generator import (
     Command,
     LoadResult,

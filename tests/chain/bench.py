@@ -13,10 +13,10 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import yaml
-from shotover._proxy.worker import Worker
 from support.resp import RawClient, encode
 from support.wait import wait_until, wait_until_equal
 
+from shotover._proxy.worker import Worker
 from shotover.runtime.assemble import build_source, load
 
 DRAIN_MS = 5000

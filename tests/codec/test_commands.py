@@ -315,7 +315,7 @@ def test_a_plain_command_gets_one_reply_and_leaves_the_connection_as_it_was(serv
             continue
         for _ in range(5):
             call = caller.call(name, arguments[name])
-            answer, echo = link.ask_all([call, (b"ECHO", b"mark")])
+            _answer, echo = link.ask_all([call, (b"ECHO", b"mark")])
             assert echo == b"mark", call
             calls += 1
         assert state(link) == before, name

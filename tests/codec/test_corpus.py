@@ -8,10 +8,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from support.native import load
+
 from codec.test_against_the_server import agree, server  # noqa: F401  (a fixture)
 from codec.wires import feed, split
-
-from support.native import load
 
 probe = load("codec_probe")
 CORPUS = Path(__file__).parent / "corpus"

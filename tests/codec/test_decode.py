@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import pytest
-from codec.wires import broken, commands, cut_points, feed, split
 from hypothesis import given
 from hypothesis import strategies as st
-
 from support.native import load
 from support.resp import encode
+
+from codec.wires import broken, commands, cut_points, feed, split
 
 probe = load("codec_probe")
 NONE, KIN, ANY = 0, 1, 2

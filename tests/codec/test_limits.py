@@ -5,10 +5,10 @@ from __future__ import annotations
 import time
 
 import pytest
-from codec.wires import feed, split
-
 from support.native import load
 from support.resp import encode
+
+from codec.wires import feed, split
 
 probe = load("codec_probe")
 TIMES = 8  # as many bytes: 8 times the time when it is linear, 64 times when it is quadratic

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import pytest
-from codec.wires import cut_points, feed, pushes, replies, split
 from hypothesis import given
 from hypothesis import strategies as st
-
 from support.native import load
 from support.resp import RawClient
+
+from codec.wires import cut_points, feed, pushes, replies, split
 
 probe = load("codec_probe")
 
@@ -44,7 +44,9 @@ def test_a_push_between_replies_is_noticed_and_not_passed_on(frames, push, cuts)
 
 @given(
     raw=st.lists(
-        st.sampled_from((b"*", b"$", b"%", b"|", b">", b"+", b"-", b"1", b"9" * 16, b"0", b"-1", b"\r\n", b"\n", b"x", b"$3\r\nabc\r\n"))
+        st.sampled_from((
+            b"*", b"$", b"%", b"|", b">", b"+", b"-", b"1", b"9" * 16, b"0", b"-1", b"\r\n", b"\n", b"x", b"$3\r\nabc\r\n",
+        ))
         | st.binary(max_size=6),
         max_size=20,
     ).map(b"".join),
@@ -59,7 +61,8 @@ def test_garbage_from_a_server_is_the_same_however_it_is_cut(raw, cuts, framed) 
 
 
 BROKEN = (
-    b"x\r\n", b"\r\n", b"$abc\r\n", b"$-2\r\n", b"$\r\n", b"$1234567890123456\r\n", b"*1.5\r\n", b"*--1\r\n", b"$3\rX", b"$-0\r\n",
+    b"x\r\n", b"\r\n", b"$abc\r\n", b"$-2\r\n", b"$\r\n", b"$1234567890123456\r\n", b"*1.5\r\n", b"*--1\r\n", b"$3\rX",
+    b"$-0\r\n",
     b"|-1\r\n+a\r\n+b\r\n+c\r\n", b"*1\r\n>1\r\n+x\r\n\x00",
 )  # fmt: skip
 
@@ -88,7 +91,9 @@ def test_every_reply_type_of_the_server_is_measured(start_server, protocol) -> N
         if protocol == 3:
             _same_frame(raw, "DEBUG", "PROTOCOL", "attrib")
             _same_frame(raw, "DEBUG", "PROTOCOL", "push", push=True)
-        for words in (("COMMAND",), ("COMMAND", "DOCS"), ("CONFIG", "GET", "*"), ("INFO", "everything"), ("NOSUCH",), ("MGET", "a", "b")):
+        for words in (
+            ("COMMAND",), ("COMMAND", "DOCS"), ("CONFIG", "GET", "*"), ("INFO", "everything"), ("NOSUCH",), ("MGET", "a", "b"),
+        ):
             _same_frame(raw, *words)
 
 

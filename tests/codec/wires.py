@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from itertools import pairwise
 from typing import Any
 
 from hypothesis import strategies as st
-
 from support.resp import encode
 
 NAMES = (
@@ -27,7 +27,7 @@ def split(wire: bytes, cuts: list[int] | int) -> list[bytes]:
     """`wire` in pieces: cut at these offsets, or into pieces of that size."""
     points = range(cuts, len(wire), cuts) if isinstance(cuts, int) else {cut for cut in cuts if cut < len(wire)}
     edges = [0, *sorted(points), len(wire)]
-    return [wire[start:end] for start, end in zip(edges, edges[1:], strict=False)]
+    return [wire[start:end] for start, end in pairwise(edges)]
 
 
 def feed(side: Any, pieces: Iterable[bytes]) -> list[Any]:
@@ -77,8 +77,10 @@ pushes = st.lists(replies, min_size=1, max_size=4).map(lambda parts: b">%d\r\n" 
 
 TOKENS = (
     b"*", b"$", b"\r\n", b"\n", b"\r", b"*0\r\n", b"*-1\r\n", b"*1\r\n", b"*2\r\n", b"*-0\r\n", b"*01\r\n", b"$0\r\n", b"$-1\r\n",
-    b"$1\r\n", b"$3\r\n", b"*99999999999999999999\r\n", b"$9223372036854775807\r\n", b"*-9223372036854775808\r\n", b"*-2147483647\r\n",
-    b"$536870913\r\n", b"GET", b"x", b"\x00", b"\"", b"'", b"\\x4", b" ", b"*+1\r\n", b"$ 1\r\n", b"*1\rX", b"\xff", b"POST / HTTP/1.1\r\n",
+    b"$1\r\n", b"$3\r\n", b"*99999999999999999999\r\n", b"$9223372036854775807\r\n", b"*-9223372036854775808\r\n",
+    b"*-2147483647\r\n",
+    b"$536870913\r\n", b"GET", b"x", b"\x00", b"\"", b"'", b"\\x4", b" ", b"*+1\r\n", b"$ 1\r\n", b"*1\rX", b"\xff",
+    b"POST / HTTP/1.1\r\n",
     b"*1\r\n$4\r\nPING\r\n", b"PING\r\n", b"*2\r\n$4\r\nECHO\r\n$2\r\nhi\r\n",
 )  # fmt: skip
 broken = st.one_of(

@@ -6,14 +6,14 @@ import os
 
 import psutil
 import pytest
-from tests.config.test_source import plain
-from tests.config.test_topologies import NEWER, OLDER
 
 from shotover.config import apart
 from shotover.config.apart import Apart
 from shotover.config.errors import ConfigError
 from shotover.config.source import load
 from shotover.runtime.assemble import load as load_files
+from tests.config.test_source import plain
+from tests.config.test_topologies import NEWER, OLDER
 
 TEXTS = [*NEWER.values(), *OLDER.values(), "a: !t [&x {b: ~}, 'c', *x]\na: 2\n", "[]", "plain"]
 

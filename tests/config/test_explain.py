@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from tests.config.test_topologies import NEWER, OLDER
 
 from shotover.runtime.explain import explain
+from tests.config.test_topologies import NEWER, OLDER
 
 ALL = {f"older {name}": text for name, text in OLDER.items()}
 ALL |= {f"newer {name}": text for name, text in NEWER.items()}

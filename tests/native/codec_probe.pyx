@@ -1,6 +1,5 @@
 """See codec_probe.pxd. Every piece is copied into memory of exactly its size: a sanitizer sees the first byte too far."""
 
-from libc.stdint cimport INT32_MAX
 from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy, memset
 
@@ -236,11 +235,9 @@ cdef class Scanner:
         cdef:
             uint8_t *end = at + size
             uint8_t *start
-            uint32_t before
             int      result
         while at < end:
             start = at
-            before = self.left
             result = self.codec.scan(&self.scan, &at, end, &self.left)
             assert start <= at <= end, "the scanner went astray"
             self.reply += start[:at - start]

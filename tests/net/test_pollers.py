@@ -1,8 +1,9 @@
 """Every poller back end against one conformance suite, `pollers.c`, under AddressSanitizer and UBSan.
 
 The suite is a C program, as the back ends are C headers; each test runs one of its cases in a process of its own.
-io_uring is run four times: as it ships, with buffers that are handed out whole (Linux before 6.12), and each of these with
-so few and small buffers that they run out all the time, once with queues that run over, too. kqueue runs over an imitation of it on epoll.
+io_uring is run four times: as it ships, with buffers that are handed out whole (Linux before 6.12), and each of these
+with so few and small buffers that they run out all the time, once with queues that run over, too. kqueue runs over an
+imitation of it on epoll.
 """
 
 from __future__ import annotations

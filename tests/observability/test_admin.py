@@ -13,7 +13,6 @@ from shotover.observability import log
 from shotover.observability.admin import AdminApp, TeeSwitch, upstream_problems
 from shotover.observability.httpwire import Request, Response
 from shotover.observability.metrics import SERIES_MAX
-
 from tests.observability.conftest import PipeLog
 from tests.observability.exposition import parse
 from tests.observability.test_http import Running

@@ -33,7 +33,6 @@ from shotover.observability.httpwire import (
     Response,
     parse_request,
 )
-
 from tests.observability.conftest import PipeLog, eventually
 
 

@@ -17,7 +17,6 @@ from hypothesis import strategies as st
 
 from shotover.observability import log, logformat
 from shotover.observability.logsink import Sink
-
 from tests.observability.conftest import PipeLog, eventually
 
 HUMAN = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z +(TRACE|DEBUG|INFO|WARN|ERROR) \S+: .*")

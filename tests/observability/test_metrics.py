@@ -14,7 +14,6 @@ from hypothesis import strategies as st
 from shotover._core.counters import BOUNDS_SECONDS, BOUNDS_SIZE, Histogram, histogram_of_sizes
 from shotover.observability import metrics, process
 from shotover.observability.families import FAMILIES, OLD_NAMES
-
 from tests.observability.exposition import parse
 
 

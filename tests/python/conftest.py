@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 import redis
-
 from support.inprocess import Served, inline, sink
 from support.servers import Server
 

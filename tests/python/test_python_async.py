@@ -7,10 +7,10 @@ import threading
 from typing import Any
 
 import redis
-
-from shotover import RequestGone, Transform
 from support.resp import encode
 from support.wait import wait_until, wait_until_equal
+
+from shotover import RequestGone, Transform
 
 
 class Gate(Transform):

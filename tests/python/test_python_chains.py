@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 import redis
-
-from shotover import Transform
 from support.inprocess import Served, inline, sink
 from support.resp import encode
 from support.servers import Server
 from support.wait import wait_until
+
+from shotover import Transform
 
 
 class Route(Transform):

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from support.resp import encode
 
 from shotover import Transform
-from support.resp import encode
 
 
 def failed(name: str) -> bytes:

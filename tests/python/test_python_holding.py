@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 import redis
-
-from shotover import HeldLimit, RequestGone, Transform
 from support.resp import encode
 from support.wait import wait_until, wait_until_equal
+
+from shotover import HeldLimit, RequestGone, Transform
 
 DECISIONS = {
     "release": (lambda held: held.release(), b"+OK\r\n"),
@@ -46,7 +46,7 @@ def from_another_thread(call: Any) -> Any:
 def test_a_held_request_is_decided_from_another_thread(serve: Any, name: str) -> None:
     decide, expected = DECISIONS[name]
     served = serve(Keeper)
-    client, other = served.raw(), served.raw()
+    client = served.raw()
     client.send(encode("SET", "slow", "v"))
     held = wait_until(lambda: served.transform.held.get(b"slow"), "the request is held")
     assert not held.done and served.sample("shotover_python_held") == 1
@@ -60,7 +60,7 @@ def test_many_threads_decide_once(serve: Any) -> None:
     client = served.raw()
     for index in range(50):
         client.send(encode("GET", f"slow{index}"))
-        held = wait_until(lambda: served.transform.held.get(b"slow%d" % index), "it is held")
+        held = wait_until(lambda key=b"slow%d" % index: served.transform.held.get(key), "it is held")
         start = threading.Barrier(8)
         decided: list[bool] = []
 
@@ -205,7 +205,7 @@ def test_a_client_that_leaves_takes_its_held_requests_along(serve: Any, direct: 
         assert [held.release() for held in served.transform.held.values()] == [False, False]
     assert all(held.done for held in served.transform.held.values())
     with pytest.raises(RequestGone):
-        served.transform.requests[b"slow"].key
+        _ = served.transform.requests[b"slow"].key
     assert direct.exists("slow", "slow2", "x") == 0
 
 

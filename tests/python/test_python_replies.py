@@ -6,10 +6,10 @@ import threading
 from typing import Any
 
 import pytest
-
-from shotover import ReplyError, RequestGone, Transform
 from support.resp import encode
 from support.wait import wait_until
+
+from shotover import ReplyError, RequestGone, Transform
 
 
 def test_a_reply_hook_sees_each_reply_with_its_request(serve: Any) -> None:

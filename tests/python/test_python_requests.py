@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from support.resp import encode
 
 from shotover import RequestGone, Transform
-from support.resp import encode
 
 
 def test_a_request_shows_what_the_server_would_be_asked(serve: Any) -> None:

@@ -12,10 +12,10 @@ import threading
 from typing import Any
 
 import pytest
-
-from shotover import Transform
 from support.resp import RawClient, encode
 from support.wait import wait_until
+
+from shotover import Transform
 
 CLIENTS = 8
 ROUNDS = 12

@@ -10,15 +10,15 @@ import random
 from collections.abc import Callable
 from typing import Any
 
+from shotover._sim.world import World
+
+from shotover._proxy.worker import Worker
+from shotover.config.source import parse
+from shotover.runtime.assemble import build_source, load
 from simulation import checks
 from simulation.client import Client
 from simulation.plan import Plan
 from simulation.server import Server
-
-from shotover._proxy.worker import Worker
-from shotover._sim.world import World
-from shotover.config.source import parse
-from shotover.runtime.assemble import build_source, load
 
 PORT = 6379
 SLACK_NS = 3_000_000_000  # a fault may show itself so much later

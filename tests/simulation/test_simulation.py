@@ -9,9 +9,10 @@ import sys
 from pathlib import Path
 
 import pytest
+
 from simulation import mutants
-from simulation.plan import ClientPlan, Plan, sink, topology
 from simulation.ops import Draw
+from simulation.plan import ClientPlan, Plan, sink, topology
 from simulation.run import Simulation, play
 from simulation.workloads import WORKLOADS, plan_for
 

@@ -80,6 +80,7 @@ def test_half_a_request_then_nothing(endpoint: Endpoint, neighbour: RawClient, c
     assert answered == (b"+OK\r\n" if cut >= len(REQUEST) - len(encode("GET", "some-key")) else b"")
 
 
+@pytest.mark.measures
 @pytest.mark.parametrize(
     "announced",
     [
@@ -102,6 +103,7 @@ def test_what_is_announced_takes_no_memory(
         assert endpoint.proxy.resident_size() - before < 20 * MIB
 
 
+@pytest.mark.measures
 def test_a_million_arguments(endpoint: Endpoint, neighbour: RawClient) -> None:
     count = 1_000_000
     raw = endpoint.raw()

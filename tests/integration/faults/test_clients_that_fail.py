@@ -36,6 +36,7 @@ def bounded(make_endpoint: Callable[..., Endpoint]) -> Endpoint:
     return make_endpoint(source={"client_output_buffer_bytes": OUTPUT_MAX})
 
 
+@pytest.mark.measures
 def test_a_client_that_never_reads_its_replies(bounded: Endpoint) -> None:
     """It asks for 100 MiB and reads nothing: that costs what the configuration allows, no more."""
     neighbour = bounded.raw()
@@ -72,6 +73,7 @@ def test_a_client_that_reads_late_gets_everything_in_order(endpoint: Endpoint) -
 
 
 @pytest.mark.variants
+@pytest.mark.measures
 def test_a_client_that_only_ever_sends(endpoint: Endpoint) -> None:
     """It never reads and never stops: its share is bounded, its neighbours are not held up."""
     neighbour = endpoint.raw()

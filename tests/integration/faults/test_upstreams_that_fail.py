@@ -263,6 +263,7 @@ def test_replies_in_single_bytes_are_put_together(broken: Callable[..., Broken])
             assert other.value() == b"%d" % turn
 
 
+@pytest.mark.measures
 def test_a_stalled_upstream_bounds_what_is_pending(broken: Callable[..., Broken]) -> None:
     """Past max_pending_requests clients wait or are refused;
 

@@ -1,0 +1,112 @@
+"""What a chain costs by itself, and each step in it: compiled ones, and a guest in Python."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import pytest
+from support.inprocess import Inline, inline
+from support.native import load
+from support.resp import encode
+
+from shotover import Transform
+from shotover.config.steps import SinkConfig
+from shotover.runtime.assemble import BuildContext
+from shotover.transforms.query_counter import QueryCounterConfig
+
+REQUESTS = 32_000
+PAIRS = 25
+GET = encode("GET", "key:000000012345")
+
+
+class BottomConfig(SinkConfig, tag="Bottom"):
+    """Where a sink would be."""
+
+    def build(self, context: BuildContext) -> Any:
+        return load("chain_probe").Bottom(context)
+
+
+class Looks(Transform):
+    """The guest of the demand: it looks at command and key of each request."""
+
+    def on_request(self, request: Any) -> None:
+        if request.command == b"FLUSHALL" or request.key == b"secret":
+            request.refuse("no")
+
+
+class LooksAtBatches(Transform):
+    def on_requests(self, batch: Any) -> None:
+        for request in batch:
+            if request.command == b"FLUSHALL" or request.key == b"secret":
+                request.refuse("no")
+
+
+class Edits(Transform):
+    def on_request(self, request: Any) -> None:
+        request.args[1] = b"tenant:12345"
+
+
+class SeesReplies(Transform):
+    commands = ("PING",)
+
+    def on_request(self, request: Any) -> None:
+        raise AssertionError("nobody asks for PING")
+
+
+def counters(count: int) -> list[Any]:
+    return [QueryCounterConfig(name=f"counter{index}") for index in range(count)]
+
+
+def bottom_of(worker: Any, steps: Sequence[Any]) -> Any:
+    """The last step of a chain of `steps`, which runs batches down it: see chain_probe."""
+    context = BuildContext(worker, "redis", "redis", "redis", {})
+    chain = context.chain("redis", [*steps, BottomConfig(name="bottom")], root=True)
+    return chain.steps[-1]
+
+
+@pytest.mark.parametrize("hops", [0, 1, 32])
+@pytest.mark.parametrize("batch", [1, 16])
+def test_chain(cost: Any, worker: Any, batch: int, hops: int) -> None:
+    bottom = bottom_of(worker, counters(hops))
+    rounds = REQUESTS // batch
+    what = f"a request through {hops} QueryCounters, in batches of {batch}"
+    cost(what, REQUESTS, lambda: bottom.laps(GET, batch, rounds))
+
+
+@pytest.mark.parametrize("batch", [1, 16])
+def test_each_further_compiled_hop(noted: Any, worker: Any, batch: int) -> None:
+    """The difference between 32 hops and none, measured turn by turn."""
+    none, many = bottom_of(worker, []), bottom_of(worker, counters(32))
+    noted(f"each further compiled step, in batches of {batch}",
+          [difference / 32 for difference in differences(none, many, batch)])  # fmt: skip
+
+
+GUESTS: dict[str, Callable[[], Inline]] = {
+    "looks at command and key": lambda: inline(Looks),
+    "looks at command and key, a batch at a time": lambda: inline(LooksAtBatches),
+    "edits a word": lambda: inline(Edits),
+    "wants other commands": lambda: inline(SeesReplies),
+}
+
+
+@pytest.mark.parametrize("batch", [1, 16])
+@pytest.mark.parametrize("guest", GUESTS)
+def test_python_hop(noted: Any, worker: Any, guest: str, batch: int) -> None:
+    """The difference that one transform in Python makes, measured turn by turn."""
+    none, one = bottom_of(worker, []), bottom_of(worker, [GUESTS[guest]()])
+    noted(f"a transform in Python that {guest}, in batches of {batch}", differences(none, one, batch))
+
+
+def differences(plain: Any, other: Any, batch: int) -> list[float]:
+    """Nanoseconds a request by which `other` takes longer, in each of many pairs of turns."""
+
+    def turn(bottom: Any) -> float:
+        start = time.thread_time_ns()
+        assert bottom.laps(GET, batch, REQUESTS // batch) == REQUESTS
+        return (time.thread_time_ns() - start) / REQUESTS
+
+    for _ in range(3):
+        turn(plain), turn(other)
+    return [turn(other) - turn(plain) for _ in range(PAIRS)]

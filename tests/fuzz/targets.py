@@ -1,0 +1,313 @@
+"""The parsers that meet the network, and what must hold of them whatever the bytes.
+
+A target takes any bytes and raises when something does not hold: the same result wherever the bytes are cut, nothing
+left alive, sizes within bounds, what is written can be read. That no byte beyond the input is touched is the sanitizer's
+to see: every piece lies in memory of exactly its size.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from codec.wires import TOKENS, feed, split
+from support.native import load
+
+from shotover._codec import commands, learned, resp_value
+from shotover.observability import httpwire
+
+codec = load("codec_probe")
+probe = load("fuzz_probe")
+
+CORPUS = Path(__file__).parents[1] / "codec" / "corpus"
+COMPARISONS = 3  # COMPARE_* of compare.pxd
+WORDS_MAX = 256  # that the Python view of the tables takes
+LOOKED_AT_MAX = 8  # requests or replies of one input
+ROOMS = (16, 17, 24, 80, 232)  # for a rendered line
+
+
+@dataclass(frozen=True)
+class Target:
+    name: str
+    run: Callable[[bytes], None]
+    seeds: Callable[[], Sequence[bytes]]
+    tokens: Sequence[bytes]
+    compiled: bool = True  # so that trace.c hears where its code goes
+
+
+def cut(data: bytes) -> tuple[list[bytes], list[bytes]]:
+    """Into bytes (many of them: into crumbs), and at a few places that the data themselves decide."""
+    number = zlib.crc32(data)
+    places = [(number >> shift) % (len(data) + 1) for shift in (0, 7, 13)]
+    return split(data, 1 + len(data) // 100), split(data, [place for place in places if place])
+
+
+# ---- requests ----------------------------------------------------------------------------------------------------
+
+
+def requests(data: bytes) -> None:
+    whole = codec.Decoder(merge=0, hold=True)
+    seen = whole.feed(data)
+    for merge, pieces in enumerate(cut(data), 1):
+        decoder = codec.Decoder(merge=merge, hold=True)
+        found = feed(decoder, pieces)
+        assert b"".join(run[0] for run in found) == b"".join(one[0] for one in seen)
+        assert (sum(run[1] for run in found), decoder.state, decoder.error) == (len(seen), whole.state, whole.error)
+        assert decoder.release() == found
+        gone(decoder)
+    assert whole.release() == seen
+    gone(whole)
+    limited(data)
+    for one in seen[:LOOKED_AT_MAX]:
+        request(*one)
+    codec.words(data)
+    probe.render(data, False, ROOMS[len(data) % len(ROOMS)])
+
+
+def gone(decoder: Any) -> None:
+    decoder.drop()
+    assert decoder.live == (0, 0, 0)
+
+
+def limited(data: bytes) -> None:
+    """With limits this small most inputs go beyond one. Where bytes are cut decides which is met first."""
+    number = zlib.crc32(data)
+    for pieces in cut(data):
+        decoder = codec.Decoder(
+            frame_bytes_max=number % 70, arguments_max=1 + number % 5, inline_bytes_max=number % 40,
+            memory_bytes_max=(number % 9) * 4096,
+        )  # fmt: skip
+        for wire, count, *_ in feed(decoder, pieces):
+            assert count > 1 or len(codec.words(wire)) <= 1 + number % 5
+        gone(decoder)
+
+
+def request(wire: bytes, count: int, argc: int, *facts: Any) -> None:
+    """One whole request."""
+    words = codec.words(wire)
+    assert (count, argc) == (1, len(words))
+    assert probe.facts(wire) == (argc, *facts)
+    again = probe.rebuilt(words)
+    assert codec.words(again) == words and probe.facts(again) == (argc, *facts)
+    if argc <= WORDS_MAX:
+        keys = commands.keys(words) or []
+        assert all(0 < index < argc for index in keys)
+        assert commands.first_key(words) == (keys[0] if keys else 0)
+        for index in commands.keys(words, slot_words=True) or []:
+            assert 0 < index < argc
+        commands.blocks(words)
+    for room in ROOMS:
+        text = probe.render(wire, False, room)
+        assert text.isascii() and text.decode().isprintable()
+
+
+def request_seeds() -> list[bytes]:
+    return [path.read_bytes()[:4096] for path in sorted((CORPUS / "requests").glob("*.resp"))]
+
+
+COMMAND_TOKENS = (
+    b"*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$1\r\nv\r\n", b"*2\r\n$3\r\nGET\r\n$1\r\nk\r\n", b"*2\r\n$6\r\nCLIENT\r\n$2\r\nID\r\n",
+    b"*4\r\n$4\r\nEVAL\r\n$0\r\n\r\n$1\r\n1\r\n$1\r\nk\r\n", b"$7\r\nSTREAMS\r\n", b"$5\r\nXREAD\r\n", b"$4\r\nSORT\r\n",
+    b"$5\r\nSTORE\r\n", b"$7\r\nMIGRATE\r\n", b"$4\r\nKEYS\r\n", b"$9\r\nGEORADIUS\r\n", b"$5\r\nBLOCK\r\n", b"$6\r\nLMPOP2\r\n",
+    b"$11\r\nZUNIONSTORE\r\n", b"$4\r\nAUTH\r\n", b"$5\r\nHELLO\r\n", b"$6\r\nCONFIG\r\n", b"$3\r\nSET\r\n",
+)  # fmt: skip
+INLINE_TOKENS = (
+    b"GET k\r\n", b"\\x41", b"\\xg1", b"\\n", b"\\\"", b"\\'", b"\"", b"'", b"\"a b\"", b"'a b'", b" ", b"\t", b"\v", b"\r\n",
+    b"\n", b"\0", b"client id\n", b"POST /\r\n", b"Host: x\r\n", b"*1\r\n$4\r\nPING\r\n",
+)  # fmt: skip
+
+
+# ---- replies -----------------------------------------------------------------------------------------------------
+
+
+def replies(data: bytes) -> None:
+    frames = []
+    for framed in (True, False):
+        whole = codec.Scanner(framed=framed)
+        seen = whole.feed(data)
+        for pieces in cut(data):
+            scanner = codec.Scanner(framed=framed)
+            assert feed(scanner, pieces) == seen
+            assert (scanner.broken, scanner.pushed) == (whole.broken, whole.pushed)
+        if framed:
+            frames = seen
+        assert b"".join(seen) == data[: sum(map(len, seen))]
+    first = probe.frame_size(data)
+    assert first == (len(frames[0]) if frames and not data.startswith(b">") else 0)
+    anything(data)
+    for frame in frames[:LOOKED_AT_MAX]:
+        anything(frame)
+        for how in range(COMPARISONS):
+            assert probe.agree(frame, frame, how)
+            assert probe.agree(frame, frames[0], how) == probe.agree(frames[0], frame, how)
+        if not probe.agree(frame, frames[0], 2):
+            assert not probe.agree(frame, frames[0], 0)
+        value(frame)
+
+
+def anything(data: bytes) -> None:
+    """What is only asked of whole replies must not be harmed by others either."""
+    probe.integer(data)
+    probe.bulk(data)
+    for room in ROOMS:
+        text = probe.render(data, True, room)
+        assert text.isascii() and text.decode().isprintable()
+    for how in range(COMPARISONS):
+        probe.agree(data, data[: len(data) // 2], how)
+    with suppress(ValueError):
+        resp_value.decode(data)
+
+
+def value(frame: bytes) -> None:
+    """A reply that has a value: what says it again has the same."""
+    try:
+        said = resp_value.decode(frame)
+        again = resp_value.encode(said, 3)
+    except ValueError:
+        return
+    assert probe.frame_size(again) == len(again)
+    assert plain(resp_value.decode(again)) == plain(said)
+    older = resp_value.encode(said, 2)
+    assert probe.frame_size(older) == len(older)
+
+
+def plain(said: Any) -> Any:
+    """As something that can be compared."""
+    if isinstance(said, Exception):
+        return "error", resp_value.encode(said, 3)
+    if isinstance(said, dict):
+        return {plain(key): plain(item) for key, item in said.items()}
+    if isinstance(said, (list, tuple)):
+        return [plain(item) for item in said]
+    if isinstance(said, set):
+        return sorted(map(repr, map(plain, said)))
+    return repr(said)
+
+
+def reply_seeds() -> list[bytes]:
+    return [path.read_bytes()[:4096] for path in sorted((CORPUS / "replies").glob("*.resp"))]
+
+
+REPLY_TOKENS = (
+    b"+OK\r\n", b"-ERR x\r\n", b":1\r\n", b":-9223372036854775808\r\n", b"$1\r\nx\r\n", b"$0\r\n\r\n", b"$-1\r\n", b"*-1\r\n",
+    b"*0\r\n", b"*1\r\n", b"*2\r\n", b"%1\r\n", b"~2\r\n", b">2\r\n", b"|1\r\n", b"_\r\n", b"#t\r\n", b"#f\r\n", b",1.5\r\n",
+    b",inf\r\n", b",nan\r\n", b"(123456789012345678901\r\n", b"=5\r\ntxt:x\r\n", b"!3\r\nERR\r\n", b"$?\r\n", b"*?\r\n",
+    b";1\r\n", b".\r\n", b"\r\n", b"\n",
+)  # fmt: skip
+
+
+# ---- replies to COMMAND ------------------------------------------------------------------------------------------
+
+
+def learn(data: bytes) -> None:
+    try:
+        table = learned.Learned(data)
+    except ValueError:
+        return
+    names = table.names()
+    assert len(names) == len(table)
+    for name in names:
+        container, bar, second = name.partition(b"|")
+        parts = (container, second) if bar and container else (name,)
+        facts = table.find(*parts)
+        assert facts is None or isinstance(facts, dict)
+        for words in ([*parts], [*parts, b"k"], [*parts, b"2", b"a", b"b", b"KEYS", b"c", b"STREAMS", b"d"]):
+            for index in table.keys(words) or []:
+                assert 0 < index < len(words)
+
+
+def command_seeds() -> list[bytes]:
+    """What a server says of a few commands: RESP2 and RESP3, each as long as versions 5, 6 and 7 of it tell."""
+    spec = [
+        b"flags", [b"RO", b"access"],
+        b"begin_search", [b"type", b"index", b"spec", [b"index", 1]],
+        b"find_keys", [b"type", b"range", b"spec", [b"lastkey", 0, b"keystep", 1, b"limit", 0]],
+    ]  # fmt: skip
+    by_word = [
+        b"flags", [b"RW", b"update", b"not_key"],
+        b"begin_search", [b"type", b"keyword", b"spec", [b"keyword", b"KEYS", b"startfrom", -2]],
+        b"find_keys", [b"type", b"keynum", b"spec", [b"keynumidx", 0, b"firstkey", 1, b"keystep", 1]],
+    ]  # fmt: skip
+    nothing = [b"type", b"unknown", b"spec", []]
+    unknown = [b"flags", [], b"begin_search", nothing, b"find_keys", nothing]
+    tips = [b"request_policy:all_shards", b"response_policy:agg_sum", b"nondeterministic_output"]
+    old = [b"ft.old", -2, [b"readonly", b"movablekeys"], 1, -1, 1]
+    sub = [b"ft.info|of", 3, [b"admin"], 0, 0, 0, [b"@admin"], [], [spec], []]
+    found = []
+    for specs in ([spec], [by_word], [unknown, spec], [spec] * 6):
+        new = [b"ft.search", -3, [b"readonly", b"module"], 1, 1, 1, [b"@read", b"@slow"], tips, specs, [sub]]
+        found.append(encoded([new, old, [*old, [b"@write"]]], b"*"))
+        found.append(encoded([new], b"%"))
+    return [*found, encoded([[b"client|sneeze", 2, [], 0, 0, 0, [], [], [], []]], b"*"), b"*0\r\n"]
+
+
+def encoded(said: Any, maps: bytes) -> bytes:
+    """As RESP; lists that are of names and values by turns become maps if `maps` is %."""
+    if isinstance(said, bytes):
+        return b"$%d\r\n%b\r\n" % (len(said), said)
+    if isinstance(said, int):
+        return b":%d\r\n" % said
+    inner = b"".join(encoded(item, maps) for item in said)
+    if maps == b"%" and said and said[0] in (b"flags", b"type", b"index", b"lastkey", b"keyword", b"keynumidx"):
+        return b"%%%d\r\n%b" % (len(said) // 2, inner)
+    return b"*%d\r\n%b" % (len(said), inner)
+
+
+LEARNED_TOKENS = (
+    b"*1\r\n", b"*6\r\n", b"*10\r\n", b"*0\r\n", b"*-1\r\n", b"$-1\r\n", b"_\r\n", b":1\r\n", b":-1\r\n", b":32768\r\n",
+    b"$4\r\ntype\r\n", b"$4\r\nspec\r\n", b"$5\r\nindex\r\n", b"$7\r\nkeyword\r\n", b"$5\r\nrange\r\n",
+    b"$6\r\nkeynum\r\n", b"$7\r\nlastkey\r\n",
+    b"$7\r\nkeystep\r\n", b"$5\r\nlimit\r\n", b"$8\r\nblocking\r\n", b"$1\r\n|\r\n", b"$3\r\na|b\r\n", b"+x\r\n", b"%1\r\n",
+)  # fmt: skip
+
+
+# ---- HTTP --------------------------------------------------------------------------------------------------------
+
+
+def http(data: bytes) -> None:
+    whole = parsed([data])
+    for pieces in cut(data):
+        assert parsed(pieces) == whole
+
+
+def parsed(pieces: Sequence[bytes]) -> list[Any]:
+    """All requests that a connection makes of the pieces, and the refusal that ends it."""
+    inbox, found = bytearray(), []
+    try:
+        for piece in pieces:
+            inbox += piece
+            while (one := httpwire.parse_request(inbox, continued=True)) is not None:
+                assert one.path.startswith("/") and len(one.body) <= httpwire.BODY_BYTES_MAX
+                found.append((one.method, one.path, sorted(one.headers.items()), one.keep_alive, one.body))
+    except httpwire.Bad as refused:
+        found.append(refused.status)
+    return found
+
+
+def http_seeds() -> list[bytes]:
+    return [
+        b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n",
+        b"PUT /filter HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\nExpect: 100-continue\r\n\r\ninfo\r\nGET / HTTP/1.0\r\n\r\n",
+        b"GET http://x/topology?a#b HTTP/1.1\r\nhost:x\r\nConnection: keep-alive, close\r\nAuthorization: Bearer y\r\n\r\n",
+    ]
+
+
+HTTP_TOKENS = (
+    b"GET / HTTP/1.1\r\n", b"Host: x\r\n", b"Content-Length: 3\r\n", b"Transfer-Encoding: chunked\r\n", b"Connection: close\r\n",
+    b"Expect: 100-continue\r\n", b"\r\n\r\n", b"\r\n", b"\n", b" ", b":", b"\t", b"HTTP/1.0", b"?", b"#", b"%00", b"\x80",
+)  # fmt: skip
+
+TARGETS = {
+    target.name: target
+    for target in (
+        Target("requests", requests, request_seeds, (*TOKENS, *COMMAND_TOKENS)),
+        Target("inline", requests, lambda: INLINE_TOKENS, INLINE_TOKENS),
+        Target("replies", replies, reply_seeds, REPLY_TOKENS),
+        Target("learned", learn, command_seeds, LEARNED_TOKENS),
+        Target("http", http, http_seeds, HTTP_TOKENS, compiled=False),
+    )
+}
