@@ -36,7 +36,7 @@ from shotover._codec.commands cimport (
     word_is,
 )
 from shotover._codec.resp cimport resp_bulk, resp_frame_size, resp_integer, resp_words
-from shotover._core.debug cimport invariant, likely, unlikely
+from shotover._core.debug cimport likely, unlikely
 from shotover._core.memory cimport chunk_data, chunk_put, chunk_t, pool_take, slab_close, slab_give, slab_init, slab_take
 from shotover._core.request cimport (
     WATCHED_BY_SINK,

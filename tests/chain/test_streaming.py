@@ -10,7 +10,7 @@ import time
 import pytest
 from support.chaos import DOWN, Link
 from support.resp import RawClient, encode
-from support.wait import can_connect, wait_until, wait_until_equal
+from support.wait import can_connect, wait_until, wait_until_equal, wait_until_still
 
 from chain.bench import Bench, sink
 
@@ -196,12 +196,12 @@ def test_a_server_that_does_not_read_is_felt_by_its_client_alone(run, start_serv
     link.stall(DOWN)
     sender = threading.Thread(target=client.send, args=(wire[100_000:],))
     sender.start()
-    seen = [-1, received(bench)]
-    while seen[-1] != seen[-2]:                         # until no more is read for a while
+
+    def read_so_far() -> int:
         assert bench.sample("shotover_memory_bytes") < 2 * MIB
-        time.sleep(0.2)
-        seen.append(received(bench))
-    assert seen[-1] < size
+        return received(bench)
+
+    assert wait_until_still(read_so_far, "the client is not read any more") < size
     link.resume()
     client.deadline_s = 60
     assert client.frame() == b"+OK\r\n"

@@ -93,3 +93,18 @@ def can_connect(port: int) -> bool:
     except OSError:
         return False
     return True
+
+
+def wait_until_still(look: Callable[[], T], what: str, *, still_s: float = 0.3) -> T:
+    """Wait until `look()` has returned the same for `still_s`, and return that."""
+    seen: tuple[T, float] = (look(), time.monotonic())
+
+    def still() -> bool:
+        nonlocal seen
+        now = look()
+        if now != seen[0]:
+            seen = (now, time.monotonic())
+        return time.monotonic() - seen[1] >= still_s
+
+    wait_until(still, what)
+    return seen[0]
