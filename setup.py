@@ -25,7 +25,9 @@ ROOT = Path(__file__).parent
 BUILD = os.environ.get("SHOTOVER_BUILD", "release")
 JOBS = int(os.environ.get("SHOTOVER_BUILD_JOBS") or os.cpu_count() or 1)
 SOURCES = os.environ.get("SHOTOVER_BUILD_SOURCES", "shotover/**/*.pyx")
-NOT_IN_WHEELS = "_sim" if "bdist_wheel" in sys.argv else None  # the simulator: of use only with the tests
+NOT_IN_WHEELS = (
+    "_sim" if "bdist_wheel" in sys.argv else None
+)  # the simulator: of use only with the tests
 
 DIRECTIVES = {
     "language_level": 3,

@@ -49,8 +49,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     except ImportError as error:
         if not (error.name or "").startswith("shotover."):
             raise
-        report(ConfigError([f"{error.name} is missing: the compiled part was not built for this "
-                            "Python; `pip install .` in the source folder builds it"]))
+        report(
+            ConfigError(
+                [
+                    f"{error.name} is missing: the compiled part was not built for this "
+                    "Python; `pip install .` in the source folder builds it"
+                ]
+            )
+        )
         return 1
     except KeyboardInterrupt:
         return 130
@@ -127,7 +133,10 @@ def docs(arguments: list[str]) -> int:
 
 
 VERBS: dict[str, Callable[[list[str]], int]] = {
-    "run": run, "check": check, "explain": explain, "docs": docs,
+    "run": run,
+    "check": check,
+    "explain": explain,
+    "docs": docs,
 }
 
 
@@ -172,8 +181,9 @@ class Parser(argparse.ArgumentParser):
         if os.path.exists(word) or word.endswith((".yaml", ".yml")):
             return f"a topology is named with -t: -t {shown(word)}"
         near = nearest(word, VERBS)
-        return f"unknown verb {shown(word)}, " + (f"did you mean {near}?" if near else
-                                                  f"there are {', '.join(VERBS)}")
+        return f"unknown verb {shown(word)}, " + (
+            f"did you mean {near}?" if near else f"there are {', '.join(VERBS)}"
+        )
 
 
 def run_parser(verb: str, description: str = "") -> Parser:
@@ -181,25 +191,44 @@ def run_parser(verb: str, description: str = "") -> Parser:
     is."""
     serving = verb == "run"
     parser = Parser(
-        prog="shotover" if serving else f"shotover {verb}", allow_abbrev=False,
+        prog="shotover" if serving else f"shotover {verb}",
+        allow_abbrev=False,
         description=description or "A fast, configurable, extensible data-layer proxy.",
         epilog=EPILOG if serving else "The other flags of `shotover run` are accepted, too.",
-        formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("-t", "--topology-file", metavar="FILE",
-                        help=f"sources and their chains (default {TOPOLOGY_FILE})")
-    parser.add_argument("-c", "--config-file", metavar="FILE",
-                        help=f"settings of the process (default {CONFIG_FILE}, if it is there)")
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument(
+        "-t",
+        "--topology-file",
+        metavar="FILE",
+        help=f"sources and their chains (default {TOPOLOGY_FILE})",
+    )
+    parser.add_argument(
+        "-c",
+        "--config-file",
+        metavar="FILE",
+        help=f"settings of the process (default {CONFIG_FILE}, if it is there)",
+    )
 
     def add(*names: str, **options: Any) -> None:
         if not serving:
             options["help"] = argparse.SUPPRESS
         parser.add_argument(*names, **options)
 
-    add("--core-threads", type=worker_count, default=1, metavar="N",
-        help="worker threads (default 1)")
+    add(
+        "--core-threads",
+        type=worker_count,
+        default=1,
+        metavar="N",
+        help="worker threads (default 1)",
+    )
     add("--log-format", choices=("human", "json"), default="human")
-    add("--poller", choices=("auto", "io_uring", "epoll"), default="auto",
-        help="how workers wait for the network (default auto)")
+    add(
+        "--poller",
+        choices=("auto", "io_uring", "epoll"),
+        default="auto",
+        help="how workers wait for the network (default auto)",
+    )
     for flag, _attribute, _why in IGNORED:
         add(flag, metavar="X", help="accepted, has no effect")
     parser.add_argument("-V", "--version", action="version", version=f"shotover {__version__}")
@@ -216,12 +245,16 @@ def worker_count(text: str) -> int:
 IGNORED = (
     ("--stack-size", "stack_size", "workers need no large stacks"),
     ("--hotreload-socket", "hotreload_socket", "hot reload is not supported yet by this version"),
-    ("--hotreload-gradual-shutdown-seconds", "hotreload_gradual_shutdown_seconds",
-     "hot reload is not supported yet by this version"),
+    (
+        "--hotreload-gradual-shutdown-seconds",
+        "hotreload_gradual_shutdown_seconds",
+        "hot reload is not supported yet by this version",
+    ),
 )
 
 
 def ignored_flags(options: argparse.Namespace) -> list[tuple[str, str]]:
     """(flag, why) for each flag given that has no effect."""
-    return [(flag, why) for flag, attribute, why in IGNORED
-            if getattr(options, attribute) is not None]
+    return [
+        (flag, why) for flag, attribute, why in IGNORED if getattr(options, attribute) is not None
+    ]

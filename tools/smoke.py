@@ -65,8 +65,14 @@ def check_files(environment: str) -> None:
     package = Path(said(str(Path(environment, "bin", "python")), "-c", code))
     assert Path(environment).resolve() in package.resolve().parents, package
     names = {str(path.relative_to(package)) for path in package.rglob("*")}
-    for name in ("py.typed", "ARCHITECTURE.md", "_proxy/step.pxd", "_net/poller.h",
-                 "_core/counters.pyi", "docs/RedisSinkSingle.md"):
+    for name in (
+        "py.typed",
+        "ARCHITECTURE.md",
+        "_proxy/step.pxd",
+        "_net/poller.h",
+        "_core/counters.pyi",
+        "docs/RedisSinkSingle.md",
+    ):
         assert name in names, f"the wheel lacks {name}"
         assert name == "py.typed" or (package / name).stat().st_size > 0, f"{name} is empty"
     for suffix in (".c", ".pyx"):

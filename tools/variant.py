@@ -48,7 +48,7 @@ def main(variant: str, command: list[str]) -> int:
         path.unlink()
     environment |= sanitized(preload, target / REPORT)
     if variant == "asan":
-        environment["PYTHONMALLOC"] = "malloc"      # so that bytes beyond a Python object are seen, too
+        environment["PYTHONMALLOC"] = "malloc"  # so that bytes beyond a Python object are seen, too
     done = subprocess.run(command, env=environment, check=False)
     reports = sorted(target.glob(f"{REPORT}.*"))
     for path in reports:
@@ -66,8 +66,15 @@ def build(variant: str, target: Path) -> None:
             path.unlink()
     print(f"building the variant {variant} in {target.relative_to(ROOT)}", flush=True)
     command = [sys.executable, "setup.py", "--quiet", "build", "--build-lib", str(target)]
-    done = subprocess.run(command, cwd=ROOT, env={**os.environ, "SHOTOVER_BUILD": variant}, text=True,
-                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)
+    done = subprocess.run(
+        command,
+        cwd=ROOT,
+        env={**os.environ, "SHOTOVER_BUILD": variant},
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        check=False,
+    )
     if done.returncode:
         sys.exit(f"{done.stdout[-4000:]}\nthe variant {variant} does not build")
 
@@ -79,22 +86,32 @@ def runtime(compiler: list[str]) -> list[str]:
     with tempfile.TemporaryDirectory() as folder:
         source = Path(folder, "probe.c")
         source.write_text(PROBE)
-        done = subprocess.run([*compiler, SANITIZERS, str(source), "-o", str(source.with_suffix(""))],
-                              capture_output=True, text=True, check=False)
+        done = subprocess.run(
+            [*compiler, SANITIZERS, str(source), "-o", str(source.with_suffix(""))],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
     if done.returncode:
-        sys.exit(f"{' '.join(compiler)} cannot build with {SANITIZERS}:\n{done.stderr[-1000:]}\n"
-                 "install a gcc with its sanitizers (Debian: apt-get install gcc libasan8 libubsan1), "
-                 "or choose another compiler: make CC=gcc-12 asan")
+        sys.exit(
+            f"{' '.join(compiler)} cannot build with {SANITIZERS}:\n{done.stderr[-1000:]}\n"
+            "install a gcc with its sanitizers (Debian: apt-get install gcc libasan8 libubsan1), "
+            "or choose another compiler: make CC=gcc-12 asan"
+        )
     paths = [library(compiler, name) for name in ("libasan.so", "libclang_rt.asan-x86_64.so")]
     found = [path for path in paths if path]
     if not found:
-        sys.exit(f"{' '.join(compiler)} builds with {SANITIZERS}, but has no shared runtime to preload; use gcc")
+        sys.exit(
+            f"{' '.join(compiler)} builds with {SANITIZERS}, but has no shared runtime to preload; use gcc"
+        )
     return found[:1]
 
 
 def library(compiler: list[str], name: str) -> str:
     """Where the compiler has that library; empty: it has not."""
-    done = subprocess.run([*compiler, f"-print-file-name={name}"], capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [*compiler, f"-print-file-name={name}"], capture_output=True, text=True, check=False
+    )
     path = done.stdout.strip()
     return os.path.realpath(path) if os.path.isabs(path) else ""
 
@@ -103,21 +120,28 @@ def compile_trace(compiler: list[str], target: Path) -> Path:
     """The library that hears of every block entered; it is no part of what is tested, so no sanitizer looks at it."""
     library_path = target / "trace.so"
     if not library_path.exists() or library_path.stat().st_mtime < TRACE.stat().st_mtime:
-        subprocess.run([*compiler, "-O2", "-Wall", "-fPIC", "-shared", str(TRACE), "-o", str(library_path)], check=True)
+        subprocess.run(
+            [*compiler, "-O2", "-Wall", "-fPIC", "-shared", str(TRACE), "-o", str(library_path)],
+            check=True,
+        )
     return library_path
 
 
 def sanitized(preload: list[str], report: Path) -> dict[str, str]:
     """What a process needs so that each finding ends it with a report."""
     both = ["abort_on_error=1"]
-    asan = [f"log_path={report}",
-            "detect_leaks=0",               # CPython keeps much until the process ends
-            "verify_asan_link_order=0",     # trace.so may stand before it
-            "allocator_may_return_null=1"]  # some tests ask for more than there is
+    asan = [
+        f"log_path={report}",
+        "detect_leaks=0",  # CPython keeps much until the process ends
+        "verify_asan_link_order=0",  # trace.so may stand before it
+        "allocator_may_return_null=1",
+    ]  # some tests ask for more than there is
     return {
         "LD_PRELOAD": " ".join(preload),
         "ASAN_OPTIONS": ":".join([*both, *asan, os.environ.get("ASAN_OPTIONS", "")]).strip(":"),
-        "UBSAN_OPTIONS": ":".join([*both, "halt_on_error=1", "print_stacktrace=1", os.environ.get("UBSAN_OPTIONS", "")]),
+        "UBSAN_OPTIONS": ":".join(
+            [*both, "halt_on_error=1", "print_stacktrace=1", os.environ.get("UBSAN_OPTIONS", "")]
+        ),
     }
 
 

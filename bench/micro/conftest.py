@@ -65,6 +65,8 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
         return
     width = max(len(what) for what, _, _ in ROWS)
     terminalreporter.write_sep("-", f"nanoseconds for one, of {ROUNDS} rounds")
-    terminalreporter.write_line(f"| {'what':{width}} | least | median |\n|{'-' * (width + 2)}|---:|---:|")
+    terminalreporter.write_line(
+        f"| {'what':{width}} | least | median |\n|{'-' * (width + 2)}|---:|---:|"
+    )
     for what, least, median in ROWS:
         terminalreporter.write_line(f"| {what:{width}} | {least:.1f} | {median:.1f} |")

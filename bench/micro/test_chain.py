@@ -96,7 +96,9 @@ GUESTS: dict[str, Callable[[], Inline]] = {
 def test_python_hop(noted: Any, worker: Any, guest: str, batch: int) -> None:
     """The difference that one transform in Python makes, measured turn by turn."""
     none, one = bottom_of(worker, []), bottom_of(worker, [GUESTS[guest]()])
-    noted(f"a transform in Python that {guest}, in batches of {batch}", differences(none, one, batch))
+    noted(
+        f"a transform in Python that {guest}, in batches of {batch}", differences(none, one, batch)
+    )
 
 
 def differences(plain: Any, other: Any, batch: int) -> list[float]:

@@ -41,7 +41,11 @@ def test_parse(cost: Any, what: str) -> None:
 def test_parse_a_run(cost: Any) -> None:
     """A pipeline of one session, of which no step wants each request: one request_t stands for all of it."""
     decoder = load("codec_probe").Decoder()
-    cost("parse a GET among 16, as one run", 16 * ROUND // 16, lambda: decoder.often(GET * 16, ROUND // 16))
+    cost(
+        "parse a GET among 16, as one run",
+        16 * ROUND // 16,
+        lambda: decoder.often(GET * 16, ROUND // 16),
+    )
 
 
 @pytest.mark.parametrize("what", REPLIES)

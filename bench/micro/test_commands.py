@@ -11,7 +11,9 @@ from shotover._codec import commands
 ROUND = 100_000
 
 
-@pytest.mark.parametrize("name", [b"GET", b"SET", b"HGETALL", b"ZRANGEBYSCORE", b"CLIENT|ID", b"CONFIG|GET"])
+@pytest.mark.parametrize(
+    "name", [b"GET", b"SET", b"HGETALL", b"ZRANGEBYSCORE", b"CLIENT|ID", b"CONFIG|GET"]
+)
 def test_find(cost: Any, name: bytes) -> None:
     cost(f"look up {name.decode()}", ROUND, lambda: commands.find_often(name, ROUND))
 

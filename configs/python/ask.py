@@ -28,7 +28,9 @@ class Ask(Transform):
         reader, writer = await asyncio.open_connection(self.host, self.port)
         try:
             target = f"/may?user={quote(user)}&key={quote(key)}"
-            writer.write(f"GET {target} HTTP/1.1\r\nHost: {self.host}\r\nConnection: close\r\n\r\n".encode())
+            writer.write(
+                f"GET {target} HTTP/1.1\r\nHost: {self.host}\r\nConnection: close\r\n\r\n".encode()
+            )
             return (await reader.readline()).split()[1] == b"200"
         finally:
             writer.close()

@@ -4,7 +4,13 @@ from shotover import Transform
 
 
 class Guard(Transform):
-    commands = ("KEYS", "FLUSHALL", "FLUSHDB", "CONFIG", "SHUTDOWN")  # all others pass without Python
+    commands = (
+        "KEYS",
+        "FLUSHALL",
+        "FLUSHDB",
+        "CONFIG",
+        "SHUTDOWN",
+    )  # all others pass without Python
 
     def __init__(self, config):
         super().__init__(config)
@@ -18,4 +24,6 @@ class Guard(Transform):
         request.state["refused"] = request.state.get("refused", 0) + 1  # of this connection
         if request.state["refused"] == 1:
             self.log("refused", "WARNING", command=request.command.decode(), user=request.user)
-        request.refuse(f"{request.command.decode()} is for {', '.join(sorted(self.users))}", code="NOPERM")
+        request.refuse(
+            f"{request.command.decode()} is for {', '.join(sorted(self.users))}", code="NOPERM"
+        )

@@ -19,7 +19,9 @@ class Quota(Transform):
         elif request.kind == "write":
             account = self.account(request.user)
             if account[1] >= self.writes_max:
-                request.refuse(f"quota of {self.writes_max} writes a minute is used up", code="LIMIT")
+                request.refuse(
+                    f"quota of {self.writes_max} writes a minute is used up", code="LIMIT"
+                )
             else:
                 account[1] += 1
 

@@ -11,7 +11,6 @@ from shotover._core.memory cimport chunk_data, chunk_put, slab_close, slab_give,
 from shotover._core.request cimport (
     batch_clear,
     batch_pop,
-    batch_push,
     batch_remove,
     request_add_reply,
     request_drop_reply,
@@ -19,7 +18,6 @@ from shotover._core.request cimport (
 )
 from shotover._core.status cimport BAD, HEAD, NEED_DATA, NO_MEMORY, OK, status_t
 from shotover._net.loop cimport (
-    BORROW_MIN,
     CLOSE_LOCAL,
     stash_drop,
     stash_join,

@@ -1,6 +1,8 @@
 from typing import Any
 
-Sample = tuple[str, dict[str, str], str, Any]  # name, labels, kind, value; see observability/metrics.py
+Sample = tuple[
+    str, dict[str, str], str, Any
+]  # name, labels, kind, value; see observability/metrics.py
 
 class Hub:
     @property

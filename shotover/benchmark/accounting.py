@@ -29,7 +29,11 @@ class Usage:
     system_us: float
 
     def since(self, before: Usage) -> Usage:
-        return Usage(self.total_us - before.total_us, self.user_us - before.user_us, self.system_us - before.system_us)
+        return Usage(
+            self.total_us - before.total_us,
+            self.user_us - before.user_us,
+            self.system_us - before.system_us,
+        )
 
 
 @dataclass(frozen=True)
@@ -63,7 +67,9 @@ def descendants_by_ps(pid: int) -> list[int]:
 
 
 def run_ps(*args: str) -> list[str]:
-    return subprocess.run(["ps", *args], capture_output=True, text=True, check=False).stdout.splitlines()
+    return subprocess.run(
+        ["ps", *args], capture_output=True, text=True, check=False
+    ).stdout.splitlines()
 
 
 def read_usage(pid: int) -> Usage:
@@ -85,7 +91,7 @@ def usage_linux(pid: int) -> Usage:
             total_ns += int((task / "schedstat").read_text().split()[0])
             fields = (task / "stat").read_text().rpartition(")")[2].split()
         except (OSError, IndexError):
-            continue                                # the thread has just ended
+            continue  # the thread has just ended
         user += int(fields[11])
         system += int(fields[12])
     return Usage(total_ns / 1e3, user * TICK_US, system * TICK_US)
@@ -124,7 +130,10 @@ def memory_linux(pid: int) -> Memory:
         text = Path(f"/proc/{pid}/status").read_text()
     except OSError:
         return Memory(0.0, 0.0)
-    kib = {name: int(value) for name, value in re.findall(r"^(VmRSS|VmHWM):\s+(\d+) kB", text, re.MULTILINE)}
+    kib = {
+        name: int(value)
+        for name, value in re.findall(r"^(VmRSS|VmHWM):\s+(\d+) kB", text, re.MULTILINE)
+    }
     return Memory(kib.get("VmRSS", 0) / 1024, kib.get("VmHWM", 0) / 1024)
 
 
@@ -160,10 +169,27 @@ class SystemCalls:
     def __enter__(self) -> SystemCalls:
         pids = ",".join(str(pid) for pid in self.pids)
         if shutil.which("perf"):
-            self.start("perf", "stat", "-x,", "-e", "raw_syscalls:sys_enter", "-o", str(self.report), "-p", pids)
+            self.start(
+                "perf",
+                "stat",
+                "-x,",
+                "-e",
+                "raw_syscalls:sys_enter",
+                "-o",
+                str(self.report),
+                "-p",
+                pids,
+            )
         if self.process is None and shutil.which("strace"):
             self.parse = parse_strace
-            self.start("strace", "-c", "-f", "-o", str(self.report), *[f"--attach={pid}" for pid in self.pids])
+            self.start(
+                "strace",
+                "-c",
+                "-f",
+                "-o",
+                str(self.report),
+                *[f"--attach={pid}" for pid in self.pids],
+            )
         return self
 
     def start(self, *command: str) -> None:

@@ -1,7 +1,7 @@
 """A Python thread that never rests: beside Shotover in the same process, or alone in a process of its own.
 
-    python -m shotover.benchmark.busy inside -t topology.yaml ...    Shotover's command line, with a busy thread
-    python -m shotover.benchmark.busy beside                         only the busy loop, until it is ended
+python -m shotover.benchmark.busy inside -t topology.yaml ...    Shotover's command line, with a busy thread
+python -m shotover.benchmark.busy beside                         only the busy loop, until it is ended
 """
 
 from __future__ import annotations

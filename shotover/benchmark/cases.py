@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from typing import Any
 
 from shotover.benchmark.generator import (
     Command,
@@ -21,24 +22,36 @@ class Case:
 
     name: str
     title: str
-    kind: str = "load"                              # "load", "hops", "disturbed", "startup", "idle"
+    kind: str = "load"  # "load", "hops", "disturbed", "startup", "idle"
     commands: Callable[[], list[Command]] = lambda: [get_command(64)]
     clients: int = 50
     pipeline: int = 1
-    rate: float = 0.0                               # open loop: requests/s
+    rate: float = 0.0  # open loop: requests/s
     value_bytes: int = 64
     key_count: int = 100_000
-    redis_benchmark: tuple[str, ...] = ()           # the same load in that tool's words; empty: it cannot
+    redis_benchmark: tuple[str, ...] = ()  # the same load in that tool's words; empty: it cannot
 
 
-def pair(prefix: str, title: str, value_bytes: int = 64, **more: object) -> list[Case]:
+def pair(prefix: str, title: str, value_bytes: int = 64, **more: Any) -> list[Case]:
     """The SET and the GET of one row."""
     size = ("-d", str(value_bytes))
     return [
-        Case(f"{prefix}-set", f"{title}, SET", commands=lambda: [set_command(value_bytes)], value_bytes=value_bytes,
-             redis_benchmark=("-t", "set", *size), **more),  # type: ignore[arg-type]
-        Case(f"{prefix}-get", f"{title}, GET", commands=lambda: [get_command(value_bytes)], value_bytes=value_bytes,
-             redis_benchmark=("-t", "get", *size), **more),  # type: ignore[arg-type]
+        Case(
+            f"{prefix}-set",
+            f"{title}, SET",
+            commands=lambda: [set_command(value_bytes)],
+            value_bytes=value_bytes,
+            redis_benchmark=("-t", "set", *size),
+            **more,
+        ),
+        Case(
+            f"{prefix}-get",
+            f"{title}, GET",
+            commands=lambda: [get_command(value_bytes)],
+            value_bytes=value_bytes,
+            redis_benchmark=("-t", "get", *size),
+            **more,
+        ),
     ]
 
 
@@ -49,14 +62,33 @@ CASES: tuple[Case, ...] = (
     *pair("c500", "500 clients", clients=500),
     *pair("p16", "50 clients, pipeline 16", pipeline=16),
     *pair("c1", "1 client", clients=1),
-    Case("open", "open loop, 50 connections, 10,000/s, 80 % GET", rate=10_000.0,
-         commands=lambda: [get_command(64, 4), set_command(64, 1)]),
+    Case(
+        "open",
+        "open loop, 50 connections, 10,000/s, 80 % GET",
+        rate=10_000.0,
+        commands=lambda: [get_command(64, 4), set_command(64, 1)],
+    ),
     *pair("16k", "16 KiB values, 50 clients", value_bytes=16 * KIB, key_count=2_000),
     *pair("1m", "1 MiB values, 8 clients", value_bytes=MIB, key_count=16, clients=8),
-    Case("mget", "MGET of 100 keys, pipeline 10", commands=lambda: [mget_command(64, 100)], pipeline=10),
-    Case("mset", "MSET of 100 keys, pipeline 10", commands=lambda: [mset_command(64, 100)], pipeline=10),
+    Case(
+        "mget",
+        "MGET of 100 keys, pipeline 10",
+        commands=lambda: [mget_command(64, 100)],
+        pipeline=10,
+    ),
+    Case(
+        "mset",
+        "MSET of 100 keys, pipeline 10",
+        commands=lambda: [mset_command(64, 100)],
+        pipeline=10,
+    ),
     Case("hops", "what a transform adds; 50 clients, pipeline 16, GET", kind="hops", pipeline=16),
-    Case("disturbed", "1 client, GET; a scrape each second and a busy Python thread", kind="disturbed", clients=1),
+    Case(
+        "disturbed",
+        "1 client, GET; a scrape each second and a busy Python thread",
+        kind="disturbed",
+        clients=1,
+    ),
     Case("startup", "exec to accepting; resident memory then", kind="startup"),
     Case("idle", "10,000 idle connections", kind="idle", clients=10_000),
 )

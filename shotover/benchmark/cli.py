@@ -1,8 +1,8 @@
 """shotover-bench: measures Shotover beside its peers.
 
-    shotover-bench run                         all cases, all targets found, 5 rounds (about 20 minutes)
-    shotover-bench run --quick --cases 'c50*'  a first look
-    shotover-bench report A.json B.json --html page.html
+shotover-bench run                         all cases, all targets found, 5 rounds (about 20 minutes)
+shotover-bench run --quick --cases 'c50*'  a first look
+shotover-bench report A.json B.json --html page.html
 """
 
 from __future__ import annotations
@@ -14,7 +14,9 @@ from pathlib import Path
 try:
     import click
 except ImportError:
-    sys.exit("shotover-bench needs a little more than the proxy does: pip install 'shotover[bench]'")
+    sys.exit(
+        "shotover-bench needs a little more than the proxy does: pip install 'shotover[bench]'"
+    )
 
 from shotover.benchmark.cases import CASES, choose_cases
 from shotover.benchmark.page import page_html
@@ -41,35 +43,87 @@ def choose_targets(
         given = [parse_peer(text) for text in peers]
     except ValueError as error:
         raise click.BadParameter(str(error), param_hint="--peer") from error
-    found = [Target("direct", "direct"), *find_shotovers(shotover_command, poller), *find_peers(), *given]
+    found = [
+        Target("direct", "direct"),
+        *find_shotovers(shotover_command, poller),
+        *find_peers(),
+        *given,
+    ]
     names = [name.strip() for name in wanted.split(",") if name.strip()]
     unknown = [name for name in names if name not in {target.name for target in found}]
     if unknown:
         known = ", ".join(target.name for target in found)
-        raise click.BadParameter(f"{', '.join(unknown)}: not found here; there are {known}", param_hint="--targets")
+        raise click.BadParameter(
+            f"{', '.join(unknown)}: not found here; there are {known}", param_hint="--targets"
+        )
     return [target for target in found if not names or target.name in names]
 
 
 @main.command()
-@click.option("--cases", default="*", show_default=True, help="Names or patterns, separated by commas; see `cases`.")
+@click.option(
+    "--cases",
+    default="*",
+    show_default=True,
+    help="Names or patterns, separated by commas; see `cases`.",
+)
 @click.option("--targets", default="", help="Of those found, only these, separated by commas.")
-@click.option("--peer", "peers", multiple=True, metavar="NAME=COMMAND",
-              help="A further peer; {listen} and {upstream} become HOST:PORT ({listen_port} and so on are there too).")
+@click.option(
+    "--peer",
+    "peers",
+    multiple=True,
+    metavar="NAME=COMMAND",
+    help="A further peer; {listen} and {upstream} become HOST:PORT ({listen_port} and so on are there too).",
+)
 @click.option("--rounds", type=click.IntRange(1, 1000), default=5, show_default=True)
-@click.option("--seconds", type=click.FloatRange(0.05, 3600), default=2.0, show_default=True, help="Length of a turn.")
-@click.option("--quick", is_flag=True, help="2 rounds of 0.5 s: to see that it works, not to quote.")
-@click.option("--poller", type=click.Choice(["auto", "epoll", "io_uring"]), help="Only Shotover with this poller.")
-@click.option("--shotover-command", metavar="COMMAND", help="Instead of `python -m shotover`; -t, -c, --poller are added.")
-@click.option("--generator", type=click.Choice(["own", "redis-benchmark"]), default="own", show_default=True)
-@click.option("--server", type=FILE, help="A redis-server or valkey-server, instead of the one found.")
-@click.option("--syscalls", is_flag=True, help="Count system calls a request too (perf or strace; needs permission).")
+@click.option(
+    "--seconds",
+    type=click.FloatRange(0.05, 3600),
+    default=2.0,
+    show_default=True,
+    help="Length of a turn.",
+)
+@click.option(
+    "--quick", is_flag=True, help="2 rounds of 0.5 s: to see that it works, not to quote."
+)
+@click.option(
+    "--poller",
+    type=click.Choice(["auto", "epoll", "io_uring"]),
+    help="Only Shotover with this poller.",
+)
+@click.option(
+    "--shotover-command",
+    metavar="COMMAND",
+    help="Instead of `python -m shotover`; -t, -c, --poller are added.",
+)
+@click.option(
+    "--generator", type=click.Choice(["own", "redis-benchmark"]), default="own", show_default=True
+)
+@click.option(
+    "--server", type=FILE, help="A redis-server or valkey-server, instead of the one found."
+)
+@click.option(
+    "--syscalls",
+    is_flag=True,
+    help="Count system calls a request too (perf or strace; needs permission).",
+)
 @click.option("--json", "json_file", type=FILE, help="Save everything measured.")
 @click.option("--html", "html_file", type=FILE, help="Draw a page.")
 @click.option("--quiet", is_flag=True, help="No progress on standard error.")
 def run(
-    cases: str, targets: str, peers: tuple[str, ...], rounds: int, seconds: float, quick: bool, poller: str | None,
-    shotover_command: str | None, generator: str, server: Path | None, syscalls: bool, json_file: Path | None,
-    html_file: Path | None, quiet: bool,
+    cases: str,
+    targets: str,
+    peers: tuple[str, ...],
+    rounds: int,
+    seconds: float,
+    quick: bool,
+    poller: str | None,
+    shotover_command: str | None,
+    generator: str,
+    server: Path | None,
+    syscalls: bool,
+    json_file: Path | None,
+    html_file: Path | None,
+    quiet: bool,
 ) -> None:
     """Start everything, take turns, print the table.
 
@@ -104,7 +158,9 @@ def run(
 
 
 @main.command()
-@click.argument("files", nargs=-1, required=True, type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.argument(
+    "files", nargs=-1, required=True, type=click.Path(exists=True, dir_okay=False, path_type=Path)
+)
 @click.option("--html", "html_file", type=FILE, help="Draw a page.")
 def report(files: tuple[Path, ...], html_file: Path | None) -> None:
     """Print saved results again; several sessions are laid together."""

@@ -63,7 +63,7 @@ class Turn:
     round: int
     values: dict[str, float]
     requests: int = 0
-    complaint: str = ""                             # what went wrong during it; empty when nothing did
+    complaint: str = ""  # what went wrong during it; empty when nothing did
     latency: Histogram | None = None
 
 
@@ -75,7 +75,10 @@ class Spread:
     count: int
 
 
-POOLED = ("user_us", "system_us")                   # read in ticks of 10 ms: the mean over all rounds, not the median
+POOLED = (
+    "user_us",
+    "system_us",
+)  # read in ticks of 10 ms: the mean over all rounds, not the median
 
 
 def spread(values: Iterable[float]) -> Spread | None:
@@ -89,7 +92,9 @@ class Results:
     """All turns of a session, in the order they were made."""
 
     turns: list[Turn] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)  # targets that did not start, cases left out, and why
+    notes: list[str] = field(
+        default_factory=list
+    )  # targets that did not start, cases left out, and why
     setting: dict[str, str] = field(default_factory=dict)
 
     def targets(self, case: str) -> list[str]:
@@ -100,7 +105,11 @@ class Results:
 
     def of(self, case: str, target: str) -> list[Turn]:
         """The turns that give figures."""
-        return [turn for turn in self.turns if turn.case == case and turn.target == target and not turn.complaint]
+        return [
+            turn
+            for turn in self.turns
+            if turn.case == case and turn.target == target and not turn.complaint
+        ]
 
     def spread(self, case: str, target: str, metric: str) -> Spread | None:
         """Over the rounds; the middle of POOLED metrics is their mean, weighted by requests."""
@@ -109,11 +118,17 @@ class Results:
         requests = sum(turn.requests for turn in turns)
         if found is None or metric not in POOLED or not requests:
             return found
-        return replace(found, median=sum(turn.values[metric] * turn.requests for turn in turns) / requests)
+        return replace(
+            found, median=sum(turn.values[metric] * turn.requests for turn in turns) / requests
+        )
 
     def ratio(self, case: str, target: str, against: str, metric: str) -> Spread | None:
         """target / against, by round. None when no round has both."""
-        base = {turn.round: turn.values[metric] for turn in self.of(case, against) if turn.values.get(metric)}
+        base = {
+            turn.round: turn.values[metric]
+            for turn in self.of(case, against)
+            if turn.values.get(metric)
+        }
         return spread(
             turn.values[metric] / base[turn.round]
             for turn in self.of(case, target)
@@ -125,23 +140,27 @@ class Results:
 class Demand:
     """A bound that the project sets itself: on a ratio to another target, or on the value where `against` is empty."""
 
-    case: str                                       # a case's name
+    case: str  # a case's name
     metric: str
     bound: float
     against: str = ""
     target: str = "shotover"
-    at_least: bool = False                          # else at most
+    at_least: bool = False  # else at most
 
     def text(self) -> str:
         sign = ">=" if self.at_least else "<="
         title = METRICS[self.metric].title
-        return f"{title} {sign} {self.bound:g} x {self.against}" if self.against else f"{title} {sign} {self.bound:g}"
+        return (
+            f"{title} {sign} {self.bound:g} x {self.against}"
+            if self.against
+            else f"{title} {sign} {self.bound:g}"
+        )
 
 
 @dataclass(frozen=True)
 class Verdict:
     demand: Demand
-    found: Spread | None                            # None: nothing to judge by (the peer is missing, or the metric)
+    found: Spread | None  # None: nothing to judge by (the peer is missing, or the metric)
 
     @property
     def met(self) -> bool | None:
@@ -201,8 +220,12 @@ def verdicts(results: Results, case: str) -> list[Verdict]:
     """On all demands of a case whose target was measured in it."""
     present = set(results.targets(case))
     return [
-        Verdict(demand, results.ratio(case, demand.target, demand.against, demand.metric) if demand.against
-                else results.spread(case, demand.target, demand.metric))
+        Verdict(
+            demand,
+            results.ratio(case, demand.target, demand.against, demand.metric)
+            if demand.against
+            else results.spread(case, demand.target, demand.metric),
+        )
         for demand in DEMANDS
         if demand.case == case and demand.target in present
     ]

@@ -1,8 +1,8 @@
 """The load generator's Python face: commands, connections, results.
 
-    with Generator(address, [get_command(64)], clients=50) as generator:
-        result = generator.run(seconds=2)
-        print(result.requests_per_second, result.latency.percentile(99))
+with Generator(address, [get_command(64)], clients=50) as generator:
+    result = generator.run(seconds=2)
+    print(result.requests_per_second, result.latency.percentile(99))
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any
 from shotover.benchmark._load import Load
 from shotover.benchmark.histogram import Histogram
 
-KEY = b"key:%012d"                                  # what _reply.pxd writes: 16 bytes
+KEY = b"key:%012d"  # what _reply.pxd writes: 16 bytes
 FILL = b"abcdefghijklmnopqrstuvwxyz0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ+/"
 
 
@@ -24,11 +24,11 @@ class Command:
 
     name: str
     wire: bytes
-    key_places: tuple[int, ...]                     # offsets of the keys in `wire`
-    mark_places: tuple[int, ...]                    # offsets where the key's text heads a value
-    expects: str                                    # "ok", "bulk" or "array"
-    value_bytes: int                                # of each bulk in the reply; 0 where none is
-    weight: int = 1                                 # its share in a mix
+    key_places: tuple[int, ...]  # offsets of the keys in `wire`
+    mark_places: tuple[int, ...]  # offsets where the key's text heads a value
+    expects: str  # "ok", "bulk" or "array"
+    value_bytes: int  # of each bulk in the reply; 0 where none is
+    weight: int = 1  # its share in a mix
 
 
 def value_of(size: int, key: bytes) -> bytes:
@@ -37,7 +37,9 @@ def value_of(size: int, key: bytes) -> bytes:
     return (key + repeated)[:size] if size >= len(key) else repeated[:size]
 
 
-def command_of(words: list[tuple[str, bytes]], name: str, expects: str, value_bytes: int, weight: int) -> Command:
+def command_of(
+    words: list[tuple[str, bytes]], name: str, expects: str, value_bytes: int, weight: int
+) -> Command:
     """Lays out words, each ("word" | "key" | "value", bytes), and notes where keys and marks stand."""
     wire = bytearray(b"*%d\r\n" % len(words))
     keys: list[int] = []
@@ -84,21 +86,23 @@ class LoadResult:
 
     replies: int
     issued: int
-    errors: int                                     # error replies
-    wrong: int                                      # replies of the wrong type, size or key
-    nils: int                                       # keys that were not there
-    lost: int                                       # requests without a reply
-    closed: int                                     # connections that ended
-    dropped: int                                    # open loop: arrivals that could not be sent
-    seconds: float                                  # from the first request to the last reply
+    errors: int  # error replies
+    wrong: int  # replies of the wrong type, size or key
+    nils: int  # keys that were not there
+    lost: int  # requests without a reply
+    closed: int  # connections that ended
+    dropped: int  # open loop: arrivals that could not be sent
+    seconds: float  # from the first request to the last reply
     latency: Histogram
-    cpu_us_per_request: float                       # the generator's own
-    lag_us_max: float = 0.0                         # open loop: the generator's own lateness
+    cpu_us_per_request: float  # the generator's own
+    lag_us_max: float = 0.0  # open loop: the generator's own lateness
     lag_us_mean: float = 0.0
     error_text: str = ""
     bytes_out: int = 0
     bytes_in: int = 0
-    percentiles: dict[str, float] | None = None     # in place of `latency`, from a generator that has no histogram
+    percentiles: dict[str, float] | None = (
+        None  # in place of `latency`, from a generator that has no histogram
+    )
 
     @property
     def requests_per_second(self) -> float:
@@ -131,7 +135,10 @@ def result_of(counts: dict[str, Any]) -> LoadResult:
         dropped=counts["dropped"],
         seconds=(counts["last_ns"] - counts["first_ns"]) / 1e9,
         latency=Histogram(
-            counts["latency_counts"], counts["latency_sum_ns"], counts["latency_least_ns"], counts["latency_most_ns"]
+            counts["latency_counts"],
+            counts["latency_sum_ns"],
+            counts["latency_least_ns"],
+            counts["latency_most_ns"],
         ),
         cpu_us_per_request=counts["cpu_ns"] / 1e3 / replies if replies else 0.0,
         lag_us_max=counts["lag_ns_max"] / 1e3,
@@ -151,7 +158,7 @@ class Generator:
     clients: int = 50
     pipeline: int = 1
     key_count: int = 100_000
-    rate: float = 0.0                               # open loop: requests/s; 0 = closed loop
+    rate: float = 0.0  # open loop: requests/s; 0 = closed loop
     poisson: bool = True
     sequential: bool = False
     seed: int = 1
@@ -164,8 +171,15 @@ class Generator:
             for _ in range(self.clients):
                 self.sockets.append(self.connected())
             self.load = Load(
-                self.sockets, self.commands, pipeline=self.pipeline, rate=self.rate, poisson=self.poisson,
-                key_count=self.key_count, sequential=self.sequential, seed=self.seed, use_poll=self.use_poll,
+                self.sockets,
+                self.commands,
+                pipeline=self.pipeline,
+                rate=self.rate,
+                poisson=self.poisson,
+                key_count=self.key_count,
+                sequential=self.sequential,
+                seed=self.seed,
+                use_poll=self.use_poll,
             )
         except BaseException:
             self.close()
@@ -177,7 +191,9 @@ class Generator:
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         return sock
 
-    def run(self, seconds: float, requests: int | None = None, drain_seconds: float = 10.0) -> LoadResult:
+    def run(
+        self, seconds: float, requests: int | None = None, drain_seconds: float = 10.0
+    ) -> LoadResult:
         """Until `seconds` are over or `requests` were sent, whichever is first."""
         if requests is None:
             return result_of(self.load.run(seconds, drain_seconds=drain_seconds))
@@ -195,10 +211,16 @@ class Generator:
 def fill(address: tuple[str, int], value_bytes: int, key_count: int) -> LoadResult:
     """Sets every key of the key space once. Raises RuntimeError when the server did not take them all."""
     with Generator(
-        address, [set_command(value_bytes)], clients=1, pipeline=16 if value_bytes < 65536 else 1,
-        key_count=key_count, sequential=True,
+        address,
+        [set_command(value_bytes)],
+        clients=1,
+        pipeline=16 if value_bytes < 65536 else 1,
+        key_count=key_count,
+        sequential=True,
     ) as generator:
         result = generator.run(seconds=60, requests=key_count)
     if result.replies != key_count or result.failures:
-        raise RuntimeError(f"filling {key_count} keys of {value_bytes} bytes: {result.replies} set, {result.complaint()}")
+        raise RuntimeError(
+            f"filling {key_count} keys of {value_bytes} bytes: {result.replies} set, {result.complaint()}"
+        )
     return result

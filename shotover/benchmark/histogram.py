@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from hdrh.histogram import HdrHistogram
 
-STEPS = 128                                         # an octave, as in _histogram.pxd
+STEPS = 128  # an octave, as in _histogram.pxd
 HIGHEST_NS = 2**38
 
 
@@ -24,7 +24,13 @@ def bucket_bounds(index: int) -> tuple[int, int]:
 class Histogram:
     """Counts by bucket of `_histogram.pxd`; all times in nanoseconds."""
 
-    def __init__(self, counts: dict[int, int] | None = None, sum_ns: int = 0, least_ns: int = 0, most_ns: int = 0) -> None:
+    def __init__(
+        self,
+        counts: dict[int, int] | None = None,
+        sum_ns: int = 0,
+        least_ns: int = 0,
+        most_ns: int = 0,
+    ) -> None:
         self.counts = dict(counts or {})
         self.sum_ns = sum_ns
         self.least_ns = least_ns

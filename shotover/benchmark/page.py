@@ -28,12 +28,20 @@ svg { width: 100%; max-width: 46rem; display: block; } svg text { font-size: 12p
 .grid { stroke: var(--line); } .whisker { stroke: currentColor; stroke-width: 1.5; }
 nav a { margin-right: .8rem; }
 """
-HEADLINES = {"startup": "accepting_ms", "idle": "idle_bytes", "hops": "hop_ns", "open": "p50_us", "disturbed": "p99_us"}
+HEADLINES = {
+    "startup": "accepting_ms",
+    "idle": "idle_bytes",
+    "hops": "hop_ns",
+    "open": "p50_us",
+    "disturbed": "p99_us",
+}
 
 
 def table(rows: list[list[str]]) -> str:
     head = "".join(f"<th>{escape(cell)}</th>" for cell in rows[0])
-    body = "".join("<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in rows[1:])
+    body = "".join(
+        "<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in rows[1:]
+    )
     return f'<div class="wide"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
 
 
@@ -46,9 +54,15 @@ def case_plots(results: Results, case: str) -> str:
     """The case's own headline as bars; latency by percentile where it was measured."""
     targets = results.targets(case)
     metric = HEADLINES.get(case, "cpu_us")
-    figures = [(target, found) for target in targets if (found := results.spread(case, target, metric))]
+    figures = [
+        (target, found) for target in targets if (found := results.spread(case, target, metric))
+    ]
     title = METRICS[metric].title
-    parts = [f"<h3>{escape(title)}</h3>", bars(f"{case}: {title}", figures, METRICS[metric].decimals)] if figures else []
+    parts = (
+        [f"<h3>{escape(title)}</h3>", bars(f"{case}: {title}", figures, METRICS[metric].decimals)]
+        if figures
+        else []
+    )
     lines = [
         (target, [(percent, value / 1e3) for percent, value in histogram.curve(PERCENTS)])
         for target in targets
@@ -64,15 +78,21 @@ def case_section(results: Results, case: str) -> str:
     ratios = "".join(f"<p>{escape(line)}</p>" for line in ratio_lines(results, case))
     return (
         f'<section id="{escape(case)}"><h2>{escape(TITLES.get(case, case))}</h2>'
-        + table(case_rows(results, case)) + ratios + (f"<ul>{items}</ul>" if items else "")
-        + case_plots(results, case) + "</section>"
+        + table(case_rows(results, case))
+        + ratios
+        + (f"<ul>{items}</ul>" if items else "")
+        + case_plots(results, case)
+        + "</section>"
     )
 
 
 def page_html(results: Results) -> str:
     """The page; well-formed as XML too, the doctype apart."""
     cases = results.cases()
-    setting = "".join(f"<tr><td>{escape(name)}</td><td>{escape(value)}</td></tr>" for name, value in results.setting.items())
+    setting = "".join(
+        f"<tr><td>{escape(name)}</td><td>{escape(value)}</td></tr>"
+        for name, value in results.setting.items()
+    )
     links = "".join(f'<a href="#{escape(case)}">{escape(case)}</a> ' for case in cases)
     closing = [summary_line(results), doubt_line(results), *results.notes]
     notes = "".join(f"<li>{escape(line)}</li>" for line in closing if line)

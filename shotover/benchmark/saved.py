@@ -26,7 +26,12 @@ def to_json(results: Results) -> str:
             if (histogram := whole_latency(results, case, target)).counts
         ],
         "verdicts": [
-            {"case": case, "target": verdict.demand.target, "text": verdict.text(), "met": verdict.met}
+            {
+                "case": case,
+                "target": verdict.demand.target,
+                "text": verdict.text(),
+                "met": verdict.met,
+            }
             for case in results.cases()
             for verdict in verdicts(results, case)
         ],
@@ -41,15 +46,23 @@ def whole_latency(results: Results, case: str, target: str) -> Histogram:
 
 def turn_out(turn: Turn) -> dict[str, Any]:
     return {
-        "case": turn.case, "target": turn.target, "round": turn.round, "requests": turn.requests,
-        "complaint": turn.complaint, "values": turn.values,
+        "case": turn.case,
+        "target": turn.target,
+        "round": turn.round,
+        "requests": turn.requests,
+        "complaint": turn.complaint,
+        "values": turn.values,
     }
 
 
 def latency_out(case: str, target: str, histogram: Histogram) -> dict[str, Any]:
     found: dict[str, Any] = {
-        "case": case, "target": target, "sum_ns": histogram.sum_ns, "least_ns": histogram.least_ns,
-        "most_ns": histogram.most_ns, "counts": {str(index): count for index, count in sorted(histogram.counts.items())},
+        "case": case,
+        "target": target,
+        "sum_ns": histogram.sum_ns,
+        "least_ns": histogram.least_ns,
+        "most_ns": histogram.most_ns,
+        "counts": {str(index): count for index, count in sorted(histogram.counts.items())},
     }
     if find_spec("hdrh"):
         found["hdr"] = histogram.to_hdr().encode().decode("ascii")
@@ -70,7 +83,9 @@ def from_json(text: str) -> Results:
         for entry in document["latencies"]:
             counts = {int(index): count for index, count in entry["counts"].items()}
             turns = results.of(entry["case"], entry["target"])
-            turns[0].latency = Histogram(counts, entry["sum_ns"], entry["least_ns"], entry["most_ns"])
+            turns[0].latency = Histogram(
+                counts, entry["sum_ns"], entry["least_ns"], entry["most_ns"]
+            )
     except (KeyError, TypeError, IndexError, AttributeError) as error:
         raise ValueError(f"not a result file of shotover-bench: {error!r}") from error
     return results
@@ -82,7 +97,10 @@ def together(parts: list[Results]) -> Results:
     for part in parts:
         whole.setting.update(part.setting)
         whole.notes += [note for note in part.notes if note not in whole.notes]
-        first = {case: 1 + max((turn.round for turn in whole.turns if turn.case == case), default=-1) for case in part.cases()}
+        first = {
+            case: 1 + max((turn.round for turn in whole.turns if turn.case == case), default=-1)
+            for case in part.cases()
+        }
         for turn in part.turns:
             turn.round += first[turn.case]
         whole.turns += part.turns

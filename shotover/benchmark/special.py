@@ -21,8 +21,8 @@ from shotover.benchmark.processes import Running, StartError, answers, start_ser
 from shotover.benchmark.runner import Session, load_turn, run_load, told
 from shotover.benchmark.targets import Target
 
-COMPILED_STEPS = 32                                 # so many that a few ns each stand out from the noise
-IDLE_BATCH = 200                                    # connections opened before the target must answer on one
+COMPILED_STEPS = 32  # so many that a few ns each stand out from the noise
+IDLE_BATCH = 200  # connections opened before the target must answer on one
 DISTURBED_SECONDS = 3.0
 
 PYTHON_STEP = '''\
@@ -46,6 +46,7 @@ def first_shotover(session: Session) -> Target | None:
 
 # ---- what a transform adds ------------------------------------------------------------------------------------------
 
+
 def run_hops(session: Session, case: Case) -> None:
     """CPU a request with and without transforms, divided by how many there are; differences within one round."""
     base = first_shotover(session)
@@ -65,7 +66,12 @@ def run_hops(session: Session, case: Case) -> None:
     with session.running(case, variants) as up:
         for number, target, running in session.rounds(up):
             session.add(load_turn(session, case, target.name, running, number))
-    add_hops(session, case, base.name, {target.name: len(target.steps) for target in variants if target.steps})
+    add_hops(
+        session,
+        case,
+        base.name,
+        {target.name: len(target.steps) for target in variants if target.steps},
+    )
 
 
 def add_hops(session: Session, case: Case, base: str, counts: dict[str, int]) -> None:
@@ -75,10 +81,13 @@ def add_hops(session: Session, case: Case, base: str, counts: dict[str, int]) ->
         for turn in session.results.of(case.name, name):
             if turn.round in bases and "cpu_us" in turn.values:
                 turn.values["hop_ns"] = (turn.values["cpu_us"] - bases[turn.round]) * 1e3 / count
-                session.plan.tell(f"  round {turn.round + 1}  {name:<22} {turn.values['hop_ns']:8.1f} ns a request and hop")
+                session.plan.tell(
+                    f"  round {turn.round + 1}  {name:<22} {turn.values['hop_ns']:8.1f} ns a request and hop"
+                )
 
 
 # ---- disturbances ---------------------------------------------------------------------------------------------------
+
 
 def run_disturbed(session: Session, case: Case) -> None:
     """A busy Python thread inside the proxy with a scrape each second, against the same work in another process."""
@@ -88,14 +97,16 @@ def run_disturbed(session: Session, case: Case) -> None:
         return
     observed = replace(base, observed=True)
     inside = replace(observed, program=(sys.executable, "-m", "shotover.benchmark.busy", "inside"))
-    variants: list[tuple[Target, bool, bool]] = [   # target, busy beside, scraped
+    variants: list[tuple[Target, bool, bool]] = [  # target, busy beside, scraped
         (replace(observed, name="quiet"), False, False),
         (replace(observed, name="busy beside"), True, False),
         (replace(inside, name="busy inside, scraped"), False, True),
     ]
     session.prepare(case)
     plan = session.plan
-    session.plan = replace(plan, seconds=max(plan.seconds, min(DISTURBED_SECONDS, plan.seconds * 2)))
+    session.plan = replace(
+        plan, seconds=max(plan.seconds, min(DISTURBED_SECONDS, plan.seconds * 2))
+    )
     try:
         for number in range(plan.rounds):
             for place in range(len(variants)):
@@ -104,7 +115,9 @@ def run_disturbed(session: Session, case: Case) -> None:
         session.plan = plan
 
 
-def disturbed_turn(session: Session, case: Case, variant: tuple[Target, bool, bool], number: int) -> None:
+def disturbed_turn(
+    session: Session, case: Case, variant: tuple[Target, bool, bool], number: int
+) -> None:
     """Started for this turn only: a burner must not outlive it."""
     target, beside, scraped = variant
     try:
@@ -113,7 +126,10 @@ def disturbed_turn(session: Session, case: Case, variant: tuple[Target, bool, bo
         session.note(f"left out: {error}")
         return
     try:
-        with burner() if beside else no_burner(), scraper(session, target, number) if scraped else no_burner():
+        with (
+            burner() if beside else no_burner(),
+            scraper(session, target, number) if scraped else no_burner(),
+        ):
             turn = load_turn(session, case, target.name, running, number)
     finally:
         running.stop()
@@ -163,6 +179,7 @@ def scraper(session: Session, target: Target, number: int) -> Iterator[None]:
 
 # ---- start-up -------------------------------------------------------------------------------------------------------
 
+
 def run_startup(session: Session, case: Case) -> None:
     """From starting the program to a connection accepted and to a first PING answered.
 
@@ -182,8 +199,10 @@ def run_startup(session: Session, case: Case) -> None:
                 session.note(f"left out: {error}")
                 continue
             session.add(turn)
-            session.plan.tell(f"  round {number + 1}  {target.name:<22} accepting after "
-                              f"{turn.values['accepting_ms']:7.1f} ms, resident {turn.values['rss_mib']:6.1f} MiB")
+            session.plan.tell(
+                f"  round {number + 1}  {target.name:<22} accepting after "
+                f"{turn.values['accepting_ms']:7.1f} ms, resident {turn.values['rss_mib']:6.1f} MiB"
+            )
 
 
 def startup_turn(session: Session, case: Case, target: Target, number: int) -> Turn:
@@ -199,8 +218,11 @@ def startup_turn(session: Session, case: Case, target: Target, number: int) -> T
     finally:
         running.stop()
     values = {
-        "accepting_ms": watch.accepting_ms, "first_reply_ms": watch.first_reply_ms,
-        "start_cpu_ms": spent.total_us / 1e3, "rss_mib": memory.rss_mib, "peak_mib": memory.peak_mib,
+        "accepting_ms": watch.accepting_ms,
+        "first_reply_ms": watch.first_reply_ms,
+        "start_cpu_ms": spent.total_us / 1e3,
+        "rss_mib": memory.rss_mib,
+        "peak_mib": memory.peak_mib,
     }
     return Turn(case.name, target.name, number, values)
 
@@ -231,6 +253,7 @@ class ConnectWatch:
 
 # ---- idle connections -----------------------------------------------------------------------------------------------
 
+
 def run_idle(session: Session, case: Case) -> None:
     """What a connection that asks nothing costs the target in memory, and one that asked once."""
     for number in range(min(session.plan.rounds, 3)):
@@ -246,8 +269,10 @@ def run_idle(session: Session, case: Case) -> None:
                 session.note(f"left out: {error}")
                 continue
             session.add(turn)
-            session.plan.tell(f"  round {number + 1}  {target.name:<22} {clients:,} connections: "
-                              f"{turn.values['idle_bytes']:6.0f} bytes each, {turn.values['used_bytes']:6.0f} once used")
+            session.plan.tell(
+                f"  round {number + 1}  {target.name:<22} {clients:,} connections: "
+                f"{turn.values['idle_bytes']:6.0f} bytes each, {turn.values['used_bytes']:6.0f} once used"
+            )
 
 
 def idle_turn(session: Session, case: Case, target: Target, number: int, clients: int) -> Turn:
@@ -310,4 +335,3 @@ KINDS: dict[str, Callable[[Session, Case], None]] = {
     "startup": run_startup,
     "idle": run_idle,
 }
-

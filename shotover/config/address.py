@@ -21,8 +21,15 @@ class Address(str):
     mode: int | None
     written: str
 
-    def __new__(cls, text: str, written: str, host: str = "", port: int = 0, path: str = "",
-                mode: int | None = None) -> Address:
+    def __new__(
+        cls,
+        text: str,
+        written: str,
+        host: str = "",
+        port: int = 0,
+        path: str = "",
+        mode: int | None = None,
+    ) -> Address:
         self = super().__new__(cls, text)
         self.host, self.port, self.path, self.mode = host, port, path, mode
         self.written = written
@@ -75,7 +82,7 @@ def parse_address(text: str, port_min: int = 1, listening: bool = False) -> Addr
 
 
 def _parse_unix(text: str, listening: bool) -> Address:
-    path, question, query = text[len("unix:"):].partition("?")
+    path, question, query = text[len("unix:") :].partition("?")
     if not path.startswith("/"):
         raise ValueError("the path does not start with /")
     if len(path.encode()) > UNIX_PATH_BYTES_MAX or "\0" in path:

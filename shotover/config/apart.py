@@ -69,7 +69,7 @@ def _serve(files: list[str], write_fd: int) -> None:
     try:
         data = marshal.dumps({file: _packed_file(file) for file in files})
         while data:
-            data = data[os.write(write_fd, data):]
+            data = data[os.write(write_fd, data) :]
         status = 0
     finally:
         os._exit(status)

@@ -44,8 +44,14 @@ class Field:
 
     kind = "a value"
 
-    def __init__(self, default: Any = REQUIRED, doc: str = "", key: str = "",
-                 aliases: tuple[str, ...] = (), secret: bool = False) -> None:
+    def __init__(
+        self,
+        default: Any = REQUIRED,
+        doc: str = "",
+        key: str = "",
+        aliases: tuple[str, ...] = (),
+        secret: bool = False,
+    ) -> None:
         self.default = default
         self.doc = doc
         self.key = key
@@ -128,8 +134,9 @@ class Integer(Field):
 
     kind = "an integer"
 
-    def __init__(self, minimum: int | None = None, maximum: int | None = None,
-                 **common: Any) -> None:
+    def __init__(
+        self, minimum: int | None = None, maximum: int | None = None, **common: Any
+    ) -> None:
         super().__init__(**common)
         self.minimum = minimum
         self.maximum = maximum
@@ -158,7 +165,7 @@ class Size(Integer):
 
     def number(self, text: str) -> float | None:
         digits = text.rstrip("BGKMi")
-        unit = UNITS.get(text[len(digits):])
+        unit = UNITS.get(text[len(digits) :])
         count = parse_integer(digits.rstrip(" "))
         return None if unit is None or count is None else count * unit
 
@@ -213,8 +220,10 @@ class ListOf(Field):
             return listed
         if not listed.items:
             return reader.expected(self.expected, listed, place)
-        values = [self.item.read(child, place.item(index, child.line), reader)
-                  for index, child in enumerate(listed.items)]
+        values = [
+            self.item.read(child, place.item(index, child.line), reader)
+            for index, child in enumerate(listed.items)
+        ]
         return INVALID if INVALID in values else tuple(dict.fromkeys(values))
 
 
@@ -224,8 +233,9 @@ class AddressField(Field):
     `literal` leaves IP addresses only: neither a host name nor a path.
     """
 
-    def __init__(self, port_min: int = 1, listening: bool = False, literal: bool = False,
-                 **common: Any) -> None:
+    def __init__(
+        self, port_min: int = 1, listening: bool = False, literal: bool = False, **common: Any
+    ) -> None:
         super().__init__(**common)
         self.port_min = port_min
         self.listening = listening
@@ -332,6 +342,19 @@ def refused(reason: str, **common: Any) -> Any:
 
 
 __all__ = [
-    "HIDDEN", "REQUIRED", "AddressField", "Field", "address", "boolean", "choice",
-    "flag", "integer", "list_of", "number", "refused", "settings", "size", "text",
+    "HIDDEN",
+    "REQUIRED",
+    "AddressField",
+    "Field",
+    "address",
+    "boolean",
+    "choice",
+    "flag",
+    "integer",
+    "list_of",
+    "number",
+    "refused",
+    "settings",
+    "size",
+    "text",
 ]

@@ -51,8 +51,11 @@ class Model:
         unknown = values.keys() - self.fields.keys()
         if unknown:
             raise TypeError(f"{type(self).__name__} has no field {', '.join(sorted(unknown))}")
-        missing = [name for name, field in self.fields.items()
-                   if field.default is REQUIRED and name not in values]
+        missing = [
+            name
+            for name, field in self.fields.items()
+            if field.default is REQUIRED and name not in values
+        ]
         if missing:
             raise TypeError(f"{type(self).__name__} needs {', '.join(missing)}")
         self._fill(place or Place("<code>", 0), values, frozenset(values))
@@ -70,8 +73,11 @@ class Model:
     def read(cls: type[M], node: Mapping, place: Place, reader: Reader, **extra: Any) -> M:
         """The instance a map describes; problems go to `reader`, bad fields take their default."""
         values, lines, meant = cls._read_fields(node, place, reader)
-        missing = [field.key for field in cls.fields.values()
-                   if field.default is REQUIRED and field.name not in lines]
+        missing = [
+            field.key
+            for field in cls.fields.values()
+            if field.default is REQUIRED and field.name not in lines
+        ]
         for key in missing:
             if key not in meant:
                 reader.add(place, f"required field {key} is missing")
@@ -102,8 +108,10 @@ class Model:
                 meant.add(nearest(key, known) or "")
                 continue
             if field.name in lines:
-                reader.add(at, f"the same field was given on line {lines[field.name]} "
-                               f"({field.key}); keep one")
+                reader.add(
+                    at,
+                    f"the same field was given on line {lines[field.name]} ({field.key}); keep one",
+                )
                 continue
             lines[field.name] = at.line
             value = field.read_or_default(child, at, reader)
@@ -134,8 +142,9 @@ class Model:
     __hash__ = object.__hash__
 
     def __repr__(self) -> str:
-        shown = ", ".join(f"{name}={field.masked(getattr(self, name))!r}"
-                          for name, field in self.fields.items())
+        shown = ", ".join(
+            f"{name}={field.masked(getattr(self, name))!r}" for name, field in self.fields.items()
+        )
         return f"{type(self).__name__}({shown})"
 
 

@@ -14,15 +14,24 @@ class ProcessConfig(Model):
     """Log level, observability address, and what happens at shutdown."""
 
     main_log_level: str = text(
-        default="info", doc="comma-separated log directives: a level, or target=level")
+        default="info", doc="comma-separated log directives: a level, or target=level"
+    )
     observability_interface: Address | None = address(
-        default=None, port_min=0, literal=True, listening=True,
-        doc="ip:port of the HTTP endpoint for metrics and health; null is none")
+        default=None,
+        port_min=0,
+        literal=True,
+        listening=True,
+        doc="ip:port of the HTTP endpoint for metrics and health; null is none",
+    )
     drain_timeout_seconds: float = number(
-        minimum=0, maximum=86_400, default=10,
-        doc="seconds given to requests in flight at shutdown before their connections are cut")
+        minimum=0,
+        maximum=86_400,
+        default=10,
+        doc="seconds given to requests in flight at shutdown before their connections are cut",
+    )
     old_metric_names: bool = boolean(
-        default=False, doc="also export metrics under the names of older versions")
+        default=False, doc="also export metrics under the names of older versions"
+    )
 
 
 def read_process(root: Node, file: str, reader: Reader) -> ProcessConfig:

@@ -103,12 +103,12 @@ class Reader:
         failed = False
         at = 0
         while (start := text.find("${", at)) >= 0:
-            if text[max(start - 1, at):start] == "$":  # $${ is a literal ${
-                parts += [text[at:start - 1], "${"]
+            if text[max(start - 1, at) : start] == "$":  # $${ is a literal ${
+                parts += [text[at : start - 1], "${"]
                 at = start + 2
                 continue
             end = text.find("}", start)
-            reference = text[start:] if end < 0 else text[start:end + 1]
+            reference = text[start:] if end < 0 else text[start : end + 1]
             value = self._variable(reference, place)
             failed = failed or value is None
             parts += [text[at:start], value or ""]
@@ -127,21 +127,28 @@ class Reader:
         if separator:
             return found or default
         if found is None:
-            self.add(place, f"environment variable {name} is not set, and {reference} has no "
-                     f"default (${{{name}:-default}})")
+            self.add(
+                place,
+                f"environment variable {name} is not set, and {reference} has no "
+                f"default (${{{name}:-default}})",
+            )
         return found
 
     def plain(self, node: Node, place: Place) -> object:
         """`node` as plain Python values (None, bool, int, float, str, list, dict), or INVALID."""
         if isinstance(node, Mapping):
             self.mapping(node, place)
-            items = {key: self.plain(child, place.child(key, node.lines[key]))
-                     for key, child in node.entries.items()}
+            items = {
+                key: self.plain(child, place.child(key, node.lines[key]))
+                for key, child in node.entries.items()
+            }
             return INVALID if INVALID in items.values() else items
         if isinstance(node, Sequence):
             self.sequence(node, place)
-            values = [self.plain(child, place.item(index, child.line))
-                      for index, child in enumerate(node.items)]
+            values = [
+                self.plain(child, place.item(index, child.line))
+                for index, child in enumerate(node.items)
+            ]
             return INVALID if INVALID in values else values
         scalar = self.scalar(node, place, "a value")
         if isinstance(scalar, Invalid):

@@ -89,8 +89,9 @@ class StepConfig(Named):
     shorthands: ClassVar[tuple[str, ...]] = ()
     """Fields that `Type: Field` names as well as `Type: {Field: }`."""
 
-    name: str = text(default=None, doc="name in metrics, logs and errors; derived from the type "
-                                       "when absent")
+    name: str = text(
+        default=None, doc="name in metrics, logs and errors; derived from the type when absent"
+    )
 
     def subchains(self) -> list[tuple[str, ChainConfig]]:
         """(name, chain) of each chain it owns; the name follows from its own."""
@@ -151,19 +152,30 @@ class SourceConfig(Named):
     worker_options: ClassVar[tuple[str, ...]] = ()
     """Attributes handed to the worker's listener beside those every source has."""
 
-    name: str = text(default=None, doc="name in metrics and logs, and of its chain; derived from "
-                                       "the type when absent")
+    name: str = text(
+        default=None,
+        doc="name in metrics and logs, and of its chain; derived from the type when absent",
+    )
     listen_addr: Address = address(
-        port_min=0, listening=True, doc="where to listen: host:port, [IPv6]:port or "
-        "unix:/path?mode=0660; port 0 lets the system choose")
+        port_min=0,
+        listening=True,
+        doc="where to listen: host:port, [IPv6]:port or "
+        "unix:/path?mode=0660; port 0 lets the system choose",
+    )
     connection_limit: int = integer(
-        minimum=1, maximum=10_000_000, default=512, doc="most client connections at once")
+        minimum=1, maximum=10_000_000, default=512, doc="most client connections at once"
+    )
     hard_connection_limit: bool = boolean(
-        default=False, doc="at the limit: true refuses new connections, false lets them wait in "
-        "the kernel's queue until another closes")
+        default=False,
+        doc="at the limit: true refuses new connections, false lets them wait in "
+        "the kernel's queue until another closes",
+    )
     timeout: int | None = integer(
-        minimum=1, maximum=31_536_000, default=None,
-        doc="seconds without a request after which a client is disconnected; null is never")
+        minimum=1,
+        maximum=31_536_000,
+        default=None,
+        doc="seconds without a request after which a client is disconnected; null is never",
+    )
     tls: None = refused(NO_TLS, doc="not supported yet")
 
     chain: ChainConfig | None = chain(default=None, doc="what a request passes through, in order")
@@ -179,8 +191,10 @@ def read_chain(node: Node, place: Place, reader: Reader) -> ChainConfig | Invali
     listed = reader.sequence(node, place, ChainField.kind)
     if isinstance(listed, Invalid):
         return listed
-    steps = (read_step(child, place.item(index, child.line), reader)
-             for index, child in enumerate(listed.items))
+    steps = (
+        read_step(child, place.item(index, child.line), reader)
+        for index, child in enumerate(listed.items)
+    )
     return ChainConfig(place, steps)
 
 
@@ -225,9 +239,7 @@ def read_entry(
     return fields if isinstance(fields, Invalid) else (model, type_name, fields, line)
 
 
-def _fields_of(
-    model: type[Model], node: Node, place: Place, reader: Reader
-) -> Mapping | Invalid:
+def _fields_of(model: type[Model], node: Node, place: Place, reader: Reader) -> Mapping | Invalid:
     """The map of a type's fields; one of its shorthands stands for a map with just that key."""
     words = getattr(model, "shorthands", ())
     if isinstance(node, Scalar) and node.text in words:
@@ -243,5 +255,7 @@ def _not_one(what: str, mapping: Mapping) -> str:
     if not names:
         return f"expected {what}, got {describe(mapping)}"
     keys = ", ".join(names[:4]) + (", ..." if len(names) > 4 else "")
-    return (f"expected {what}, got {len(names)} keys side by side ({keys}); "
-            f"are the fields of {names[0]} indented deeper than its name?")
+    return (
+        f"expected {what}, got {len(names)} keys side by side ({keys}); "
+        f"are the fields of {names[0]} indented deeper than its name?"
+    )

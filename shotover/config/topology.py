@@ -57,8 +57,9 @@ def read_topology(root: Node, file: str, reader: Reader) -> Topology:
     known = OLD_KEYS if named or "chain_config" in mapping.entries else OLD_KEYS[:1]
     for key in mapping.entries:
         if key not in known:
-            reader.add(Place(file, mapping.lines[key], key), f"unknown field, "
-                       f"{suggestion(key, known)}")
+            reader.add(
+                Place(file, mapping.lines[key], key), f"unknown field, {suggestion(key, known)}"
+            )
     topology = Topology(file, named_layout=len(known) > 1)
     if topology.named_layout:
         _NamedLayout(topology, mapping, reader).read()
@@ -125,11 +126,13 @@ class _NamedLayout:
         bound = self.bind(sources, chains)
         topology = self.topology
         topology.sources = [source for source in map(sources.get, bound) if source is not None]
-        topology.unbound_sources = [source for name, source in sources.items()
-                                    if source is not None and name not in bound]
+        topology.unbound_sources = [
+            source for name, source in sources.items() if source is not None and name not in bound
+        ]
         used = {id(source.chain) for source in topology.sources}
-        topology.spare_chains = [chain for chain in chains.values()
-                                 if chain is not None and id(chain) not in used]
+        topology.spare_chains = [
+            chain for chain in chains.values() if chain is not None and id(chain) not in used
+        ]
 
     def read_sources(self) -> dict[str, SourceConfig | None]:
         found: dict[str, SourceConfig | None] = {}
@@ -138,11 +141,14 @@ class _NamedLayout:
             found[name] = source
             if source is None:
                 continue
-            for field, hint in (("name", f"its key, {name}, is its name"),
-                                ("chain", "chains stand in chain_config")):
+            for field, hint in (
+                ("name", f"its key, {name}, is its name"),
+                ("chain", "chains stand in chain_config"),
+            ):
                 if field in source.given:
-                    self.reader.add(source.place.child(field),
-                                    f"not given here in this layout: {hint}")
+                    self.reader.add(
+                        source.place.child(field), f"not given here in this layout: {hint}"
+                    )
             source.rename(name)
         return found
 
@@ -155,18 +161,19 @@ class _NamedLayout:
                 chain.name = name
         return found
 
-    def bind(self, sources: dict[str, SourceConfig | None],
-             chains: dict[str, ChainConfig | None]) -> list[str]:
+    def bind(
+        self, sources: dict[str, SourceConfig | None], chains: dict[str, ChainConfig | None]
+    ) -> list[str]:
         """Give each source of the mapping its chain; the names of those bound, in order."""
         bound = []
         for name, child, at in self.section("source_to_chain_mapping"):
             wanted = self.reader.text(child, at, "the name of a chain")
             if name not in sources:
-                self.reader.add(at, f"no source is named {name}, "
-                                f"{suggestion(name, list(sources))}")
+                self.reader.add(at, f"no source is named {name}, {suggestion(name, list(sources))}")
             if isinstance(wanted, str) and wanted not in chains:
-                self.reader.add(at, f"no chain is named {wanted}, "
-                                f"{suggestion(wanted, list(chains))}")
+                self.reader.add(
+                    at, f"no chain is named {wanted}, {suggestion(wanted, list(chains))}"
+                )
             elif isinstance(wanted, str) and name in sources:
                 bound.append(name)
                 source = sources[name]

@@ -36,8 +36,11 @@ def open_servers(supervisor: Supervisor) -> list[HttpServer]:
         for chain in supervisor.loaded.topology.chains():
             for step in walk(chain):
                 steps = supervisor.steps.get(step.name, [])
-                servers += [_open(address, step.place_of(attribute), _switch(address, steps))
-                            for address, attribute in step.listens() if steps]
+                servers += [
+                    _open(address, step.place_of(attribute), _switch(address, steps))
+                    for address, attribute in step.listens()
+                    if steps
+                ]
     except BaseException:
         for server in servers:
             server.close()
@@ -70,8 +73,9 @@ def _admin_app(supervisor: Supervisor) -> AdminApp:
     return AdminApp(
         samples=samples,
         problems=problems,
-        topology=lambda: {"sources": [tree(source)
-                                      for source in supervisor.loaded.topology.sources]},
+        topology=lambda: {
+            "sources": [tree(source) for source in supervisor.loaded.topology.sources]
+        },
         old_names=supervisor.loaded.process.old_metric_names,
     )
 

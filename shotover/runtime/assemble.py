@@ -100,9 +100,17 @@ class BuildContext:
     built             every step built so far, by transform name
     """
 
-    def __init__(self, worker: Any, source_name: str, protocol: str, chain_name: str,
-                 built: dict[str, list[Any]], transform_name: str = "",
-                 transform_type: str = "", codec: Any = None) -> None:
+    def __init__(
+        self,
+        worker: Any,
+        source_name: str,
+        protocol: str,
+        chain_name: str,
+        built: dict[str, list[Any]],
+        transform_name: str = "",
+        transform_type: str = "",
+        codec: Any = None,
+    ) -> None:
         self.worker = worker
         self.codec = worker.codec(protocol) if codec is None else codec
         self.source_name = source_name
@@ -126,8 +134,16 @@ class BuildContext:
 
     def step(self, model: StepConfig, chain_name: str) -> Any:
         """The compiled step of one model; what the system refuses it names the place it was for."""
-        context = BuildContext(self.worker, self.source_name, self.protocol, chain_name,
-                               self.built, model.name, model.type_name, self.codec)
+        context = BuildContext(
+            self.worker,
+            self.source_name,
+            self.protocol,
+            chain_name,
+            self.built,
+            model.name,
+            model.type_name,
+            self.codec,
+        )
         try:
             step = model.build(context)
         except OSError as error:

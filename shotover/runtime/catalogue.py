@@ -47,15 +47,31 @@ TRANSFORMS = {
 STEPS = {**SINKS, **TRANSFORMS}
 TABLES = {"source": SOURCES, "transform": STEPS}
 
-NOT_YET = frozenset({
-    "Cassandra", "Kafka", "OpenSearch",
-    "CassandraPeersRewrite", "CassandraSinkCluster", "CassandraSinkSingle",
-    "DebugForceEncode", "DebugForceParse", "DebugLogToFile",
-    "KafkaSinkCluster", "KafkaSinkSingle", "OpenSearchSinkSingle", "Protect",
-    "RedisCache", "RedisClusterPortsRewrite", "RedisSinkCluster", "RedisTimestampTagger",
-    "TuneableConsistencyScatter",
-    "ValkeyCache", "ValkeyClusterPortsRewrite", "ValkeySinkCluster",
-})
+NOT_YET = frozenset(
+    {
+        "Cassandra",
+        "Kafka",
+        "OpenSearch",
+        "CassandraPeersRewrite",
+        "CassandraSinkCluster",
+        "CassandraSinkSingle",
+        "DebugForceEncode",
+        "DebugForceParse",
+        "DebugLogToFile",
+        "KafkaSinkCluster",
+        "KafkaSinkSingle",
+        "OpenSearchSinkSingle",
+        "Protect",
+        "RedisCache",
+        "RedisClusterPortsRewrite",
+        "RedisSinkCluster",
+        "RedisTimestampTagger",
+        "TuneableConsistencyScatter",
+        "ValkeyCache",
+        "ValkeyClusterPortsRewrite",
+        "ValkeySinkCluster",
+    }
+)
 """Names users of other versions know, so that an error can say more than "unknown"."""
 
 
@@ -114,14 +130,16 @@ def _model_of(name: str, point: Any) -> type[Named]:
         found = point.load()
     except Exception as error:  # any code may stand behind an entry point
         reason = f"{type(error).__name__}: {error}"
-        raise LookupError(f"transform {name} ({point.value}) cannot be imported: {reason}") \
-            from error
+        raise LookupError(
+            f"transform {name} ({point.value}) cannot be imported: {reason}"
+        ) from error
     if isinstance(found, type) and issubclass(found, StepConfig):
         return found
     if isinstance(found, type):
         return model_for(name, found)
-    raise LookupError(f"transform {name} ({point.value}) is neither a TransformConfig nor a "
-                      "Transform")
+    raise LookupError(
+        f"transform {name} ({point.value}) is neither a TransformConfig nor a Transform"
+    )
 
 
 def _unknown(kind: str, name: str) -> str:

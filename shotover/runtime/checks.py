@@ -40,8 +40,11 @@ def check_chain(chain: ChainConfig, problems: Problems) -> None:
             count = "1 more follows" if following == 1 else f"{following} more follow"
             problems.add(step.place, f"{step.type_name} ends a chain, so it must be last; {count}")
         if not step.terminating and not following:
-            problems.add(step.place, f"expected a chain to end with a sink or another terminating "
-                                     f"transform, got {step.type_name}")
+            problems.add(
+                step.place,
+                f"expected a chain to end with a sink or another terminating "
+                f"transform, got {step.type_name}",
+            )
         for subchain in step.own_chains():
             check_chain(subchain, problems)
 
@@ -51,8 +54,11 @@ def check_protocol(chain: ChainConfig, source: SourceConfig, problems: Problems)
     for step in walk(chain):
         if step.protocols is not None and source.protocol not in step.protocols:
             wanted = " or ".join(sorted(step.protocols))
-            problems.add(step.place, f"{step.type_name} works with {wanted}, but source "
-                                     f"{source.name} speaks {source.protocol}")
+            problems.add(
+                step.place,
+                f"{step.type_name} works with {wanted}, but source "
+                f"{source.name} speaks {source.protocol}",
+            )
 
 
 def walk(chain: ChainConfig) -> Iterator[StepConfig]:
@@ -69,8 +75,10 @@ def check_listeners(topology: Topology, process: ProcessConfig, problems: Proble
     for address, place in _listeners(topology, process):
         for other, where in taken:
             if address.clashes(other):
-                problems.add(place, f"{address} is already listened on by {where.path} "
-                                    f"({where.file}:{where.line})")
+                problems.add(
+                    place,
+                    f"{address} is already listened on by {where.path} ({where.file}:{where.line})",
+                )
                 break
         taken.append((address, place))
 

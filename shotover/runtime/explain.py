@@ -21,8 +21,7 @@ if TYPE_CHECKING:
 
 DEFAULT = "  # default"
 INDENT = "  "
-PLAIN_CHARACTERS = frozenset(
-    "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-./:")
+PLAIN_CHARACTERS = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-./:")
 
 
 def explain(loaded: Loaded) -> str:
@@ -43,8 +42,11 @@ def explain(loaded: Loaded) -> str:
 
 def tree(model: Named) -> dict[str, object]:
     """A source or step as plain values, for machines; secrets hidden."""
-    fields = {field.key: _tree_value(field.masked(getattr(model, name)))
-              for name, field in model.fields.items() if not isinstance(field, Refused)}
+    fields = {
+        field.key: _tree_value(field.masked(getattr(model, name)))
+        for name, field in model.fields.items()
+        if not isinstance(field, Refused)
+    }
     return {model.type_name: fields}
 
 
@@ -122,8 +124,11 @@ def flow(value: object) -> str:
 def _scalar(text: str) -> str:
     """Text as YAML: plain where that means the same, else in double quotes."""
     plain = (
-        text != "" and PLAIN_CHARACTERS.issuperset(text) and text[0] not in "-:"
-        and not text.endswith(":") and scalar_value(Scalar(0, text, plain=True)) == text
+        text != ""
+        and PLAIN_CHARACTERS.issuperset(text)
+        and text[0] not in "-:"
+        and not text.endswith(":")
+        and scalar_value(Scalar(0, text, plain=True)) == text
     )
     if plain:
         return text

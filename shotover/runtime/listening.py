@@ -86,18 +86,24 @@ def _reason(address: Address, error: OSError) -> Iterator[str]:
     if number == errno.EADDRINUSE:
         yield "address already in use"
         if address.path:
-            yield "another process listens there, or left the file behind: remove it or choose " \
-                  "another path"
+            yield (
+                "another process listens there, or left the file behind: remove it or choose "
+                "another path"
+            )
         else:
-            yield f"stop what listens there (ss -ltnp 'sport = :{address.port}' names it) or " \
-                  "choose another port"
+            yield (
+                f"stop what listens there (ss -ltnp 'sport = :{address.port}' names it) or "
+                "choose another port"
+            )
     elif number in (errno.EACCES, errno.EPERM):
         yield "permission denied"
         if address.path:
             yield "its directory must be writable for this user"
         elif address.port < PRIVILEGED_PORTS:
-            yield f"ports below {PRIVILEGED_PORTS} need root or CAP_NET_BIND_SERVICE: choose a " \
-                  "higher port"
+            yield (
+                f"ports below {PRIVILEGED_PORTS} need root or CAP_NET_BIND_SERVICE: choose a "
+                "higher port"
+            )
     elif number == errno.EADDRNOTAVAIL:
         yield "this machine has no such address"
         yield "0.0.0.0 listens on every IPv4 address, [::] on every address"

@@ -34,8 +34,11 @@ class _Space:
     def take(self, name: str, place: Place) -> None:
         first = self.taken.setdefault(name, place)
         if first is not place:
-            self.problems.add(place, f"{self.kind} name {name} is already used at {first.path} "
-                                     f"({first.file}:{first.line})")
+            self.problems.add(
+                place,
+                f"{self.kind} name {name} is already used at {first.path} "
+                f"({first.file}:{first.line})",
+            )
 
 
 class Names:
@@ -49,8 +52,9 @@ class Names:
 
     def assign(self) -> None:
         chains = self.topology.chains()
-        steps = [step for chain in chains for step in walk(chain)
-                 if not isinstance(step, UnknownStep)]
+        steps = [
+            step for chain in chains for step in walk(chain) if not isinstance(step, UnknownStep)
+        ]
         sources = [*self.topology.sources, *self.topology.unbound_sources]
         for source in sources:
             if source.name is not None:
@@ -74,8 +78,7 @@ class Names:
 
     def take_given(self, step: StepConfig) -> None:
         """Note a name that was written; where the older layout let a label repeat, derive one."""
-        if (self.topology.named_layout and step.name_is_label
-                and step.name in self.transforms.taken):
+        if self.topology.named_layout and step.name_is_label and step.name in self.transforms.taken:
             step.rename(None)
             return
         self.transforms.take(step.name, step.place_of("name"))

@@ -156,8 +156,12 @@ class Supervisor:
             with listening.permissions(source.listen_addr):
                 for thread, chain in zip(workers, chains, strict=True):
                     # Port 0: the others take what the first one got.
-                    address = thread.worker.listen(
-                        source.name, source.protocol, address, chain, **source.options()) or address
+                    address = (
+                        thread.worker.listen(
+                            source.name, source.protocol, address, chain, **source.options()
+                        )
+                        or address
+                    )
         except OSError as error:
             message = listening.explanation(source.listen_addr, error)
             raise ConfigError([Problem(source.place_of("listen_addr"), message)]) from error
@@ -166,7 +170,8 @@ class Supervisor:
     def open_endpoints(self) -> None:
         """Listen for HTTP where the configuration says so; most say nowhere."""
         listens = self.loaded.process.observability_interface is not None or any(
-            step.listens() for chain in self.loaded.topology.chains() for step in walk(chain))
+            step.listens() for chain in self.loaded.topology.chains() for step in walk(chain)
+        )
         if listens:
             from shotover.runtime.admin import open_servers
 
@@ -180,8 +185,10 @@ class Supervisor:
             self.wait(LOG_BUSY_SECONDS if self.carry_logs() else LOG_QUIET_SECONDS)
         self.note_ended()
         if self._signals:
-            _log.info(f"received {signal.Signals(self._signals[0]).name}, draining",
-                      timeout_seconds=self.loaded.process.drain_timeout_seconds)
+            _log.info(
+                f"received {signal.Signals(self._signals[0]).name}, draining",
+                timeout_seconds=self.loaded.process.drain_timeout_seconds,
+            )
         return self.drain()
 
     def drain(self) -> int:
@@ -246,8 +253,10 @@ class Supervisor:
             entries = thread.worker.log_take()
             if entries:
                 found = True
-                log.forward("shotover::worker", [(_LEVELS[level], message, fields)
-                                                 for level, message, fields in entries])
+                log.forward(
+                    "shotover::worker",
+                    [(_LEVELS[level], message, fields) for level, message, fields in entries],
+                )
         log.flush()
         return found
 

@@ -45,7 +45,7 @@ from shotover._core.request cimport (
     batch_unshift,
     request_own,
 )
-from shotover._net.loop cimport CLOSE_LOCAL, stream_close, stream_finish, stream_write
+from shotover._net.loop cimport CLOSE_LOCAL, stream_close, stream_finish
 from shotover._net.timers cimport timer_t
 from shotover._proxy.retry cimport keeper_init, keeper_keep
 from shotover._proxy.session cimport (

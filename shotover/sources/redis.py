@@ -22,20 +22,38 @@ class RedisSource(SourceConfig, tag="Redis", aliases=("Valkey",)):
     """
 
     protocol = "redis"
-    worker_options = ("max_frame_bytes", "max_arguments", "max_inline_bytes",
-                      "max_pending_requests", "client_output_buffer_bytes")
+    worker_options = (
+        "max_frame_bytes",
+        "max_arguments",
+        "max_inline_bytes",
+        "max_pending_requests",
+        "client_output_buffer_bytes",
+    )
 
     max_frame_bytes: int = size(
-        minimum=1024, maximum=1 * GiB, default=512 * MiB,
-        doc="longest argument of a request, bytes; a whole request may have twice as many")
+        minimum=1024,
+        maximum=1 * GiB,
+        default=512 * MiB,
+        doc="longest argument of a request, bytes; a whole request may have twice as many",
+    )
     max_arguments: int = integer(
-        minimum=1, maximum=2**31 - 1, default=1_048_576,
-        doc="most arguments of a request, its command included")
+        minimum=1,
+        maximum=2**31 - 1,
+        default=1_048_576,
+        doc="most arguments of a request, its command included",
+    )
     max_inline_bytes: int = size(
-        minimum=64, maximum=16 * MiB, default=65_536, doc="longest inline command, bytes")
+        minimum=64, maximum=16 * MiB, default=65_536, doc="longest inline command, bytes"
+    )
     max_pending_requests: int = integer(
-        minimum=1, maximum=1_000_000, default=1024,
-        doc="most requests of a client under way at once")
+        minimum=1,
+        maximum=1_000_000,
+        default=1024,
+        doc="most requests of a client under way at once",
+    )
     client_output_buffer_bytes: int = size(
-        minimum=65_536, maximum=64 * GiB, default=256 * MiB,
-        doc="replies that may wait for a client that does not read them, bytes")
+        minimum=65_536,
+        maximum=64 * GiB,
+        default=256 * MiB,
+        doc="replies that may wait for a client that does not read them, bytes",
+    )

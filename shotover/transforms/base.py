@@ -11,8 +11,10 @@ LEVELS = {"DEBUG": 10, "INFO": 20, "WARNING": 30, "ERROR": 40}
 
 HOOKS = ("on_request", "on_requests", "on_reply", "on_replies")
 PARAMETERS = {
-    "on_request": ("self", "request"), "on_requests": ("self", "batch"),
-    "on_reply": ("self", "request", "reply"), "on_replies": ("self", "batch"),
+    "on_request": ("self", "request"),
+    "on_requests": ("self", "batch"),
+    "on_reply": ("self", "request", "reply"),
+    "on_replies": ("self", "batch"),
 }
 TAKES_ANY = 0x04  # *args; as in the module inspect, which costs 10 ms to import
 

@@ -23,22 +23,34 @@ class CoalesceConfig(TransformConfig, tag="Coalesce"):
     """
 
     flush_when_buffered_message_count: int | None = integer(
-        minimum=1, maximum=1_000_000, default=None, doc="requests held that trigger sending")
+        minimum=1, maximum=1_000_000, default=None, doc="requests held that trigger sending"
+    )
     flush_when_millis_since_last_flush: int | None = integer(
-        minimum=1, maximum=10**12, default=None,
-        doc="milliseconds since the last sending that trigger the next")
+        minimum=1,
+        maximum=10**12,
+        default=None,
+        doc="milliseconds since the last sending that trigger the next",
+    )
 
     def validate(self) -> Iterator[tuple[str, str | None]]:
-        if (self.flush_when_buffered_message_count is None
-                and self.flush_when_millis_since_last_flush is None):
-            yield ("expected flush_when_buffered_message_count, "
-                   "flush_when_millis_since_last_flush or both, got neither"), None
+        if (
+            self.flush_when_buffered_message_count is None
+            and self.flush_when_millis_since_last_flush is None
+        ):
+            yield (
+                (
+                    "expected flush_when_buffered_message_count, "
+                    "flush_when_millis_since_last_flush or both, got neither"
+                ),
+                None,
+            )
 
     def build(self, context: BuildContext) -> Step:
         from ._coalesce import Coalesce
 
         return Coalesce(
-            context, name=self.name,
+            context,
+            name=self.name,
             flush_when_buffered_message_count=self.flush_when_buffered_message_count,
             flush_when_millis_since_last_flush=self.flush_when_millis_since_last_flush,
         )

@@ -26,8 +26,13 @@ class DebugReturnerConfig(TransformConfig, tag="DebugReturner"):
     terminating = True
     shorthands = ("Fail",)
 
-    reply: str | None = text(key="Redis", aliases=("Valkey",), default=None, empty=True,
-                             doc="the bulk string every request is answered with")
+    reply: str | None = text(
+        key="Redis",
+        aliases=("Valkey",),
+        default=None,
+        empty=True,
+        doc="the bulk string every request is answered with",
+    )
     fail: bool = flag(key="Fail", doc="whether every request fails instead")
 
     def validate(self) -> Iterator[tuple[str, str | None]]:

@@ -22,7 +22,8 @@ class LoadBalanceConfig(TransformConfig, tag="LoadBalance", aliases=("Connection
     terminating = True
 
     max_connections: int = integer(
-        minimum=1, maximum=65_536, doc="most connections of each sink of the chain, a worker")
+        minimum=1, maximum=65_536, doc="most connections of each sink of the chain, a worker"
+    )
     chain: ChainConfig = chain(doc="the steps all clients share")
 
     def subchains(self) -> list[tuple[str, ChainConfig]]:
@@ -31,5 +32,9 @@ class LoadBalanceConfig(TransformConfig, tag="LoadBalance", aliases=("Connection
     def build(self, context: BuildContext) -> Step:
         from ._load_balance import LoadBalance
 
-        return LoadBalance(context, name=self.name, max_connections=self.max_connections,
-                           chains=[context.chain(self.name, self.chain)])
+        return LoadBalance(
+            context,
+            name=self.name,
+            max_connections=self.max_connections,
+            chains=[context.chain(self.name, self.chain)],
+        )

@@ -21,20 +21,31 @@ class ParallelMapConfig(TransformConfig, tag="ParallelMap"):
     terminating = True
 
     parallelism: int = integer(
-        minimum=1, maximum=1024,
-        doc="copies of the chain, each with steps and connections of its own; copy i is NAME[i]")
+        minimum=1,
+        maximum=1024,
+        doc="copies of the chain, each with steps and connections of its own; copy i is NAME[i]",
+    )
     ordered_results: bool = boolean(
-        default=True, doc="whether replies keep the order of their requests; those of Redis "
-        "clients always do")
+        default=True,
+        doc="whether replies keep the order of their requests; those of Redis clients always do",
+    )
     chain: ChainConfig = chain(doc="the steps each copy is made of")
 
     def subchains(self) -> list[tuple[str, ChainConfig]]:
-        return [(f"{self.name}[{index}]", self.chain)
-                for index in range(self.parallelism or 0)] if self.chain else []
+        return (
+            [(f"{self.name}[{index}]", self.chain) for index in range(self.parallelism or 0)]
+            if self.chain
+            else []
+        )
 
     def build(self, context: BuildContext) -> Step:
         from ._parallel_map import ParallelMap
 
         chains = [context.chain(name, chain) for name, chain in self.subchains()]
-        return ParallelMap(context, name=self.name, parallelism=self.parallelism,
-                           ordered_results=self.ordered_results, chains=chains)
+        return ParallelMap(
+            context,
+            name=self.name,
+            parallelism=self.parallelism,
+            ordered_results=self.ordered_results,
+            chains=chains,
+        )

@@ -47,10 +47,13 @@ class ChainsField(Field):
         if isinstance(mapping, Invalid):
             return mapping
         if len(mapping.entries) > CHAINS_MAX:
-            return reader.add(place, f"expected at most {CHAINS_MAX} chains, got "
-                                     f"{len(mapping.entries)}")
-        found = {name: read_chain(child, place.child(name, mapping.lines[name]), reader)
-                 for name, child in mapping.entries.items()}
+            return reader.add(
+                place, f"expected at most {CHAINS_MAX} chains, got {len(mapping.entries)}"
+            )
+        found = {
+            name: read_chain(child, place.child(name, mapping.lines[name]), reader)
+            for name, child in mapping.entries.items()
+        }
         return INVALID if any(isinstance(chain, Invalid) for chain in found.values()) else found
 
     def plain(self, value: Any) -> Any:
@@ -58,13 +61,16 @@ class ChainsField(Field):
 
 
 def held_max() -> Any:
-    return integer(minimum=1, maximum=1_000_000, default=1024,
-                   doc="most requests held at once")
+    return integer(minimum=1, maximum=1_000_000, default=1024, doc="most requests held at once")
 
 
 def held_timeout() -> Any:
-    return integer(minimum=1, maximum=3_600_000, default=30_000,
-                   doc="milliseconds a request may be held before it is answered with an error")
+    return integer(
+        minimum=1,
+        maximum=3_600_000,
+        default=30_000,
+        doc="milliseconds a request may be held before it is answered with an error",
+    )
 
 
 class PythonConfig(TransformConfig, tag="Python"):
@@ -83,12 +89,13 @@ class PythonConfig(TransformConfig, tag="Python"):
     path: str = text(doc="Python file, relative to the topology file")
     class_: str = text(key="class", doc="class in that file")
     config: dict[str, Any] = CodeSettings(  # type: ignore[assignment]
-        default={}, doc="any map; the class has it as `self.config`")
+        default={}, doc="any map; the class has it as `self.config`"
+    )
     max_held: int = held_max()
     hold_timeout_ms: int = held_timeout()
     chains: dict[str, ChainConfig] = ChainsField(  # type: ignore[assignment]
-        default={}, doc="chains by name, each a list of steps, for "
-        "`request.send(name)`; at most 32")
+        default={}, doc="chains by name, each a list of steps, for `request.send(name)`; at most 32"
+    )
 
     def subchains(self) -> list[tuple[str, ChainConfig]]:
         return [(f"{self.name}.{name}", steps) for name, steps in self.chains.items()]
@@ -119,8 +126,9 @@ class PythonConfig(TransformConfig, tag="Python"):
         if problem is not None:
             place = self.place.child("class", self.place_of("class_").line)
             raise ConfigError([Problem(place, f"{self.file}: {problem}")])
-        chains = {name: context.chain(f"{self.name}.{name}", steps)
-                  for name, steps in self.chains.items()}
+        chains = {
+            name: context.chain(f"{self.name}.{name}", steps) for name, steps in self.chains.items()
+        }
         return _build(context, self, transform, chains)
 
 
@@ -187,8 +195,11 @@ def load_class(file: str, name: str, place: Place) -> type:
     found = getattr(module, name, None)
     if isinstance(found, type):
         return found
-    classes = [key for key, value in vars(module).items()
-               if isinstance(value, type) and value.__module__ == module.__name__]
+    classes = [
+        key
+        for key, value in vars(module).items()
+        if isinstance(value, type) and value.__module__ == module.__name__
+    ]
     hint = suggestion(name, classes) if classes else "there is none in it"
     message = f"no class is named {name} in {file}, {hint}"
     raise ConfigError([Problem(place.child("class"), message)])
@@ -200,9 +211,16 @@ def _build(context: BuildContext, model: Any, transform: type, chains: dict[str,
     if any(_is_async(getattr(transform, hook, None)) for hook in HOOKS):
         _import_tasks()  # 100 ms that no request should wait for
     try:
-        return PythonStep(context, name=model.name, transform=transform, config=model.config,
-                          max_held=model.max_held, hold_timeout_ms=model.hold_timeout_ms,
-                          chains=chains, make_tasks=_make_tasks)
+        return PythonStep(
+            context,
+            name=model.name,
+            transform=transform,
+            config=model.config,
+            max_held=model.max_held,
+            hold_timeout_ms=model.hold_timeout_ms,
+            chains=chains,
+            make_tasks=_make_tasks,
+        )
     except Exception as error:  # the user's own constructor: anything may come out of it
         message = f"{transform.__name__} cannot be made: {_told(error)}"
         raise ConfigError([Problem(model.place, message)]) from error
@@ -236,6 +254,10 @@ def _make_tasks(name: str, finish: Any) -> Any:
 
 def _without_secrets(value: Any) -> Any:
     if isinstance(value, dict):
-        return {key: HIDDEN if any(word in key.lower() for word in SECRET_WORDS)
-                else _without_secrets(item) for key, item in value.items()}
+        return {
+            key: HIDDEN
+            if any(word in key.lower() for word in SECRET_WORDS)
+            else _without_secrets(item)
+            for key, item in value.items()
+        }
     return [_without_secrets(item) for item in value] if isinstance(value, list) else value

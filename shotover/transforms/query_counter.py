@@ -21,8 +21,9 @@ class QueryCounterConfig(TransformConfig, tag="QueryCounter"):
 
     name_is_label = True
 
-    counter_name: str = text(default=None, doc="label `name` of the metric; by default the "
-                                               "transform's name")
+    counter_name: str = text(
+        default=None, doc="label `name` of the metric; by default the transform's name"
+    )
 
     def rename(self, name: str | None) -> None:
         if self.counter_name is None and self.name is not None:

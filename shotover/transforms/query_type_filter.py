@@ -31,17 +31,31 @@ class QueryTypeFilterConfig(TransformConfig, tag="QueryTypeFilter"):
     """
 
     filter: str | None = choice(
-        *QUERY_TYPES, default=None, doc="one type that is refused: the older spelling of DenyList")
+        *QUERY_TYPES, default=None, doc="one type that is refused: the older spelling of DenyList"
+    )
     allow_list: tuple[str, ...] | None = list_of(
-        choice(*QUERY_TYPES), key="AllowList", default=None,
-        doc="types that pass; all others are refused")
+        choice(*QUERY_TYPES),
+        key="AllowList",
+        default=None,
+        doc="types that pass; all others are refused",
+    )
     deny_list: tuple[str, ...] | None = list_of(
-        choice(*QUERY_TYPES), key="DenyList", default=None,
-        doc="types that are refused; all others pass")
+        choice(*QUERY_TYPES),
+        key="DenyList",
+        default=None,
+        doc="types that are refused; all others pass",
+    )
 
     def validate(self) -> Iterator[tuple[str, str | None]]:
-        given = [name for name, value in (("filter", self.filter), ("AllowList", self.allow_list),
-                                          ("DenyList", self.deny_list)) if value is not None]
+        given = [
+            name
+            for name, value in (
+                ("filter", self.filter),
+                ("AllowList", self.allow_list),
+                ("DenyList", self.deny_list),
+            )
+            if value is not None
+        ]
         if len(given) != 1:
             got = " and ".join(given) or "none of them"
             yield f"expected exactly one of AllowList, DenyList, filter, got {got}", None

@@ -22,8 +22,10 @@ class RequestThrottlingConfig(TransformConfig, tag="RequestThrottling"):
     protocols = frozenset({"redis", "cassandra"})
 
     max_requests_per_second: int = integer(
-        minimum=50, maximum=2**32 - 1,
-        doc="requests let through in a second, over all clients and workers together")
+        minimum=50,
+        maximum=2**32 - 1,
+        doc="requests let through in a second, over all clients and workers together",
+    )
 
     def build(self, context: BuildContext) -> Step:
         from ._request_throttling import Limiter, RequestThrottling

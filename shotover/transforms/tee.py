@@ -53,8 +53,11 @@ class BehaviorField(Field):
             scalar = reader.scalar(node, place, self.expected)
             if isinstance(scalar, Invalid):
                 return scalar
-            return Behavior(scalar.text) if scalar.text in WORDS \
+            return (
+                Behavior(scalar.text)
+                if scalar.text in WORDS
                 else self.refuse(scalar, place, reader)
+            )
         mapping = reader.mapping(node, place, self.expected)
         if isinstance(mapping, Invalid):
             return mapping
@@ -96,18 +99,29 @@ class TeeConfig(TransformConfig, tag="Tee"):
     """
 
     behavior: Behavior = BehaviorField(  # type: ignore[assignment]
-        default=Behavior("Ignore"), doc="what becomes of the second chain's reply")
+        default=Behavior("Ignore"), doc="what becomes of the second chain's reply"
+    )
     timeout_micros: int | None = integer(
-        minimum=0, maximum=3_600_000_000, default=None,
+        minimum=0,
+        maximum=3_600_000_000,
+        default=None,
         doc="microseconds a batch may wait for a place in the second chain's queue; null does "
-            "not wait under Ignore, and waits without end otherwise")
+        "not wait under Ignore, and waits without end otherwise",
+    )
     buffer_size: int = integer(
-        minimum=1, maximum=1_000_000, default=5,
+        minimum=1,
+        maximum=1_000_000,
+        default=5,
         doc="batches of one client that may wait while one is under way; a batch is what one read "
-            "of the client brought")
+        "of the client brought",
+    )
     switch_port: int | None = integer(
-        minimum=1, maximum=65_535, default=None, aliases=("http_api_port",),
-        doc="port on 127.0.0.1 of the switch between the two chains' replies; null is none")
+        minimum=1,
+        maximum=65_535,
+        default=None,
+        aliases=("http_api_port",),
+        doc="port on 127.0.0.1 of the switch between the two chains' replies; null is none",
+    )
     chain: ChainConfig = chain(doc="the second chain")
 
     def subchains(self) -> list[tuple[str, ChainConfig]]:
@@ -126,10 +140,14 @@ class TeeConfig(TransformConfig, tag="Tee"):
 
         mismatch = self.behavior.chain
         return Tee(
-            context, name=self.name, behavior=self.behavior.word,
+            context,
+            name=self.name,
+            behavior=self.behavior.word,
             chain=context.chain(self.name, self.chain),
-            mismatch_chain=None if mismatch is None
+            mismatch_chain=None
+            if mismatch is None
             else context.chain(f"{self.name}.mismatch", mismatch),
-            timeout_micros=self.timeout_micros, buffer_size=self.buffer_size,
+            timeout_micros=self.timeout_micros,
+            buffer_size=self.buffer_size,
             switch_port=self.switch_port,
         )

@@ -45,7 +45,9 @@ sys.stdin.read()
 
 
 def test_the_cpu_time_of_a_process_is_what_it_used(tmp_path: Path) -> None:
-    process = subprocess.Popen([sys.executable, "-c", BURN, "alone", ""], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    process = subprocess.Popen(
+        [sys.executable, "-c", BURN, "alone", ""], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    )
     try:
         assert process.stdout is not None and process.stdout.readline() == b"done\n"
         usage = read_usage(process.pid)
@@ -80,7 +82,8 @@ def test_a_process_that_is_gone_costs_nothing() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "seconds"), [("0:00.05", 0.05), ("12:34.50", 754.5), ("1:02:03", 3723), ("2-00:00:01", 172801)]
+    ("text", "seconds"),
+    [("0:00.05", 0.05), ("12:34.50", 754.5), ("1:02:03", 3723), ("2-00:00:01", 172801)],
 )
 def test_the_clock_of_ps_is_read(text: str, seconds: float) -> None:
     assert clock_us(text) == pytest.approx(seconds * 1e6)
@@ -102,7 +105,11 @@ def test_system_calls_are_counted_or_said_to_be_unknown(server: Running, tmp_pat
 
 
 def test_ps_is_read_where_there_is_no_proc(monkeypatch: pytest.MonkeyPatch) -> None:
-    told = {"time=,utime=": ["  0:01.50 0:01.00"], "rss=": [" 2048"], "pid=,ppid=": ["1 0", "7 1", "8 7", "9 1"]}
+    told = {
+        "time=,utime=": ["  0:01.50 0:01.00"],
+        "rss=": [" 2048"],
+        "pid=,ppid=": ["1 0", "7 1", "8 7", "9 1"],
+    }
     monkeypatch.setattr(accounting, "LINUX", False)
     monkeypatch.setattr(accounting, "run_ps", lambda *args: told[args[1]])
     assert descendants(7) == [7, 8]
@@ -128,7 +135,9 @@ def test_a_program_that_is_not_there_is_an_error(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("peer", find_peers(), ids=lambda peer: peer.name)
-def test_each_peer_found_here_starts_and_forwards(peer: Target, server: Running, tmp_path: Path) -> None:
+def test_each_peer_found_here_starts_and_forwards(
+    peer: Target, server: Running, tmp_path: Path
+) -> None:
     running = peer.start(tmp_path, server)
     try:
         ask(server.address, b"SET", b"through", peer.name.encode())
@@ -143,7 +152,13 @@ def test_the_topology_for_shotover_is_yaml_that_says_what_was_asked(tmp_path: Pa
     import yaml
 
     target = find_shotovers("/opt/shotover --core-threads 1", "io_uring")[0]
-    steps = Target(target.name, target.kind, target.program, poller=target.poller, steps=("QueryCounter: {name: a}",))
+    steps = Target(
+        target.name,
+        target.kind,
+        target.program,
+        poller=target.poller,
+        steps=("QueryCounter: {name: a}",),
+    )
     command = steps.command(tmp_path, ("127.0.0.1", 1111), ("127.0.0.1", 2222))
     assert command[:3] == ["/opt/shotover", "--core-threads", "1"]
     assert command[-2:] == ["--poller", "io_uring"]
@@ -159,7 +174,10 @@ def test_a_peer_of_the_users_own_is_a_command_with_two_holes() -> None:
     assert (target.name, command) == ("mine", ["/bin/proxy", "-l", "127.0.0.1:1", "-p", "2"])
 
 
-@pytest.mark.parametrize("text", ["", "mine", "=x {listen} {upstream}", "mine=x {listen}", "m=x {listen} {upstream} {else}"])
+@pytest.mark.parametrize(
+    "text",
+    ["", "mine", "=x {listen} {upstream}", "mine=x {listen}", "m=x {listen} {upstream} {else}"],
+)
 def test_a_peer_without_its_holes_is_refused(text: str) -> None:
     with pytest.raises(ValueError):
         parse_peer(text)
@@ -174,7 +192,11 @@ CSV = (
 
 def test_what_redis_benchmark_prints_is_read() -> None:
     result = result_of_row(parse_csv(CSV), 100_000, cpu_seconds=1.0)
-    assert (result.seconds, result.requests_per_second, result.cpu_us_per_request) == (2.0, 50_000, 10.0)
+    assert (result.seconds, result.requests_per_second, result.cpu_us_per_request) == (
+        2.0,
+        50_000,
+        10.0,
+    )
     assert result.percentiles == {"p50_us": 375.0, "p99_us": 1271.0}
     with pytest.raises(RuntimeError, match="printed no figures: Could not connect"):
         parse_csv("", "Could not connect to Redis")
@@ -194,10 +216,15 @@ def test_the_busy_thread_is_busy_and_leaves_shotovers_command_line_as_it_is() ->
         process.kill()
         process.wait()
     inside = [sys.executable, "-m", "shotover.benchmark.busy", "inside", "--version"]
-    assert "0." in subprocess.run(inside, capture_output=True, text=True, timeout=30, check=True).stdout
+    assert (
+        "0."
+        in subprocess.run(inside, capture_output=True, text=True, timeout=30, check=True).stdout
+    )
 
 
-def test_programs_are_started_as_a_user_would_with_their_bytecode_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_programs_are_started_as_a_user_would_with_their_bytecode_kept(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setenv("PYTHONDONTWRITEBYTECODE", "1")
     monkeypatch.setenv("SOMETHING_ELSE", "kept")
     assert "PYTHONDONTWRITEBYTECODE" not in environment()

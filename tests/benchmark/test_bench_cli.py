@@ -18,7 +18,9 @@ from shotover.benchmark.histogram import Histogram
 from shotover.benchmark.page import page_html
 from shotover.benchmark.processes import find_server
 
-needs_server = pytest.mark.skipif(find_server() is None, reason="no redis-server or valkey-server on this machine")
+needs_server = pytest.mark.skipif(
+    find_server() is None, reason="no redis-server or valkey-server on this machine"
+)
 HAS_NUTCRACKER = shutil.which("nutcracker") is not None
 
 
@@ -31,7 +33,9 @@ def measured(tmp_path: Path) -> tuple[Result, Path]:
     targets = "direct,nutcracker" if HAS_NUTCRACKER else "direct"
     files = ["--json", str(tmp_path / "out.json"), "--html", str(tmp_path / "out.html")]
     cases = "c50-get,p16-set,open,startup"
-    done = bench("run", "--cases", cases, "--targets", targets, "--rounds", "2", "--seconds", "0.05", *files)
+    done = bench(
+        "run", "--cases", cases, "--targets", targets, "--rounds", "2", "--seconds", "0.05", *files
+    )
     return done, tmp_path
 
 
@@ -39,7 +43,12 @@ def measured(tmp_path: Path) -> tuple[Result, Path]:
 def test_a_run_prints_saves_and_draws_what_it_measured(measured: tuple[Result, Path]) -> None:
     done, folder = measured
     assert done.exit_code == 0, done.output
-    for title in ("50 clients, GET", "50 clients, pipeline 16, SET", "open loop", "exec to accepting"):
+    for title in (
+        "50 clients, GET",
+        "50 clients, pipeline 16, SET",
+        "open loop",
+        "exec to accepting",
+    ):
         assert title in done.stdout
     document = json.loads((folder / "out.json").read_text())
     targets = 2 if HAS_NUTCRACKER else 1
@@ -49,7 +58,11 @@ def test_a_run_prints_saves_and_draws_what_it_measured(measured: tuple[Result, P
         if turn["case"] == "startup":
             assert 0 < turn["values"]["accepting_ms"] <= turn["values"]["first_reply_ms"]
         else:
-            assert turn["requests"] > 0 and turn["values"]["rps"] > 100 and turn["values"]["p50_us"] > 1
+            assert (
+                turn["requests"] > 0
+                and turn["values"]["rps"] > 100
+                and turn["values"]["p50_us"] > 1
+            )
             assert turn["values"]["p50_us"] <= turn["values"]["p99_us"] <= turn["values"]["p999_us"]
     assert_page(folder / "out.html")
     again = bench("report", str(folder / "out.json"))
@@ -81,13 +94,26 @@ def test_a_page_escapes_what_it_is_given_and_draws_every_case(tmp_path: Path) ->
     results = Results(notes=["<script>alert(1)</script> & more"])
     for case in CASES:
         for target in ("direct", "shotover", "<b>"):
-            values = {"rps": 1e5, "cpu_us": 9.0, "p50_us": 50.0, "p99_us": 99.0, "hop_ns": 3.0, "accepting_ms": 30.0,
-                      "idle_bytes": 100.0}
-            results.turns.append(Turn(case.name, target, 0, values, 1, "", Histogram({300: 5, 900: 1}, 9, 300, 9_999)))
+            values = {
+                "rps": 1e5,
+                "cpu_us": 9.0,
+                "p50_us": 50.0,
+                "p99_us": 99.0,
+                "hop_ns": 3.0,
+                "accepting_ms": 30.0,
+                "idle_bytes": 100.0,
+            }
+            results.turns.append(
+                Turn(
+                    case.name, target, 0, values, 1, "", Histogram({300: 5, 900: 1}, 9, 300, 9_999)
+                )
+            )
     path = tmp_path / "page.html"
     path.write_text(page_html(results))
     page = assert_page(path)
-    assert {section.attrib["id"] for section in page.iter("section")} == {case.name for case in CASES}
+    assert {section.attrib["id"] for section in page.iter("section")} == {
+        case.name for case in CASES
+    }
     assert len(list(page.iter("svg"))) == 2 * len(CASES)
 
 
@@ -117,8 +143,22 @@ def test_a_peer_of_the_users_own_is_measured_and_one_that_fails_is_noted() -> No
     server = find_server()
     own = f"own={server} --port {{listen_port}} --save '' --dbfilename {{upstream_port}}.rdb"
     broken = f"broken={sys.executable} -c raise({{listen_port}},{{upstream_port}})"
-    done = bench("run", "--cases", "c50-set", "--targets", "own,broken", "--peer", own, "--peer", broken,
-                 "--rounds", "1", "--seconds", "0.05", "--quiet")
+    done = bench(
+        "run",
+        "--cases",
+        "c50-set",
+        "--targets",
+        "own,broken",
+        "--peer",
+        own,
+        "--peer",
+        broken,
+        "--rounds",
+        "1",
+        "--seconds",
+        "0.05",
+        "--quiet",
+    )
     assert done.exit_code == 0, done.output
     assert "\n  own " in done.stdout
     assert "note: left out: broken: ended with 1" in done.stdout
@@ -127,22 +167,49 @@ def test_a_peer_of_the_users_own_is_measured_and_one_that_fails_is_noted() -> No
 @needs_server
 def test_a_run_that_could_measure_nothing_fails() -> None:
     broken = f"broken={sys.executable} -c raise({{listen_port}},{{upstream_port}})"
-    done = bench("run", "--cases", "c50-set", "--targets", "broken", "--peer", broken, "--rounds", "1", "--quiet")
+    done = bench(
+        "run",
+        "--cases",
+        "c50-set",
+        "--targets",
+        "broken",
+        "--peer",
+        broken,
+        "--rounds",
+        "1",
+        "--quiet",
+    )
     assert done.exit_code == 1
 
 
 @needs_server
-@pytest.mark.skipif(shutil.which("redis-benchmark") is None, reason="no redis-benchmark on this machine")
+@pytest.mark.skipif(
+    shutil.which("redis-benchmark") is None, reason="no redis-benchmark on this machine"
+)
 def test_redis_benchmark_can_stand_in_where_it_knows_the_load() -> None:
-    done = bench("run", "--cases", "c50-get,open", "--targets", "direct", "--rounds", "1", "--seconds", "0.05",
-                 "--generator", "redis-benchmark", "--quiet")
+    done = bench(
+        "run",
+        "--cases",
+        "c50-get,open",
+        "--targets",
+        "direct",
+        "--rounds",
+        "1",
+        "--seconds",
+        "0.05",
+        "--generator",
+        "redis-benchmark",
+        "--quiet",
+    )
     assert done.exit_code == 0, done.output
     assert "50 clients, GET" in done.stdout
     assert "open was left out: redis-benchmark cannot make this load" in done.stdout
 
 
 def test_cases_are_listed() -> None:
-    assert [line.split()[0] for line in bench("cases").stdout.splitlines()] == [case.name for case in CASES]
+    assert [line.split()[0] for line in bench("cases").stdout.splitlines()] == [
+        case.name for case in CASES
+    ]
 
 
 def test_targets_are_listed() -> None:

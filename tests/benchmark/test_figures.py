@@ -26,7 +26,9 @@ def results_of(case: str = "c50-get", **by_target: list[float]) -> Results:
     for target, values in by_target.items():
         for number, value in enumerate(values):
             latency = Histogram({100: 9, 200: 1}, 1_100, 100, 200)
-            results.turns.append(Turn(case, target, number, {"cpu_us": value, "rps": 1e6 / value}, 100, "", latency))
+            results.turns.append(
+                Turn(case, target, number, {"cpu_us": value, "rps": 1e6 / value}, 100, "", latency)
+            )
     return results
 
 
@@ -102,7 +104,10 @@ def test_every_demand_names_a_case_and_a_metric_that_exist() -> None:
 def test_the_table_has_a_row_for_each_target_and_only_columns_with_figures() -> None:
     rows = case_rows(results_of(direct=[5.0], nutcracker=[10.0]), "c50-get")
     assert rows[0] == ["target", "requests/s", "CPU us/req", "CPU x nutcracker"]
-    assert rows[1:] == [["direct", "200,000", "5.00", "0.50"], ["nutcracker", "100,000", "10.00", "1.00"]]
+    assert rows[1:] == [
+        ["direct", "200,000", "5.00", "0.50"],
+        ["nutcracker", "100,000", "10.00", "1.00"],
+    ]
 
 
 def test_results_survive_being_saved() -> None:
@@ -115,7 +120,10 @@ def test_results_survive_being_saved() -> None:
 
 
 def test_sessions_laid_together_keep_their_ratios_apart() -> None:
-    quiet, noisy = results_of(shotover=[8.0], nutcracker=[10.0]), results_of(shotover=[30.0], nutcracker=[60.0])
+    quiet, noisy = (
+        results_of(shotover=[8.0], nutcracker=[10.0]),
+        results_of(shotover=[30.0], nutcracker=[60.0]),
+    )
     ratio = together([quiet, noisy]).ratio("c50-get", "shotover", "nutcracker", "cpu_us")
     assert ratio is not None and (ratio.least, ratio.most, ratio.count) == (0.5, 0.8, 2)
 

@@ -33,13 +33,20 @@ def calls(address: Address, command: str) -> int:
 
 
 @pytest.mark.parametrize("use_poll", [False, True], ids=["epoll", "poll"])
-@pytest.mark.parametrize(("clients", "pipeline", "requests"), [(1, 1, 300), (50, 1, 5_000), (7, 16, 10_000), (3, 5, 7)])
+@pytest.mark.parametrize(
+    ("clients", "pipeline", "requests"), [(1, 1, 300), (50, 1, 5_000), (7, 16, 10_000), (3, 5, 7)]
+)
 def test_it_sends_as_many_requests_as_asked_and_the_server_saw_as_many(
     address: Address, clients: int, pipeline: int, requests: int, use_poll: bool
 ) -> None:
     fill(address, 64, KEYS)
     with Generator(
-        address, [get_command(64)], clients=clients, pipeline=pipeline, key_count=KEYS, use_poll=use_poll
+        address,
+        [get_command(64)],
+        clients=clients,
+        pipeline=pipeline,
+        key_count=KEYS,
+        use_poll=use_poll,
     ) as generator:
         result = generator.run(30, requests=requests)
     assert (result.issued, result.replies, result.latency.total) == (requests, requests, requests)
@@ -51,20 +58,28 @@ def test_filling_sets_every_key_once_to_a_value_that_begins_with_it(address: Add
     fill(address, 64, KEYS)
     assert ask(address, b"DBSIZE") == b":%d\r\n" % KEYS
     assert calls(address, "set") == KEYS
-    assert ask(address, b"GET", b"key:%012d" % 123) == b"$64\r\n%s\r\n" % value_of(64, b"key:%012d" % 123)
+    assert ask(address, b"GET", b"key:%012d" % 123) == b"$64\r\n%s\r\n" % value_of(
+        64, b"key:%012d" % 123
+    )
 
 
-def test_latencies_of_a_closed_loop_add_up_to_the_time_its_clients_spent_waiting(address: Address) -> None:
+def test_latencies_of_a_closed_loop_add_up_to_the_time_its_clients_spent_waiting(
+    address: Address,
+) -> None:
     fill(address, 64, KEYS)
     with Generator(address, [get_command(64)], clients=4, key_count=KEYS) as generator:
         result = generator.run(0.3)
     spent_ns = 4 * result.seconds * 1e9
     assert 0.5 * spent_ns < result.latency.sum_ns < 1.05 * spent_ns
-    assert 0 < result.latency.percentile(50) <= result.latency.percentile(99) <= result.latency.most_ns
+    assert (
+        0 < result.latency.percentile(50) <= result.latency.percentile(99) <= result.latency.most_ns
+    )
     assert result.latency.percentile(100) == pytest.approx(result.latency.most_ns, rel=0.01)
 
 
-def test_a_run_by_time_ends_in_time_and_the_connections_serve_the_next_run(address: Address) -> None:
+def test_a_run_by_time_ends_in_time_and_the_connections_serve_the_next_run(
+    address: Address,
+) -> None:
     fill(address, 64, KEYS)
     with Generator(address, [get_command(64)], clients=5, pipeline=4, key_count=KEYS) as generator:
         first, second = generator.run(0.2), generator.run(0.1)
@@ -75,7 +90,9 @@ def test_a_run_by_time_ends_in_time_and_the_connections_serve_the_next_run(addre
 
 def test_a_constant_open_loop_keeps_its_rate(address: Address) -> None:
     fill(address, 64, KEYS)
-    with Generator(address, [get_command(64)], clients=10, rate=2_000, poisson=False, key_count=KEYS) as generator:
+    with Generator(
+        address, [get_command(64)], clients=10, rate=2_000, poisson=False, key_count=KEYS
+    ) as generator:
         result = generator.run(0.5)
     assert abs(result.issued - 1_000) <= 1
     assert result.replies == result.issued
@@ -83,20 +100,30 @@ def test_a_constant_open_loop_keeps_its_rate(address: Address) -> None:
 
 def test_a_poisson_open_loop_keeps_its_rate_on_average(address: Address) -> None:
     fill(address, 64, KEYS)
-    with Generator(address, [get_command(64)], clients=10, rate=4_000, key_count=KEYS, seed=5) as generator:
+    with Generator(
+        address, [get_command(64)], clients=10, rate=4_000, key_count=KEYS, seed=5
+    ) as generator:
         result = generator.run(0.5)
-    assert 2_000 - 5 * 45 < result.issued < 2_000 + 5 * 45      # 45 = the standard deviation of 2,000 arrivals
+    assert (
+        2_000 - 5 * 45 < result.issued < 2_000 + 5 * 45
+    )  # 45 = the standard deviation of 2,000 arrivals
     assert result.replies == result.issued
 
 
-def test_an_open_loop_charges_a_stall_to_every_request_it_delayed_and_a_closed_loop_to_one(address: Address) -> None:
+def test_an_open_loop_charges_a_stall_to_every_request_it_delayed_and_a_closed_loop_to_one(
+    address: Address,
+) -> None:
     fill(address, 64, KEYS)
 
     def slow_ones(rate: float) -> tuple[int, int]:
-        with Generator(address, [get_command(64)], clients=1, rate=rate, poisson=False, key_count=KEYS) as generator:
+        with Generator(
+            address, [get_command(64)], clients=1, rate=rate, poisson=False, key_count=KEYS
+        ) as generator:
             ask(address, b"CLIENT", b"PAUSE", b"300", b"ALL")
             result = generator.run(0.6)
-        slow = sum(count for index, count in result.latency.counts.items() if index > 2_500)   # above 25 ms
+        slow = sum(
+            count for index, count in result.latency.counts.items() if index > 2_500
+        )  # above 25 ms
         return slow, result.replies
 
     open_slow, open_all = slow_ones(rate=1_000)
@@ -115,7 +142,7 @@ def test_a_mix_has_the_weights_asked_for(address: Address) -> None:
         result = generator.run(30, requests=10_000)
     assert result.complaint() == ""
     assert calls(address, "get") + calls(address, "set") == 10_000
-    assert 7_800 < calls(address, "get") < 8_200                # 40 = the standard deviation
+    assert 7_800 < calls(address, "get") < 8_200  # 40 = the standard deviation
 
 
 @pytest.mark.parametrize("size", [1, 15, 16, 64, 5_000, 200_000, 1 << 20])
@@ -128,10 +155,14 @@ def test_values_of_any_size_come_back_whole(address: Address, size: int) -> None
 
 
 def test_commands_of_many_keys_are_checked_key_by_key(address: Address) -> None:
-    with Generator(address, [mset_command(64, 100)], clients=2, pipeline=3, key_count=KEYS, sequential=True) as generator:
+    with Generator(
+        address, [mset_command(64, 100)], clients=2, pipeline=3, key_count=KEYS, sequential=True
+    ) as generator:
         assert generator.run(30, requests=2 * KEYS).complaint() == ""
     assert ask(address, b"DBSIZE") == b":%d\r\n" % KEYS
-    with Generator(address, [mget_command(64, 100)], clients=2, pipeline=3, key_count=KEYS) as generator:
+    with Generator(
+        address, [mget_command(64, 100)], clients=2, pipeline=3, key_count=KEYS
+    ) as generator:
         assert generator.run(30, requests=100).complaint() == ""
         ask(address, b"SET", FIRST_KEY, value_of(64, b"key:%012d" % 1))
         assert generator.run(30, requests=100).wrong > 0
@@ -169,7 +200,9 @@ def test_a_reply_of_another_type_is_noticed(address: Address) -> None:
     ask(address, b"SET", FIRST_KEY, b"ok")
     with Generator(address, [ping_command()], clients=1) as generator:
         assert generator.run(30, requests=5).complaint() == ""
-    with Generator(address, [replace(get_command(2), expects="ok")], clients=1, key_count=1) as generator:
+    with Generator(
+        address, [replace(get_command(2), expects="ok")], clients=1, key_count=1
+    ) as generator:
         assert generator.run(30, requests=5).wrong == 5
 
 
@@ -193,7 +226,10 @@ def test_a_signal_ends_a_run(address: Address) -> None:
     before = signal.signal(signal.SIGALRM, ring)
     started = time.monotonic()
     try:
-        with Generator(address, [get_command(64)], clients=2, key_count=KEYS) as generator, pytest.raises(Rung):
+        with (
+            Generator(address, [get_command(64)], clients=2, key_count=KEYS) as generator,
+            pytest.raises(Rung),
+        ):
             signal.setitimer(signal.ITIMER_REAL, 0.1)
             generator.run(30)
     finally:
@@ -202,7 +238,9 @@ def test_a_signal_ends_a_run(address: Address) -> None:
     assert time.monotonic() - started < 5
 
 
-@pytest.mark.parametrize("wrong", [{"pipeline": 0}, {"key_count": 0}, {"rate": -1.0}, {"clients": 0}])
+@pytest.mark.parametrize(
+    "wrong", [{"pipeline": 0}, {"key_count": 0}, {"rate": -1.0}, {"clients": 0}]
+)
 def test_senseless_settings_are_refused(address: Address, wrong: dict) -> None:
     with pytest.raises(ValueError), Generator(address, [get_command(64)], **wrong):
         pass

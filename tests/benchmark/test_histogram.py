@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from shotover.benchmark.histogram import HIGHEST_NS, Histogram, bucket_bounds, merged
 
-SIZE = 256 + 128 * 30                               # HISTOGRAM_SIZE
+SIZE = 256 + 128 * 30  # HISTOGRAM_SIZE
 
 
 def bucket_of(value: int) -> int:
@@ -42,7 +42,9 @@ def test_a_bucket_is_narrower_than_one_part_in_128() -> None:
 
 
 @given(values=LATENCIES, percent=st.sampled_from([1, 50, 90, 99, 99.9, 100]))
-def test_a_percentile_is_that_of_the_sorted_values_within_the_bucket(values: list[int], percent: float) -> None:
+def test_a_percentile_is_that_of_the_sorted_values_within_the_bucket(
+    values: list[int], percent: float
+) -> None:
     rank = max(1, -(-len(values) * percent // 100))
     exact = sorted(values)[int(rank) - 1]
     assert abs(histogram_of(values).percentile(percent) - exact) <= exact / 128 + 1
@@ -50,9 +52,15 @@ def test_a_percentile_is_that_of_the_sorted_values_within_the_bucket(values: lis
 
 @given(first=LATENCIES, second=LATENCIES)
 def test_merging_is_as_if_one_had_recorded_all(first: list[int], second: list[int]) -> None:
-    both, whole = merged([histogram_of(first), Histogram(), histogram_of(second)]), histogram_of(first + second)
+    both, whole = (
+        merged([histogram_of(first), Histogram(), histogram_of(second)]),
+        histogram_of(first + second),
+    )
     assert (both.counts, both.sum_ns, both.least_ns, both.most_ns) == (
-        whole.counts, whole.sum_ns, whole.least_ns, whole.most_ns
+        whole.counts,
+        whole.sum_ns,
+        whole.least_ns,
+        whole.most_ns,
     )
 
 
@@ -62,7 +70,9 @@ def test_an_hdr_histogram_says_the_same(values: list[int]) -> None:
     hdr = histogram_of(values).to_hdr()
     assert hdr.get_total_count() == len(values)
     for exact, told in (
-        (min(values), hdr.get_min_value()), (max(values), hdr.get_max_value()), (sum(values) / len(values), hdr.get_mean_value())
+        (min(values), hdr.get_min_value()),
+        (max(values), hdr.get_max_value()),
+        (sum(values) / len(values), hdr.get_mean_value()),
     ):
         assert abs(told - exact) <= exact / 64 + 1
 

@@ -28,7 +28,9 @@ def bulk(data: bytes) -> bytes:
     return b"$%d\r\n%s\r\n" % (len(data), data)
 
 
-def answered(command: Command, pieces: list[bytes], requests: int = 1, pipeline: int = 1) -> LoadResult:
+def answered(
+    command: Command, pieces: list[bytes], requests: int = 1, pipeline: int = 1
+) -> LoadResult:
     """Runs against a peer that reads all requests, then sends the pieces one by one and closes."""
     ours, theirs = socket.socketpair()
 
@@ -62,7 +64,9 @@ GOOD = [
 
 
 @settings(max_examples=60, deadline=None)
-@given(which=st.sampled_from(range(len(GOOD))), places=st.lists(st.integers(0, 10_000), max_size=12))
+@given(
+    which=st.sampled_from(range(len(GOOD))), places=st.lists(st.integers(0, 10_000), max_size=12)
+)
 def test_a_good_reply_is_good_wherever_it_is_cut(which: int, places: list[int]) -> None:
     command, reply = GOOD[which]
     result = answered(command, cut(reply * 5, places), requests=5, pipeline=5)
@@ -95,7 +99,9 @@ def test_a_reply_that_is_not_what_was_asked_for_is_wrong(command: Command, reply
     assert (result.replies, result.wrong, result.errors) == (1, 1, 0)
 
 
-@pytest.mark.parametrize("reply", [b"-ERR no\r\n", b"-" + b"long " * 100 + b"\r\n", b"!6\r\nERR no\r\n"])
+@pytest.mark.parametrize(
+    "reply", [b"-ERR no\r\n", b"-" + b"long " * 100 + b"\r\n", b"!6\r\nERR no\r\n"]
+)
 def test_an_error_is_an_error(reply: bytes) -> None:
     for pieces in ([reply], [reply[:1], reply[1:4], reply[4:]]):
         result = answered(get_command(4), pieces)
@@ -109,7 +115,9 @@ def test_nested_and_resp3_replies_are_followed_to_their_end() -> None:
     assert (result.replies, result.wrong) == (2, 1)
 
 
-@pytest.mark.parametrize("reply", [b"hello\r\n", b"$x\r\n", b"$\r\n", b"*-\r\n", b"$12a\r\n", b"\r\n", b"\n"])
+@pytest.mark.parametrize(
+    "reply", [b"hello\r\n", b"$x\r\n", b"$\r\n", b"*-\r\n", b"$12a\r\n", b"\r\n", b"\n"]
+)
 def test_what_is_no_resp_ends_the_connection(reply: bytes) -> None:
     result = answered(get_command(4), [reply])
     assert (result.replies, result.wrong, result.lost, result.closed) == (0, 1, 1, 1)

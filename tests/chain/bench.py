@@ -24,13 +24,21 @@ DRAIN_MS = 5000
 
 def sink(port: int, **fields: Any) -> dict[str, Any]:
     """A RedisSinkSingle for a server on loopback."""
-    return {"RedisSinkSingle": {"remote_address": f"127.0.0.1:{port}", "connect_timeout_ms": 3000, **fields}}
+    return {
+        "RedisSinkSingle": {
+            "remote_address": f"127.0.0.1:{port}",
+            "connect_timeout_ms": 3000,
+            **fields,
+        }
+    }
 
 
 class Bench:
     """Serves `chain` on `port` until `close`, which drains it and checks that nothing is left."""
 
-    def __init__(self, chain: list[Any], *, poller: str = "epoll", source: dict[str, Any] | None = None) -> None:
+    def __init__(
+        self, chain: list[Any], *, poller: str = "epoll", source: dict[str, Any] | None = None
+    ) -> None:
         fields = {"name": "s", "listen_addr": "127.0.0.1:0", **(source or {}), "chain": chain}
         with TemporaryDirectory() as directory:
             path = Path(directory, "topology.yaml")
@@ -38,13 +46,15 @@ class Bench:
             [self.source] = load(str(path), None, {}).topology.sources
         self.worker = Worker(0, poller=poller)
         self.chain = build_source(self.worker, self.source, {})
-        address = self.worker.listen("s", "redis", "127.0.0.1:0", self.chain, **self.source.options())
+        address = self.worker.listen(
+            "s", "redis", "127.0.0.1:0", self.chain, **self.source.options()
+        )
         self.port = int(address.rpartition(":")[2])
         self.lines: list[str] = []
         self.thread = threading.Thread(target=self.worker.run)
         self.thread.start()
         self.clients: list[RawClient] = []
-        self.polls_late = poller != "epoll"             # a closed connection ends some turns later
+        self.polls_late = poller != "epoll"  # a closed connection ends some turns later
 
     def client(self) -> RawClient:
         self.clients.append(RawClient(self.port))
@@ -71,8 +81,11 @@ class Bench:
 
     def sample(self, name: str, /, **labels: str) -> float:
         """The sum of a metric over all series that carry `labels`."""
-        return sum(value for sample, carried, _kind, value in self.worker.samples()
-                   if sample == name and labels.items() <= carried.items())
+        return sum(
+            value
+            for sample, carried, _kind, value in self.worker.samples()
+            if sample == name and labels.items() <= carried.items()
+        )
 
     def log(self) -> list[str]:
         """Everything logged so far."""
@@ -97,10 +110,14 @@ class Bench:
         assert not self.thread.is_alive(), "the worker did not stop"
         census = self.worker.census()
         upstreams = int(self.sample("shotover_upstream_connections"))
-        left = {name: count for name, count in census.items() if count and name not in ("streams", "chunks", "segments")}
+        left = {
+            name: count
+            for name, count in census.items()
+            if count and name not in ("streams", "chunks", "segments")
+        }
         assert not left, f"left alive: {census}"
         if self.polls_late:
-            return                      # what the last turn closed goes with the poller
+            return  # what the last turn closed goes with the poller
         assert census["streams"] <= upstreams, f"streams beyond {upstreams} upstreams: {census}"
         if upstreams == 0:
             assert not any(census.values()), f"left alive: {census}"

@@ -13,12 +13,17 @@ HOUR_MS = 3_600_000
 
 
 def coalesce(count: int | None = None, millis: int | None = None) -> dict:
-    fields = {"flush_when_buffered_message_count": count, "flush_when_millis_since_last_flush": millis}
+    fields = {
+        "flush_when_buffered_message_count": count,
+        "flush_when_millis_since_last_flush": millis,
+    }
     return {"Coalesce": {key: value for key, value in fields.items() if value is not None}}
 
 
 def held(bench: Bench, count: int) -> None:
-    wait_until_equal(lambda: bench.sample("shotover_coalesce_held_requests"), count, "requests held")
+    wait_until_equal(
+        lambda: bench.sample("shotover_coalesce_held_requests"), count, "requests held"
+    )
 
 
 def test_a_count_sends_what_is_held(run, start_server) -> None:
@@ -43,10 +48,12 @@ def test_a_real_timer_sends_what_is_held(run) -> None:
     start = time.monotonic()
     for _ in range(3):
         assert client.command("GET", "a") == b"$2\r\n42\r\n"
-    assert time.monotonic() - start >= 0.1          # the first may wait for less than the interval
+    assert time.monotonic() - start >= 0.1  # the first may wait for less than the interval
 
 
-def test_a_client_that_leaves_still_has_its_writes_sent_to_its_own_database(run, start_server) -> None:
+def test_a_client_that_leaves_still_has_its_writes_sent_to_its_own_database(
+    run, start_server
+) -> None:
     server = start_server()
     bench = run(coalesce(count=1000, millis=HOUR_MS), sink(server.port))
     client = bench.client()
@@ -69,8 +76,11 @@ def test_a_drain_sends_what_is_held_and_answers_it(run, start_server) -> None:
 
 
 def test_a_client_that_may_send_no_more_is_not_left_waiting(run) -> None:
-    bench = run(coalesce(count=1_000_000), {"DebugReturner": {"Redis": "42"}},
-                source={"max_pending_requests": 100})
+    bench = run(
+        coalesce(count=1_000_000),
+        {"DebugReturner": {"Redis": "42"}},
+        source={"max_pending_requests": 100},
+    )
     assert bench.play(*["GET a"] * 100) == [b"$2\r\n42\r\n"] * 100
 
 
@@ -84,9 +94,18 @@ def test_what_is_held_is_bounded_in_bytes(run) -> None:
 def test_under_an_ignoring_tee_nobody_waits_and_shutdown_sends_the_rest(run, start_server) -> None:
     """The shape of a disaster-recovery topology: the second server hears in large batches."""
     main, recovery = start_server(), start_server()
-    tee = {"Tee": {"behavior": "Ignore", "buffer_size": 10000, "chain": [
-        {"QueryTypeFilter": {"filter": "Read"}}, coalesce(2000, HOUR_MS), {"QueryCounter": {"name": "DR"}},
-        sink(recovery.port)]}}
+    tee = {
+        "Tee": {
+            "behavior": "Ignore",
+            "buffer_size": 10000,
+            "chain": [
+                {"QueryTypeFilter": {"filter": "Read"}},
+                coalesce(2000, HOUR_MS),
+                {"QueryCounter": {"name": "DR"}},
+                sink(recovery.port),
+            ],
+        }
+    }
     bench = run(tee, {"QueryCounter": {"name": "main"}}, sink(main.port))
     client = bench.client()
     for index in range(1000):

@@ -13,9 +13,18 @@ NULL = b"-ERR Handled by shotover null transform\r\n"
 FILTERED = b"-ERR Message was filtered out by shotover\r\n"
 OK = b"+OK\r\n"
 CONFIGS = {  # what `SET key value` is answered with
-    "redis": OK, "null_sink": NULL, "debug_returner": b"$2\r\n42\r\n", "debug_printer": OK, "query_counter": OK,
-    "query_type_filter": FILTERED, "request_throttling": OK, "coalesce": OK, "parallel_map": OK, "load_balance": OK,
-    "tee": OK, "tee_compare": OK,
+    "redis": OK,
+    "null_sink": NULL,
+    "debug_returner": b"$2\r\n42\r\n",
+    "debug_printer": OK,
+    "query_counter": OK,
+    "query_type_filter": FILTERED,
+    "request_throttling": OK,
+    "coalesce": OK,
+    "parallel_map": OK,
+    "load_balance": OK,
+    "tee": OK,
+    "tee_compare": OK,
 }
 
 
@@ -28,19 +37,34 @@ def test_every_topology_is_tried_and_every_transform_has_one() -> None:
 @pytest.mark.parametrize("name", CONFIGS)
 def test_it_serves(name, tmp_path, start_server) -> None:
     first, second = start_server(), start_server()
-    with Running(name, tmp_path, REDIS=first.port, REDIS_SECOND=second.port, SWITCH=free_port()) as running, \
-            running.raw() as client:
+    with (
+        Running(
+            name, tmp_path, REDIS=first.port, REDIS_SECOND=second.port, SWITCH=free_port()
+        ) as running,
+        running.raw() as client,
+    ):
         assert client.command("SET", "key", "value") == CONFIGS[name]
         if CONFIGS[name] == OK:
             assert client.ask("GET", "key") == b"value"
         if name.startswith("tee"):
-            wait_until_equal(lambda: second.client().get("key"), b"value", "key in the second server")
+            wait_until_equal(
+                lambda: second.client().get("key"), b"value", "key in the second server"
+            )
 
 
 def test_the_settings_of_the_process_are_served_with_it(tmp_path, start_server) -> None:
     metrics = f"127.0.0.1:{free_port()}"
-    with Running("redis", tmp_path, "-c", ROOT / "configs/config.yaml", REDIS=start_server().port,
-                 METRICS=metrics), urllib.request.urlopen(f"http://{metrics}/metrics", timeout=5) as answer:
+    with (
+        Running(
+            "redis",
+            tmp_path,
+            "-c",
+            ROOT / "configs/config.yaml",
+            REDIS=start_server().port,
+            METRICS=metrics,
+        ),
+        urllib.request.urlopen(f"http://{metrics}/metrics", timeout=5) as answer,
+    ):
         assert answer.headers["Content-Type"] == "text/plain; version=0.0.4; charset=utf-8"
         assert b"shotover_connections{" in answer.read()
 
@@ -49,10 +73,18 @@ def test_the_switch_of_a_tee(tmp_path, start_server) -> None:
     first, second, switch = start_server(), start_server(), free_port()
     first.client().set("who", "first")
     second.client().set("who", "second")
-    with Running("tee_compare", tmp_path, REDIS=first.port, REDIS_SECOND=second.port, SWITCH=switch) as running, \
-            running.raw() as client:
+    with (
+        Running(
+            "tee_compare", tmp_path, REDIS=first.port, REDIS_SECOND=second.port, SWITCH=switch
+        ) as running,
+        running.raw() as client,
+    ):
         url = f"http://127.0.0.1:{switch}/transform/tee/result-source"
-        for source, answer in (("regular-chain", b"first"), ("tee-chain", b"second"), ("regular-chain", b"first")):
+        for source, answer in (
+            ("regular-chain", b"first"),
+            ("tee-chain", b"second"),
+            ("regular-chain", b"first"),
+        ):
             request = urllib.request.Request(url, source.encode(), method="PUT")
             assert urllib.request.urlopen(request, timeout=5).read() == b""
             assert urllib.request.urlopen(url, timeout=5).read() == source.encode()

@@ -10,23 +10,32 @@ REFUSED = b"-ERR Message was filtered out by shotover\r\n"
 ANSWER = b"$2\r\n42\r\n"
 ABORTED = b"-EXECABORT Transaction discarded because of previous errors.\r\n"
 READ, WRITE, SCHEMA, PUBSUB, SCRIPT, UNKNOWN = (
-    "GET a", "APPEND a b", "SCRIPT FLUSH", "PUBLISH a b", "EVAL x 0", "MODULE.THING a")
+    "GET a",
+    "APPEND a b",
+    "SCRIPT FLUSH",
+    "PUBLISH a b",
+    "EVAL x 0",
+    "MODULE.THING a",
+)
 ALL = (READ, WRITE, SCHEMA, PUBSUB, SCRIPT, UNKNOWN)
 SESSION = ("PING", "AUTH a", "HELLO 2", "SELECT 1", "MULTI", "DISCARD", "ECHO a")
 
 
-@pytest.mark.parametrize(("fields", "refused"), [
-    ({"filter": "Read"}, {READ}),
-    ({"filter": "Write"}, {WRITE, SCRIPT, UNKNOWN}),
-    ({"DenyList": ["SchemaChange"]}, {SCHEMA}),
-    ({"DenyList": ["PubSubMessage"]}, {PUBSUB}),
-    ({"DenyList": ["ReadWrite"]}, {SCRIPT, UNKNOWN}),
-    ({"DenyList": ["Read", "PubSubMessage"]}, {READ, PUBSUB}),
-    ({"AllowList": ["Read"]}, {WRITE, SCHEMA, PUBSUB, SCRIPT, UNKNOWN}),
-    ({"AllowList": ["Write"]}, {READ, SCHEMA, PUBSUB, SCRIPT, UNKNOWN}),
-    ({"AllowList": ["Write", "ReadWrite"]}, {READ, SCHEMA, PUBSUB}),
-    ({"AllowList": ["SchemaChange"]}, {READ, WRITE, PUBSUB, SCRIPT, UNKNOWN}),
-])
+@pytest.mark.parametrize(
+    ("fields", "refused"),
+    [
+        ({"filter": "Read"}, {READ}),
+        ({"filter": "Write"}, {WRITE, SCRIPT, UNKNOWN}),
+        ({"DenyList": ["SchemaChange"]}, {SCHEMA}),
+        ({"DenyList": ["PubSubMessage"]}, {PUBSUB}),
+        ({"DenyList": ["ReadWrite"]}, {SCRIPT, UNKNOWN}),
+        ({"DenyList": ["Read", "PubSubMessage"]}, {READ, PUBSUB}),
+        ({"AllowList": ["Read"]}, {WRITE, SCHEMA, PUBSUB, SCRIPT, UNKNOWN}),
+        ({"AllowList": ["Write"]}, {READ, SCHEMA, PUBSUB, SCRIPT, UNKNOWN}),
+        ({"AllowList": ["Write", "ReadWrite"]}, {READ, SCHEMA, PUBSUB}),
+        ({"AllowList": ["SchemaChange"]}, {READ, WRITE, PUBSUB, SCRIPT, UNKNOWN}),
+    ],
+)
 def test_types(run, fields, refused) -> None:
     bench = run({"QueryTypeFilter": fields}, {"DebugReturner": {"Redis": "42"}})
     replies = dict(zip(ALL, bench.play(*ALL), strict=True))
@@ -35,7 +44,9 @@ def test_types(run, fields, refused) -> None:
 
 
 def test_the_connections_own_business_always_passes(run) -> None:
-    bench = run({"QueryTypeFilter": {"AllowList": ["SchemaChange"]}}, {"DebugReturner": {"Redis": "42"}})
+    bench = run(
+        {"QueryTypeFilter": {"AllowList": ["SchemaChange"]}}, {"DebugReturner": {"Redis": "42"}}
+    )
     assert bench.play(*SESSION) == [ANSWER] * len(SESSION)
 
 
@@ -60,7 +71,13 @@ def test_a_transaction_with_a_refused_command_is_discarded_whole(run, start_serv
     server = start_server()
     bench = run({"QueryTypeFilter": {"filter": "SchemaChange"}}, sink(server.port))
     assert bench.play("MULTI", "SET a 1", "SCRIPT FLUSH", "SET a 2", "EXEC", "GET a") == [
-        b"+OK\r\n", b"+QUEUED\r\n", REFUSED, b"+QUEUED\r\n", ABORTED, b"$-1\r\n"]
+        b"+OK\r\n",
+        b"+QUEUED\r\n",
+        REFUSED,
+        b"+QUEUED\r\n",
+        ABORTED,
+        b"$-1\r\n",
+    ]
 
 
 def test_the_transaction_after_a_discarded_one_is_carried_out(run, start_server) -> None:

@@ -56,7 +56,13 @@ def test_the_rate_is_kept_over_a_while(run) -> None:
 
 
 def test_copies_of_one_transform_share_its_meter(run) -> None:
-    chain = {"ParallelMap": {"parallelism": 4, "ordered_results": True, "chain": [throttling(50), RETURNER]}}
+    chain = {
+        "ParallelMap": {
+            "parallelism": 4,
+            "ordered_results": True,
+            "chain": [throttling(50), RETURNER],
+        }
+    }
     replies = run(chain).play(*[f"GET {index}" for index in range(200)])
     assert 50 <= replies.count(ANSWER) <= 75
 

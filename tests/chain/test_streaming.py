@@ -16,8 +16,10 @@ from chain.bench import Bench, sink
 
 KIB, MIB = 1 << 10, 1 << 20
 STREAM_MIN = 64 * KIB
-POLLERS = pytest.mark.parametrize("poller", ["epoll", "auto"])     # auto: io_uring where the kernel allows it
-BIG = bytes(range(256)) * 1200                                     # 300 KiB
+POLLERS = pytest.mark.parametrize(
+    "poller", ["epoll", "auto"]
+)  # auto: io_uring where the kernel allows it
+BIG = bytes(range(256)) * 1200  # 300 KiB
 
 
 def received(bench: Bench) -> int:
@@ -118,7 +120,7 @@ def test_a_slow_upload_holds_up_nobody(run, start_server, poller) -> None:
     client, rest = half_sent(bench)
     neighbour = bench.client()
     end = time.monotonic() + 2
-    while time.monotonic() < end:                       # longer than read_timeout: it is not the server that is slow
+    while time.monotonic() < end:  # longer than read_timeout: it is not the server that is slow
         assert neighbour.command("INCR", "n").startswith(b":")
     assert leases(bench) == 1
     client.send(rest)
@@ -182,7 +184,9 @@ def test_a_server_that_is_away(run, start_server, poller) -> None:
 
 
 @POLLERS
-def test_a_server_that_does_not_read_is_felt_by_its_client_alone(run, start_server, start_link, poller) -> None:
+def test_a_server_that_does_not_read_is_felt_by_its_client_alone(
+    run, start_server, start_link, poller
+) -> None:
     server = start_server()
     link: Link = start_link(server.port)
     bench = run(sink(link.port), poller=poller)
@@ -248,7 +252,7 @@ def test_a_reply_that_comes_too_early(run, poller) -> None:
     client, rest = half_sent(bench)
     assert client.frame() == b"-OOM not today\r\n"
     client.send(rest + encode("GET", "a"))
-    assert client.frame() == b"-OOM not today\r\n"      # of another connection
+    assert client.frame() == b"-OOM not today\r\n"  # of another connection
     server.close()
 
 
@@ -288,10 +292,23 @@ def test_in_transactions_and_silence(run, start_server, poller) -> None:
     client, other = bench.client(), bench.client()
     client.send(encode("MULTI"))
     client.send(encode("SET", "big", BIG) + encode("STRLEN", "big") + encode("EXEC"))
-    assert client.frames(4) == [b"+OK\r\n", b"+QUEUED\r\n", b"+QUEUED\r\n", b"*2\r\n+OK\r\n:%d\r\n" % len(BIG)]
-    other.send(encode("CLIENT", "REPLY", "SKIP") + encode("SET", "skipped", BIG) + encode("STRLEN", "skipped"))
+    assert client.frames(4) == [
+        b"+OK\r\n",
+        b"+QUEUED\r\n",
+        b"+QUEUED\r\n",
+        b"*2\r\n+OK\r\n:%d\r\n" % len(BIG),
+    ]
+    other.send(
+        encode("CLIENT", "REPLY", "SKIP")
+        + encode("SET", "skipped", BIG)
+        + encode("STRLEN", "skipped")
+    )
     assert other.frame() == b":%d\r\n" % len(BIG)
-    other.send(encode("CLIENT", "REPLY", "OFF") + encode("SET", "off", BIG) + encode("CLIENT", "REPLY", "ON"))
+    other.send(
+        encode("CLIENT", "REPLY", "OFF")
+        + encode("SET", "off", BIG)
+        + encode("CLIENT", "REPLY", "ON")
+    )
     assert other.frame() == b"+OK\r\n"
     assert other.command("STRLEN", "off") == b":%d\r\n" % len(BIG)
     assert streamed(bench) > 0
@@ -358,7 +375,9 @@ def test_a_step_that_refuses_it(run, start_server, poller) -> None:
     assert client.frame() == b":0\r\n"
 
 
-@pytest.mark.parametrize("step", ["DebugPrinter", {"Coalesce": {"flush_when_buffered_message_count": 1}}])
+@pytest.mark.parametrize(
+    "step", ["DebugPrinter", {"Coalesce": {"flush_when_buffered_message_count": 1}}]
+)
 def test_steps_that_need_the_body_have_it_gathered(run, start_server, step) -> None:
     server = start_server()
     bench = run(step, sink(server.port))
@@ -400,7 +419,10 @@ def storm(bench: Bench, name: str, seed: int) -> None:
         client = bench.client()
         wire, expected = b"", []
         for index in range(chance.randint(1, 6)):
-            key, value = f"{name}-{turn}-{index}", BIG[:1] * chance.choice([5, 60_000, 66_000, 250_000, 900_000])
+            key, value = (
+                f"{name}-{turn}-{index}",
+                BIG[:1] * chance.choice([5, 60_000, 66_000, 250_000, 900_000]),
+            )
             wire += encode("SET", key, value)
             expected.append(b"+OK\r\n")
             if chance.random() < 0.3:

@@ -17,7 +17,15 @@ def returner(text: str) -> dict:
 
 
 def tee(behavior, *chain, **fields) -> dict:
-    return {"Tee": {"name": "tee", "behavior": behavior, "buffer_size": 10000, "chain": list(chain), **fields}}
+    return {
+        "Tee": {
+            "name": "tee",
+            "behavior": behavior,
+            "buffer_size": 10000,
+            "chain": list(chain),
+            **fields,
+        }
+    }
 
 
 def dropped(bench: Bench) -> float:
@@ -33,13 +41,18 @@ def mismatches(bench: Bench) -> float:
 
 @pytest.mark.parametrize("side", ["42", "41"])
 def test_ignore_answers_from_the_main_chain(run, side) -> None:
-    bench = run(tee("Ignore", {"QueryTypeFilter": {"filter": "Read"}}, returner(side)), returner("42"))
+    bench = run(
+        tee("Ignore", {"QueryTypeFilter": {"filter": "Read"}}, returner(side)), returner("42")
+    )
     assert bench.play("SET a 1", "GET a") == [ANSWER, ANSWER]
     assert dropped(bench) == 0
 
 
 def test_fail_on_mismatch_lets_equal_replies_pass(run) -> None:
-    bench = run(tee("FailOnMismatch", {"QueryTypeFilter": {"filter": "Read"}}, returner("42")), returner("42"))
+    bench = run(
+        tee("FailOnMismatch", {"QueryTypeFilter": {"filter": "Read"}}, returner("42")),
+        returner("42"),
+    )
     assert bench.play("SET a 1", "GET a", "SET a 2") == [ANSWER, DIFFER, ANSWER]
     assert mismatches(bench) == 1
 
@@ -55,7 +68,10 @@ def test_log_warning_on_mismatch(run, side, lines) -> None:
     assert bench.play("SET key value", "GET key") == [ANSWER, ANSWER]
     wait_until(lambda: len(bench.log()) == lines, "log lines")
     if lines:
-        assert bench.log()[0] == 'SET "key" "value": the replies of the Tee\'s chains differ: "42" / "41"'
+        assert (
+            bench.log()[0]
+            == 'SET "key" "value": the replies of the Tee\'s chains differ: "42" / "41"'
+        )
     assert mismatches(bench) == lines
 
 
@@ -70,15 +86,22 @@ def test_long_requests_and_replies_fit_the_log(run) -> None:
 def test_subchain_on_mismatch_sends_the_differing_requests_on(run, start_server) -> None:
     server = start_server()
     mismatch = {"SubchainOnMismatch": [{"QueryTypeFilter": {"filter": "Read"}}, sink(server.port)]}
-    bench = run(tee(mismatch, {"QueryTypeFilter": {"filter": "Read"}}, returner("41")), returner("42"))
+    bench = run(
+        tee(mismatch, {"QueryTypeFilter": {"filter": "Read"}}, returner("41")), returner("42")
+    )
     assert bench.play("SET a 1", "GET a", "SET b 2") == [ANSWER] * 3
-    assert server.client().mget("a", "b") == [b"1", b"2"]       # awaited: it is there once the client is answered
+    assert server.client().mget("a", "b") == [
+        b"1",
+        b"2",
+    ]  # awaited: it is there once the client is answered
     assert mismatches(bench) == 3
 
 
 def test_subchain_on_mismatch_stays_quiet_when_replies_agree(run, start_server) -> None:
     server = start_server()
-    bench = run(tee({"SubchainOnMismatch": {"chain": [sink(server.port)]}}, returner("42")), returner("42"))
+    bench = run(
+        tee({"SubchainOnMismatch": {"chain": [sink(server.port)]}}, returner("42")), returner("42")
+    )
     assert bench.play("SET a 1", "SET b 2") == [ANSWER] * 2
     assert server.client().dbsize() == 0
 
@@ -96,9 +119,21 @@ def pair(run, start_server):
 
 def test_equal_servers_agree(pair) -> None:
     bench, main, side = pair
-    replies = bench.play("SET a 1", "INCR a", ("MSET", *(f"k{i}" for i in range(100))), "DEL a", "HSET h a 1 b 2",
-                         "HGETALL h", "SADD s x y z", "SMEMBERS s", "ZADD z 1 a 2 b", "ZRANGE z 0 -1", "NOSUCH a",
-                         "GET h", "ECHO hi")
+    replies = bench.play(
+        "SET a 1",
+        "INCR a",
+        ("MSET", *(f"k{i}" for i in range(100))),
+        "DEL a",
+        "HSET h a 1 b 2",
+        "HGETALL h",
+        "SADD s x y z",
+        "SMEMBERS s",
+        "ZADD z 1 a 2 b",
+        "ZRANGE z 0 -1",
+        "NOSUCH a",
+        "GET h",
+        "ECHO hi",
+    )
     assert DIFFER not in replies
     assert main.client().dbsize() == side.client().dbsize() == 53
 
@@ -108,8 +143,19 @@ def test_what_servers_call_nondeterministic_need_not_agree(pair) -> None:
     main.client().set("only", "here")
     side.client().set("ttl", 1, ex=1000)
     main.client().set("ttl", 1, ex=2000)
-    replies = bench.play("INFO", "TIME", "RANDOMKEY", "CLIENT ID", "HELLO 2", "TTL ttl", "PING", "CLIENT LIST",
-                         "CONFIG GET port", "LASTSAVE", "SCAN 0")
+    replies = bench.play(
+        "INFO",
+        "TIME",
+        "RANDOMKEY",
+        "CLIENT ID",
+        "HELLO 2",
+        "TTL ttl",
+        "PING",
+        "CLIENT LIST",
+        "CONFIG GET port",
+        "LASTSAVE",
+        "SCAN 0",
+    )
     assert DIFFER not in replies
 
 
@@ -131,7 +177,13 @@ def test_order_does_not_matter_where_servers_have_none(run, start_server) -> Non
 def test_transactions_are_carried_out_in_both(pair) -> None:
     bench, main, side = pair
     assert bench.play("WATCH a", "MULTI", "SET a 1", "INCR a", "EXEC", "GET a") == [
-        b"+OK\r\n", b"+OK\r\n", b"+QUEUED\r\n", b"+QUEUED\r\n", b"*2\r\n+OK\r\n:2\r\n", b"$1\r\n2\r\n"]
+        b"+OK\r\n",
+        b"+OK\r\n",
+        b"+QUEUED\r\n",
+        b"+QUEUED\r\n",
+        b"*2\r\n+OK\r\n:2\r\n",
+        b"$1\r\n2\r\n",
+    ]
     assert main.client().get("a") == side.client().get("a") == b"2"
 
 
@@ -140,7 +192,10 @@ def test_a_mismatch_in_a_transaction_is_told_at_its_exec(pair) -> None:
     side.client().set("a", 10)
     client = bench.client()
     assert [client.command(*words) for words in (("MULTI",), ("INCR", "a"), ("EXEC",))] == [
-        b"+OK\r\n", b"+QUEUED\r\n", DIFFER]
+        b"+OK\r\n",
+        b"+QUEUED\r\n",
+        DIFFER,
+    ]
     assert client.command("MULTI") == b"+OK\r\n"
     assert client.command("EXEC") == b"*0\r\n"
 
@@ -149,7 +204,13 @@ def test_a_side_that_refuses_a_transaction_fails_its_exec_only(run, start_server
     main = start_server()
     bench = run(tee("FailOnMismatch", returner("42")), sink(main.port))
     assert bench.play("MULTI", "SET a 1", "EXEC", "MULTI", "SET b 1", "DISCARD") == [
-        b"+OK\r\n", b"+QUEUED\r\n", DIFFER, b"+OK\r\n", b"+QUEUED\r\n", DIFFER]
+        b"+OK\r\n",
+        b"+QUEUED\r\n",
+        DIFFER,
+        b"+OK\r\n",
+        b"+QUEUED\r\n",
+        DIFFER,
+    ]
     assert main.client().get("b") is None
 
 
@@ -180,7 +241,9 @@ def test_messages_come_once_from_the_chain_that_answers(pair) -> None:
     client = bench.client()
     assert client.ask("SUBSCRIBE", "c", "d") == [b"subscribe", b"c", 1]
     assert client.value() == [b"subscribe", b"d", 2]
-    assert bench.client().command("PUBLISH", "c", "hello") == DIFFER    # one has a subscriber, the other has none
+    assert (
+        bench.client().command("PUBLISH", "c", "hello") == DIFFER
+    )  # one has a subscriber, the other has none
     assert client.value() == [b"message", b"c", b"hello"]
     side.client().publish("c", "from the side")
     main.client().publish("c", "from the main")
@@ -208,7 +271,9 @@ def test_a_blocked_client_that_leaves_is_cancelled_on_both(pair) -> None:
         wait_until(lambda s=server: s.client().info("clients")["blocked_clients"] == 1, "blocked")
     client.close()
     for server in (main, side):
-        wait_until_equal(lambda s=server: s.client().info("clients")["blocked_clients"], 0, "blocked clients")
+        wait_until_equal(
+            lambda s=server: s.client().info("clients")["blocked_clients"], 0, "blocked clients"
+        )
     bench.settle()
 
 

@@ -39,7 +39,7 @@ def test_a_silent_side_holds_up_nobody(run, start_server, silent) -> None:
         for client in clients:
             client.frame()
     assert main.client().get("a") == b"1000"
-    assert dropped(bench) == 20 * (50 - 6)          # one batch of each client is under way, five wait
+    assert dropped(bench) == 20 * (50 - 6)  # one batch of each client is under way, five wait
     for client in clients:
         client.close()
     bench.settle()
@@ -76,19 +76,29 @@ def test_a_side_that_dies_in_a_transaction_hurts_nobody(run, start_server) -> No
     client = bench.client()
     assert client.command("MULTI") == b"+OK\r\n"
     assert client.command("SET", "a", "1") == b"+QUEUED\r\n"
-    wait_until(lambda: "multi=1" in str(side.client().execute_command("CLIENT LIST", parse=None))
-               or any(c["multi"] == "1" for c in side.client().client_list()), "queued on the side")
+    wait_until(
+        lambda: (
+            "multi=1" in str(side.client().execute_command("CLIENT LIST", parse=None))
+            or any(c["multi"] == "1" for c in side.client().client_list())
+        ),
+        "queued on the side",
+    )
     side.restart()
     wait_until_equal(lambda: bench.sample("shotover_leases"), 1, "leases: only the main one")
     assert client.command("SET", "b", "1") == b"+QUEUED\r\n"
     assert client.command("EXEC") == b"*2\r\n+OK\r\n+OK\r\n"
     assert client.command("SET", "c", "1") == b"+OK\r\n"
-    wait_until(lambda: client.command("SET", "c", "1") and side.client().get("c") == b"1", "the side hears again")
-    assert side.client().mget("a", "b") == [None, None]     # never the half of a transaction
+    wait_until(
+        lambda: client.command("SET", "c", "1") and side.client().get("c") == b"1",
+        "the side hears again",
+    )
+    assert side.client().mget("a", "b") == [None, None]  # never the half of a transaction
 
 
 def test_memory_is_bounded_when_the_side_does_not_read(run, frozen) -> None:
-    bench = run(tee("Ignore", sink(frozen.port, read_timeout=1), buffer_size=1_000_000), returner("42"))
+    bench = run(
+        tee("Ignore", sink(frozen.port, read_timeout=1), buffer_size=1_000_000), returner("42")
+    )
     client = bench.client()
     value = b"x" * 1_000_000
     for _ in range(150):
@@ -103,7 +113,9 @@ def test_memory_is_bounded_when_the_side_does_not_read(run, frozen) -> None:
 
 def test_a_place_is_waited_for_as_long_as_allowed(run, start_server) -> None:
     main, side = start_server(), start_server()
-    bench = run(tee("Ignore", sink(side.port), buffer_size=1, timeout_micros=5_000_000), sink(main.port))
+    bench = run(
+        tee("Ignore", sink(side.port), buffer_size=1, timeout_micros=5_000_000), sink(main.port)
+    )
     bench.play("SET warm 1")
     wait_until(lambda: side.client().get("warm"), "connected")
     bench.settle()
@@ -111,12 +123,17 @@ def test_a_place_is_waited_for_as_long_as_allowed(run, start_server) -> None:
     client = bench.client()
     for index in range(5):
         client.command("RPUSH", "l", index)
-    wait_until_equal(lambda: side.client().lrange("l", 0, -1), [b"0", b"1", b"2"], "two under way, one waiting")
+    wait_until_equal(
+        lambda: side.client().lrange("l", 0, -1), [b"0", b"1", b"2"], "two under way, one waiting"
+    )
     assert dropped(bench) == 2
 
 
 def test_who_waits_too_long_for_a_place_is_dropped(run, silent) -> None:
-    bench = run(tee("Ignore", sink(silent.port, read_timeout=3), buffer_size=2, timeout_micros=20_000), returner("42"))
+    bench = run(
+        tee("Ignore", sink(silent.port, read_timeout=3), buffer_size=2, timeout_micros=20_000),
+        returner("42"),
+    )
     client = bench.client()
     for _ in range(5):
         client.command("SET", "a", "1")
@@ -126,16 +143,25 @@ def test_who_waits_too_long_for_a_place_is_dropped(run, silent) -> None:
 
 
 def test_failing_waits_for_a_place_at_most_so_long(run, silent) -> None:
-    bench = run(tee("FailOnMismatch", sink(silent.port, read_timeout=3), buffer_size=1, timeout_micros=50_000),
-                returner("42"))
+    bench = run(
+        tee(
+            "FailOnMismatch",
+            sink(silent.port, read_timeout=3),
+            buffer_size=1,
+            timeout_micros=50_000,
+        ),
+        returner("42"),
+    )
     client = bench.client()
     start = time.monotonic()
     for count in range(1, 4):
         client.send(encode("SET", "a", "1"))
-        wait_until_equal(lambda n=count: bench.sample("shotover_tee_held_bytes"), 27 * count, "bytes held")
+        wait_until_equal(
+            lambda n=count: bench.sample("shotover_tee_held_bytes"), 27 * count, "bytes held"
+        )
     wait_until_equal(lambda: dropped(bench), 1, "the third has given up")
     assert time.monotonic() - start < 2
-    assert client.frames(3) == [DIFFER] * 3         # the others when the side's read timeout is over
+    assert client.frames(3) == [DIFFER] * 3  # the others when the side's read timeout is over
 
 
 def test_state_is_never_dropped_and_transactions_only_whole(run, start_server) -> None:
@@ -165,8 +191,15 @@ def test_state_is_never_dropped_and_transactions_only_whole(run, start_server) -
 
 def test_clients_that_leave_leave_nothing_behind(run, silent, start_server) -> None:
     main = start_server()
-    for behavior in ("Ignore", "FailOnMismatch", "LogWarningOnMismatch", {"SubchainOnMismatch": ["NullSink"]}):
-        bench = run(tee(behavior, sink(silent.port, read_timeout=0.3), buffer_size=1), sink(main.port))
+    for behavior in (
+        "Ignore",
+        "FailOnMismatch",
+        "LogWarningOnMismatch",
+        {"SubchainOnMismatch": ["NullSink"]},
+    ):
+        bench = run(
+            tee(behavior, sink(silent.port, read_timeout=0.3), buffer_size=1), sink(main.port)
+        )
         for _ in range(10):
             client = bench.client()
             client.send(encode("SET", "a", "1") * 3 + encode("MULTI") + encode("SELECT", "2"))

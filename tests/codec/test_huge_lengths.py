@@ -31,7 +31,9 @@ def test_a_value_that_cannot_be_there_is_an_error(sign: bytes, length: int) -> N
         resp_value.decode(b"%b%d\r\nx\r\n" % (sign, length))
 
 
-@pytest.mark.parametrize("raw", [b"\r\n", b"+a\r\n\r\n", b"*1\r\n\r\n", b"|-1\r\n+a;1\r\n\r\n+b\r\n"])
+@pytest.mark.parametrize(
+    "raw", [b"\r\n", b"+a\r\n\r\n", b"*1\r\n\r\n", b"|-1\r\n+a;1\r\n\r\n+b\r\n"]
+)
 def test_an_empty_line_is_no_value(raw: bytes) -> None:
     with pytest.raises(ValueError, match="empty line"):
         resp_value.decode(raw)

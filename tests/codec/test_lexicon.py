@@ -9,9 +9,14 @@ from shotover._codec.lexicon import Lexicon
 def info(name: bytes, *flags: bytes, first: int = 0, last: int = 0, step: int = 0) -> bytes:
     """A reply to COMMAND INFO as Redis 6 gives it: seven fields."""
     listed = b"".join(b"+%b\r\n" % flag for flag in flags)
-    return (
-        b"*1\r\n*7\r\n$%d\r\n%b\r\n:-2\r\n*%d\r\n%b:%d\r\n:%d\r\n:%d\r\n*0\r\n"
-        % (len(name), name, len(flags), listed, first, last, step)
+    return b"*1\r\n*7\r\n$%d\r\n%b\r\n:-2\r\n*%d\r\n%b:%d\r\n:%d\r\n:%d\r\n*0\r\n" % (
+        len(name),
+        name,
+        len(flags),
+        listed,
+        first,
+        last,
+        step,
     )
 
 
@@ -47,7 +52,15 @@ def test_what_neither_reads_nor_writes_is_left_alone() -> None:
 
 def test_what_is_no_answer_teaches_nothing() -> None:
     lexicon = Lexicon()
-    for reply in (b"", b"*1\r\n*-1\r\n", b"*1\r\n_\r\n", b"*0\r\n", b"-NOPERM no\r\n", READ[:-1], READ[:20]):
+    for reply in (
+        b"",
+        b"*1\r\n*-1\r\n",
+        b"*1\r\n_\r\n",
+        b"*0\r\n",
+        b"-NOPERM no\r\n",
+        READ[:-1],
+        READ[:20],
+    ):
         assert not lexicon.teach(b"x", reply)
     assert not lexicon.teach(b"", READ)
     assert not lexicon.teach(b"x" * 65, READ)

@@ -72,16 +72,24 @@ def test_an_announced_count_costs_no_memory() -> None:
 LIMITS = {"arguments_max": 8, "inline_bytes_max": 64, "frame_bytes_max": 1024}
 REFUSED = {
     "nine arguments": (b"*9\r\n", b"Protocol error: too many arguments (shotover: max_arguments)"),
-    "nine inline arguments": (b"a b c d e f g h i\r\n", b"Protocol error: too many arguments (shotover: max_arguments)"),
+    "nine inline arguments": (
+        b"a b c d e f g h i\r\n",
+        b"Protocol error: too many arguments (shotover: max_arguments)",
+    ),
     "a long argument": (b"*1\r\n$1025\r\n", b"Protocol error: invalid bulk length"),
     "many long arguments": (
-        b"*4\r\n" + b"$1000\r\n%b\r\n" % (b"x" * 1000) * 2 + b"$1000\r\n",  # two of them are allowed
+        b"*4\r\n"
+        + b"$1000\r\n%b\r\n" % (b"x" * 1000) * 2
+        + b"$1000\r\n",  # two of them are allowed
         b"Protocol error: request too large (shotover: max_frame_bytes)",
     ),
     "a long line": (b"x" * 65 + b"\r\n", b"Protocol error: too big inline request"),
     "a line without an end": (b"x" * 65, b"Protocol error: too big inline request"),
     "a count without an end": (b"*" + b"1" * 65536, b"Protocol error: too big mbulk count string"),
-    "a length without an end": (b"*1\r\n$" + b"1" * 65536, b"Protocol error: too big bulk count string"),
+    "a length without an end": (
+        b"*1\r\n$" + b"1" * 65536,
+        b"Protocol error: too big bulk count string",
+    ),
 }
 
 

@@ -86,13 +86,30 @@ def test_every_reply_type_of_the_server_is_measured(start_server, protocol) -> N
     with server.raw() as raw:
         raw.command("HELLO", protocol)
         raw.command("CLIENT", "TRACKING", "on") if protocol == 3 else None
-        for kind in ("string", "integer", "double", "null", "array", "set", "map", "bignum", "true", "false", "verbatim"):
+        for kind in (
+            "string",
+            "integer",
+            "double",
+            "null",
+            "array",
+            "set",
+            "map",
+            "bignum",
+            "true",
+            "false",
+            "verbatim",
+        ):
             _same_frame(raw, "DEBUG", "PROTOCOL", kind)
         if protocol == 3:
             _same_frame(raw, "DEBUG", "PROTOCOL", "attrib")
             _same_frame(raw, "DEBUG", "PROTOCOL", "push", push=True)
         for words in (
-            ("COMMAND",), ("COMMAND", "DOCS"), ("CONFIG", "GET", "*"), ("INFO", "everything"), ("NOSUCH",), ("MGET", "a", "b"),
+            ("COMMAND",),
+            ("COMMAND", "DOCS"),
+            ("CONFIG", "GET", "*"),
+            ("INFO", "everything"),
+            ("NOSUCH",),
+            ("MGET", "a", "b"),
         ):
             _same_frame(raw, *words)
 

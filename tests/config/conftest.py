@@ -25,8 +25,9 @@ class Config:
         (self.folder / "topology.yaml").write_text(dedent(topology))
         if process is not None:
             (self.folder / "config.yaml").write_text(dedent(process))
-        return load("topology.yaml", None if process is None else "config.yaml",
-                    self.environ, self.find)
+        return load(
+            "topology.yaml", None if process is None else "config.yaml", self.environ, self.find
+        )
 
     def errors(self, topology: str, process: str | None = None) -> list[str]:
         with pytest.raises(ConfigError) as caught:

@@ -61,12 +61,15 @@ def test_files_default_to_the_folder_config(topology, capsys):
     assert capsys.readouterr().err.startswith("shotover: config/config.yaml:1: main_log_level: ")
 
 
-@pytest.mark.parametrize(("arguments", "line"), [
-    ([], "shotover: config/topology.yaml: no such file; name a topology with -t FILE"),
-    (["-t", "no.yaml"], "shotover: no.yaml: no such file"),
-    (["-t", "t.yaml", "-c", "no.yaml"], "shotover: no.yaml: no such file"),
-    (["-t", "."], "shotover: .: cannot be read: is a directory"),
-])
+@pytest.mark.parametrize(
+    ("arguments", "line"),
+    [
+        ([], "shotover: config/topology.yaml: no such file; name a topology with -t FILE"),
+        (["-t", "no.yaml"], "shotover: no.yaml: no such file"),
+        (["-t", "t.yaml", "-c", "no.yaml"], "shotover: no.yaml: no such file"),
+        (["-t", "."], "shotover: .: cannot be read: is a directory"),
+    ],
+)
 @pytest.mark.parametrize("verb", [[], ["run"], ["check"], ["explain"]])
 def test_a_missing_file_is_one_clear_line(topology, capsys, verb, arguments, line):
     topology()
@@ -93,7 +96,8 @@ def test_docs_suggests_the_nearest(capsys, arguments, verb):
     assert main(arguments) == 1
     wrong = arguments[1]
     assert capsys.readouterr().err == (
-        f"shotover: nothing is named {wrong}, did you mean {verb}?\n")
+        f"shotover: nothing is named {wrong}, did you mean {verb}?\n"
+    )
 
 
 @pytest.mark.parametrize("name", ["Cassandra", "KafkaSinkSingle", "RedisSinkCluster"])
@@ -134,20 +138,26 @@ def test_help_names_every_verb(capsys):
     assert all(f"  {verb}" in text for verb in VERBS)
 
 
-@pytest.mark.parametrize(("arguments", "words"), [
-    (["--core-threads", "0"], "expected an integer from 1 to 256, got 0"),
-    (["--core-threads", "x"], "expected an integer from 1 to 256, got x"),
-    (["--poller", "kqueu"], "invalid choice: 'kqueu'"),
-    (["--nonsense"], "shotover: unknown flag --nonsense"),
-    (["--nonsense=5"], "shotover: unknown flag --nonsense"),
-    (["--core-thread", "2"], "shotover: unknown flag --core-thread, did you mean --core-threads?"),
-    (["check", "--topology", "t"], "unknown flag --topology, did you mean --topology-file?"),
-    (["-t"], "shotover: argument -t/--topology-file: expected one argument"),
-    (["chekc"], "shotover: unknown verb chekc, did you mean check?"),
-    (["serve"], "shotover: unknown verb serve, there are run, check, explain, docs"),
-    (["-t", "a.yaml", "check"], "shotover: check is a verb and goes first: shotover check ..."),
-    (["my/topology.yaml"], "shotover: a topology is named with -t: -t my/topology.yaml"),
-])
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--core-threads", "0"], "expected an integer from 1 to 256, got 0"),
+        (["--core-threads", "x"], "expected an integer from 1 to 256, got x"),
+        (["--poller", "kqueu"], "invalid choice: 'kqueu'"),
+        (["--nonsense"], "shotover: unknown flag --nonsense"),
+        (["--nonsense=5"], "shotover: unknown flag --nonsense"),
+        (
+            ["--core-thread", "2"],
+            "shotover: unknown flag --core-thread, did you mean --core-threads?",
+        ),
+        (["check", "--topology", "t"], "unknown flag --topology, did you mean --topology-file?"),
+        (["-t"], "shotover: argument -t/--topology-file: expected one argument"),
+        (["chekc"], "shotover: unknown verb chekc, did you mean check?"),
+        (["serve"], "shotover: unknown verb serve, there are run, check, explain, docs"),
+        (["-t", "a.yaml", "check"], "shotover: check is a verb and goes first: shotover check ..."),
+        (["my/topology.yaml"], "shotover: a topology is named with -t: -t my/topology.yaml"),
+    ],
+)
 def test_wrong_flags_and_verbs_exit_with_2(capsys, arguments, words):
     with pytest.raises(SystemExit) as left:
         main(arguments)
@@ -158,15 +168,40 @@ def test_wrong_flags_and_verbs_exit_with_2(capsys, arguments, words):
 
 
 def test_check_and_explain_take_the_flags_of_run(topology, capsys):
-    flags = ["--core-threads", "4", "--log-format", "json", "--poller", "epoll",
-             "--stack-size", "1", "--hotreload-socket", "s"]
+    flags = [
+        "--core-threads",
+        "4",
+        "--log-format",
+        "json",
+        "--poller",
+        "epoll",
+        "--stack-size",
+        "1",
+        "--hotreload-socket",
+        "s",
+    ]
     for verb in ("check", "explain"):
         assert main([verb, "-t", topology(), *flags]) == 0
         assert capsys.readouterr().out
 
 
-HEAVY = ("dataclasses", "logging", "asyncio", "click", "typing", "http", "socket", "ssl", "inspect",
-         "subprocess", "unittest", "prometheus_client", "importlib.metadata", "json", "difflib")
+HEAVY = (
+    "dataclasses",
+    "logging",
+    "asyncio",
+    "click",
+    "typing",
+    "http",
+    "socket",
+    "ssl",
+    "inspect",
+    "subprocess",
+    "unittest",
+    "prometheus_client",
+    "importlib.metadata",
+    "json",
+    "difflib",
+)
 
 
 def loaded_by(code: str, *watched: str) -> list[str]:
@@ -174,8 +209,12 @@ def loaded_by(code: str, *watched: str) -> list[str]:
     script = f"import sys\n{code}\nprint(*[n for n in {watched!r} if n in sys.modules])"
     # -S: what a site's own .pth files import is none of ours.
     result = subprocess.run(
-        [sys.executable, "-S", "-c", script], capture_output=True, text=True, check=True,
-        env={"PYTHONPATH": ":".join([str(ROOT), *site_packages()])})
+        [sys.executable, "-S", "-c", script],
+        capture_output=True,
+        text=True,
+        check=True,
+        env={"PYTHONPATH": ":".join([str(ROOT), *site_packages()])},
+    )
     return result.stdout.splitlines()[-1].split()
 
 
@@ -202,4 +241,6 @@ def test_only_the_models_a_topology_names_are_imported(topology):
     code = f"from shotover.runtime.assemble import load; load({str(path)!r}, None)"
     models = ["query_counter", "null_sink", "tee", "python", "coalesce"]
     assert loaded_by(code, *[f"shotover.transforms.{name}" for name in models]) == [
-        "shotover.transforms.query_counter", "shotover.transforms.null_sink"]
+        "shotover.transforms.query_counter",
+        "shotover.transforms.null_sink",
+    ]

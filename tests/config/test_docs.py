@@ -18,9 +18,12 @@ import field_tables  # noqa: E402
 
 PAGES = sorted([*DOCS.glob("*.md"), ROOT / "README.md"])
 BLOCK = re.compile(r"^```yaml\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-BLOCKS = [pytest.param(block, id=f"{page.stem}-{number}") for page in PAGES
-          for number, block in enumerate(BLOCK.findall(page.read_text()), 1)
-          if "Audit" not in block]  # a package, which tests/python installs and runs
+BLOCKS = [
+    pytest.param(block, id=f"{page.stem}-{number}")
+    for page in PAGES
+    for number, block in enumerate(BLOCK.findall(page.read_text()), 1)
+    if "Audit" not in block
+]  # a package, which tests/python installs and runs
 
 
 @pytest.mark.parametrize("name", sorted({*catalogue.SOURCES, *catalogue.STEPS}))

@@ -57,93 +57,118 @@ def test_all_problems_of_both_files_are_reported_in_one_run(config):
 CHAINS = {
     "[DebugPrinter]": [
         "[0].DebugPrinter: expected a chain to end with a sink or another terminating transform, "
-        "got DebugPrinter"],
+        "got DebugPrinter"
+    ],
     "[NullSink, DebugPrinter, NullSink]": [
-        "[0].NullSink: NullSink ends a chain, so it must be last; 2 more follow"],
+        "[0].NullSink: NullSink ends a chain, so it must be last; 2 more follow"
+    ],
     "[NullSink, NullSink, DebugPrinter]": [
         "[0].NullSink: NullSink ends a chain, so it must be last; 2 more follow",
         "[1].NullSink: NullSink ends a chain, so it must be last; 1 more follows",
         "[2].DebugPrinter: expected a chain to end with a sink or another terminating transform, "
-        "got DebugPrinter"],
+        "got DebugPrinter",
+    ],
     "[]": [": expected at least one transform, got an empty list"],
     "": [": expected a list of transforms, got nothing"],
     "NullSink": [": expected a list of transforms, got NullSink"],
     "{NullSink: {}}": [": expected a list of transforms, got a map"],
     "[[NullSink]]": [
-        "[0]: expected a transform: its type, or a map of its type to its fields, got a list"],
+        "[0]: expected a transform: its type, or a map of its type to its fields, got a list"
+    ],
     "[{}]": [
-        "[0]: expected a transform: its type, or a map of its type to its fields, got an empty "
-        "map"],
+        "[0]: expected a transform: its type, or a map of its type to its fields, got an empty map"
+    ],
     "[{Coalesce: , flush_when_buffered_message_count: 5}, NullSink]": [
         "[0]: expected a transform: its type, or a map of its type to its fields, got 2 keys side "
         "by side (Coalesce, flush_when_buffered_message_count); are the fields of Coalesce "
-        "indented deeper than its name?"],
+        "indented deeper than its name?"
+    ],
     "[NullSink: 5]": ["[0].NullSink: expected a map of fields, got 5"],
     "[NullSink: {nam: x}]": ["[0].NullSink.nam: unknown field, did you mean name?"],
     "[NullSink: {name: a, name: b}]": ["[0].NullSink: duplicate key name, first given on line 5"],
     "[nullsink]": ["[0]: unknown transform nullsink, did you mean NullSink?"],
     "[query_counter, NullSink]": [
-        "[0]: unknown transform query_counter, did you mean QueryCounter?"],
+        "[0]: unknown transform query_counter, did you mean QueryCounter?"
+    ],
     "[Redis: {}]": ["[0]: Redis is a source, expected a transform"],
     "[KafkaSinkSingle: {}]": ["[0]: KafkaSinkSingle is not supported yet by this version"],
     "[ParallelMap: {chain: [NullSink]}]": [
-        "[0].ParallelMap: required field parallelism is missing"],
+        "[0].ParallelMap: required field parallelism is missing"
+    ],
     "[ParallelMap: {paralelism: 2, chain: [NullSink]}]": [
-        "[0].ParallelMap.paralelism: unknown field, did you mean parallelism?"],
+        "[0].ParallelMap.paralelism: unknown field, did you mean parallelism?"
+    ],
     "[ParallelMap: {parallelism: 2, chain: [NullSink, DebugPrinter]}]": [
         "[0].ParallelMap.chain[0].NullSink: NullSink ends a chain, so it must be last; 1 more "
         "follows",
         "[0].ParallelMap.chain[1].DebugPrinter: expected a chain to end with a sink or another "
-        "terminating transform, got DebugPrinter"],
+        "terminating transform, got DebugPrinter",
+    ],
     "[ConnectionBalanceAndPool: {max_connections: 2, chain: [DebugPrinter]}]": [
         "[0].ConnectionBalanceAndPool.chain[0].DebugPrinter: expected a chain to end with a sink "
-        "or another terminating transform, got DebugPrinter"],
+        "or another terminating transform, got DebugPrinter"
+    ],
     "[Tee: {chain: [], behavior: {SubchainOnMismatch: [DebugPrinter]}}, NullSink]": [
         "[0].Tee.chain: expected at least one transform, got an empty list",
         "[0].Tee.behavior.SubchainOnMismatch[0].DebugPrinter: expected a chain to end with a sink "
-        "or another terminating transform, got DebugPrinter"],
+        "or another terminating transform, got DebugPrinter",
+    ],
     "[Tee: {chain: [NullSink], behavior: Ignor}, NullSink]": [
         "[0].Tee.behavior: expected one of Ignore, FailOnMismatch, LogWarningOnMismatch, or a map "
-        "from SubchainOnMismatch to a list of transforms, got Ignor"],
+        "from SubchainOnMismatch to a list of transforms, got Ignor"
+    ],
     "[Tee: {chain: [NullSink], behavior: {Ignore: }}, NullSink]": [
         "[0].Tee.behavior: expected one of Ignore, FailOnMismatch, LogWarningOnMismatch, or a map "
-        "from SubchainOnMismatch to a list of transforms, got a map with keys Ignore"],
+        "from SubchainOnMismatch to a list of transforms, got a map with keys Ignore"
+    ],
     "[Tee: {chain: [NullSink], switch_port: 1, http_api_port: 2}, NullSink]": [
-        "[0].Tee.http_api_port: the same field was given on line 5 (switch_port); keep one"],
+        "[0].Tee.http_api_port: the same field was given on line 5 (switch_port); keep one"
+    ],
     "[RequestThrottling: {max_requests_per_second: 49}, NullSink]": [
         "[0].RequestThrottling.max_requests_per_second: expected an integer from 50 to "
-        "4294967295, got 49"],
+        "4294967295, got 49"
+    ],
     "[Coalesce: {flush_when_millis_since_last_flush: 0}, NullSink]": [
         "[0].Coalesce.flush_when_millis_since_last_flush: expected an integer from 1 to "
-        "1000000000000, got 0"],
+        "1000000000000, got 0"
+    ],
     "[QueryTypeFilter: {filter: Read, DenyList: [Write]}, NullSink]": [
         "[0].QueryTypeFilter: expected exactly one of AllowList, DenyList, filter, got filter and "
-        "DenyList"],
+        "DenyList"
+    ],
     "[QueryTypeFilter, NullSink]": [
-        "[0].QueryTypeFilter: expected exactly one of AllowList, DenyList, filter, got none of "
-        "them"],
+        "[0].QueryTypeFilter: expected exactly one of AllowList, DenyList, filter, got none of them"
+    ],
     "[QueryTypeFilter: {AllowList: []}, NullSink]": [
         "[0].QueryTypeFilter.AllowList: expected a list, each one of Read, Write, ReadWrite, "
-        "SchemaChange, PubSubMessage, got an empty list"],
+        "SchemaChange, PubSubMessage, got an empty list"
+    ],
     "[QueryTypeFilter: {AllowList: [reed]}, NullSink]": [
         "[0].QueryTypeFilter.AllowList[0]: expected one of Read, Write, ReadWrite, SchemaChange, "
-        "PubSubMessage, got reed, did you mean Read?"],
+        "PubSubMessage, got reed, did you mean Read?"
+    ],
     "[DebugReturner]": [
-        "[0].DebugReturner: expected exactly one of Redis (or Valkey) and Fail, got neither"],
+        "[0].DebugReturner: expected exactly one of Redis (or Valkey) and Fail, got neither"
+    ],
     "[DebugReturner: {Redis: x, Fail: }]": [
-        "[0].DebugReturner: expected exactly one of Redis (or Valkey) and Fail, got both"],
+        "[0].DebugReturner: expected exactly one of Redis (or Valkey) and Fail, got both"
+    ],
     "[DebugReturner: {Redis: [x]}]": ["[0].DebugReturner.Redis: expected text, got a list"],
     "[ParallelMap: {parallelism: '2', ordered_results: yes, chain: [NullSink]}]": [
         '[0].ParallelMap.parallelism: expected an integer from 1 to 1024, got "2"',
-        "[0].ParallelMap.ordered_results: expected true or false, got yes"],
+        "[0].ParallelMap.ordered_results: expected true or false, got yes",
+    ],
     "[RedisSinkSingle: {}]": ["[0].RedisSinkSingle: required field remote_address is missing"],
     "[RedisSinkSingle: {remote_address: 'a:1', tls: {verify_hostname: true}}]": [
-        "[0].RedisSinkSingle.tls: TLS is not supported yet by this version"],
+        "[0].RedisSinkSingle.tls: TLS is not supported yet by this version"
+    ],
     "[RedisSinkSingle: {remote_address: 'a:1', connection: share}]": [
         "[0].RedisSinkSingle.connection: expected one of shared, per_client, got share, did you "
-        "mean shared?"],
+        "mean shared?"
+    ],
     "[RedisSinkSingle: {remote_address: 'a:1', read_timeout: .inf}]": [
-        "[0].RedisSinkSingle.read_timeout: expected a number from 0.001 to 86400, got .inf"],
+        "[0].RedisSinkSingle.read_timeout: expected a number from 0.001 to 86400, got .inf"
+    ],
 }
 
 
@@ -171,25 +196,31 @@ ADDRESSES = {
 @pytest.mark.parametrize(("written", "why"), ADDRESSES.items(), ids=ADDRESSES.keys())
 def test_listen_addresses(config, written, why):
     (line,) = config.errors(
-        f"sources: [Redis: {{name: a, listen_addr: {written}, chain: [NullSink]}}]")
-    head = ("topology.yaml:1: sources[0].listen_addr: expected host:port, [IPv6]:port or "
-            "unix:/path (unix:/path?mode=0660 sets its permissions), got ")
+        f"sources: [Redis: {{name: a, listen_addr: {written}, chain: [NullSink]}}]"
+    )
+    head = (
+        "topology.yaml:1: sources[0].listen_addr: expected host:port, [IPv6]:port or "
+        "unix:/path (unix:/path?mode=0660 sets its permissions), got "
+    )
     assert line.startswith(head)
     assert line.endswith(": " + why)
 
 
 def test_a_quoted_value_is_cut_and_printable(config):
-    (line,) = config.chain_errors("[\"%s\"]" % ("\\u001b[31m" + "x" * 100))
+    (line,) = config.chain_errors('["%s"]' % ("\\u001b[31m" + "x" * 100))
     assert "\x1b" not in line
     assert len(line) < 400
 
 
 @pytest.mark.parametrize("written", ["localhost:9001", "unix:/a.sock", "1.2.3:9001", "[::x]:1"])
 def test_the_observability_interface_is_an_ip_address(config, written):
-    assert config.errors("sources: [Redis: {listen_addr: 'h:1', chain: [NullSink]}]",
-                         f"observability_interface: '{written}'") == [
+    assert config.errors(
+        "sources: [Redis: {listen_addr: 'h:1', chain: [NullSink]}]",
+        f"observability_interface: '{written}'",
+    ) == [
         f"config.yaml:1: observability_interface: expected ip:port or [IPv6]:port, got {written}: "
-        "the host is not an IP address"]
+        "the host is not an IP address"
+    ]
 
 
 class TestNames:
@@ -219,16 +250,23 @@ class TestNames:
         ]
 
     def test_names_of_different_kinds_may_be_equal(self, config):
-        loaded = config.load("sources: [Redis: {name: a, listen_addr: 'h:1', chain: "
-                             "[{QueryCounter: {name: a}}, NullSink]}]")
+        loaded = config.load(
+            "sources: [Redis: {name: a, listen_addr: 'h:1', chain: "
+            "[{QueryCounter: {name: a}}, NullSink]}]"
+        )
         assert loaded.topology.sources[0].chain.steps[0].name == "a"
 
 
 class TestListeners:
-    @pytest.mark.parametrize(("first", "second"), [
-        ("127.0.0.1:6379", "127.0.0.1:6379"), ("0.0.0.0:6379", "127.0.0.1:6379"),
-        ("localhost:6379", "127.0.0.1:6379"), ("unix:/a.sock", "'unix:/a.sock?mode=0600'"),
-    ])
+    @pytest.mark.parametrize(
+        ("first", "second"),
+        [
+            ("127.0.0.1:6379", "127.0.0.1:6379"),
+            ("0.0.0.0:6379", "127.0.0.1:6379"),
+            ("localhost:6379", "127.0.0.1:6379"),
+            ("unix:/a.sock", "'unix:/a.sock?mode=0600'"),
+        ],
+    )
     def test_an_address_is_listened_on_once(self, config, first, second):
         (line,) = config.errors(f"""\
             sources:
@@ -236,13 +274,20 @@ class TestListeners:
               - Redis: {{name: b, listen_addr: {second}, chain: [NullSink]}}
             """)
         shown = second.strip("'").partition("?")[0]
-        assert line == (f"topology.yaml:3: sources[1].listen_addr: {shown} is already listened on "
-                        "by sources[0].listen_addr (topology.yaml:2)")
+        assert line == (
+            f"topology.yaml:3: sources[1].listen_addr: {shown} is already listened on "
+            "by sources[0].listen_addr (topology.yaml:2)"
+        )
 
-    @pytest.mark.parametrize(("first", "second"), [
-        ("127.0.0.1:6379", "127.0.0.2:6379"), ("127.0.0.1:0", "127.0.0.1:0"),
-        ("127.0.0.1:1", "127.0.0.1:2"), ("unix:/a", "unix:/b"),
-    ])
+    @pytest.mark.parametrize(
+        ("first", "second"),
+        [
+            ("127.0.0.1:6379", "127.0.0.2:6379"),
+            ("127.0.0.1:0", "127.0.0.1:0"),
+            ("127.0.0.1:1", "127.0.0.1:2"),
+            ("unix:/a", "unix:/b"),
+        ],
+    )
     def test_different_addresses_live_side_by_side(self, config, first, second):
         loaded = config.load(f"""\
             sources:
@@ -258,7 +303,9 @@ class TestListeners:
               - Redis:
                   listen_addr: 0.0.0.0:9001
                   chain: [{Tee: {switch_port: 9001, chain: [NullSink]}}, NullSink]
-            """, "observability_interface: 127.0.0.1:9001") == [
+            """,
+            "observability_interface: 127.0.0.1:9001",
+        ) == [
             "topology.yaml:3: sources[0].listen_addr: 0.0.0.0:9001 is already listened on by "
             "observability_interface (config.yaml:1)",
             "topology.yaml:4: sources[0].chain[0].Tee.switch_port: 127.0.0.1:9001 is already "
@@ -271,14 +318,21 @@ class TestLayouts:
         "{}": ["1: required field sources is missing"],
         "[]": ["1: expected a map with the key sources, got an empty list"],
         "sources: []": ["1: sources: expected at least one source, got an empty list"],
-        "sources: {}": ["1: required field chain_config is missing",
-                        "1: required field source_to_chain_mapping is missing"],
-        "source: []": ["1: source: unknown field, did you mean sources?",
-                       "1: required field sources is missing"],
+        "sources: {}": [
+            "1: required field chain_config is missing",
+            "1: required field source_to_chain_mapping is missing",
+        ],
+        "source: []": [
+            "1: source: unknown field, did you mean sources?",
+            "1: required field sources is missing",
+        ],
         "sources: [Redis: {listen_addr: 'h:1'}]": [
-            "1: sources[0]: required field chain is missing"],
-        "sources: [Redis]": ["1: sources[0]: required field listen_addr is missing",
-                             "1: sources[0]: required field chain is missing"],
+            "1: sources[0]: required field chain is missing"
+        ],
+        "sources: [Redis]": [
+            "1: sources[0]: required field listen_addr is missing",
+            "1: sources[0]: required field chain is missing",
+        ],
         "sources: [Reddis: {}]": ["1: sources[0]: unknown source Reddis, did you mean Redis?"],
         "sources: [Kafka: {}]": ["1: sources[0]: Kafka is not supported yet by this version"],
         "sources: [NullSink]": ["1: sources[0]: NullSink is a transform, expected a source"],
@@ -352,8 +406,10 @@ def test_tls_is_told_to_be_missing_on_both_sides(config):
               tls: {certificate_path: c.crt, private_key_path: c.key}
               chain:
                 - RedisSinkSingle: {remote_address: "h:1", tls: {verify_hostname: true}}
-        """) == [f"topology.yaml:4: sources[0].tls: {problem}",
-                 f"topology.yaml:6: sources[0].chain[0].RedisSinkSingle.tls: {problem}"]
+        """) == [
+        f"topology.yaml:4: sources[0].tls: {problem}",
+        f"topology.yaml:6: sources[0].chain[0].RedisSinkSingle.tls: {problem}",
+    ]
 
 
 class TestProtocols:
@@ -365,18 +421,23 @@ class TestProtocols:
     def test_a_sink_must_speak_what_the_source_speaks(self, config):
         assert config.errors(
             "sources: [Cassandra: {name: c, listen_addr: 'h:1', chain: [QueryCounter, "
-            "ValkeySinkSingle: {remote_address: 'h:2'}]}]") == [
+            "ValkeySinkSingle: {remote_address: 'h:2'}]}]"
+        ) == [
             "topology.yaml:1: sources[0].chain[1].ValkeySinkSingle: ValkeySinkSingle works with "
-            "redis, but source c speaks cassandra"]
+            "redis, but source c speaks cassandra"
+        ]
 
     def test_chains_within_chains_are_checked(self, config):
         assert config.errors(
             "sources: [Redis: {name: r, listen_addr: 'h:1', chain: [{Tee: {chain: "
-            "[CassandraSinkSingle]}}, NullSink]}]") == [
+            "[CassandraSinkSingle]}}, NullSink]}]"
+        ) == [
             "topology.yaml:1: sources[0].chain[0].Tee.chain[0].CassandraSinkSingle: "
-            "CassandraSinkSingle works with cassandra, but source r speaks redis"]
+            "CassandraSinkSingle works with cassandra, but source r speaks redis"
+        ]
 
     def test_what_works_with_any_protocol_fits(self, config):
-        loaded = config.load("sources: [Cassandra: {listen_addr: 'h:1', chain: [QueryCounter, "
-                             "CassandraSinkSingle]}]")
+        loaded = config.load(
+            "sources: [Cassandra: {listen_addr: 'h:1', chain: [QueryCounter, CassandraSinkSingle]}]"
+        )
         assert loaded.topology.sources[0].protocol == "cassandra"

@@ -21,9 +21,14 @@ def test_what_is_explained_reads_back_as_the_same(config, text):
 
 
 def test_derived_names_and_defaults_are_marked(config):
-    text = explain(config.load(
-        "sources: [Redis: {listen_addr: 'h:1', connection_limit: 7, chain: [NullSink]}]"))
-    assert text == """\
+    text = explain(
+        config.load(
+            "sources: [Redis: {listen_addr: 'h:1', connection_limit: 7, chain: [NullSink]}]"
+        )
+    )
+    assert (
+        text
+        == """\
 # settings of the process
 #   main_log_level: info  # default
 #   observability_interface: null  # default
@@ -45,6 +50,7 @@ sources:
           - NullSink:
                 name: null-sink  # derived
 """
+    )
 
 
 @pytest.mark.parametrize("text", ["yes: no", "5", "a b", "-x", "${A}", "é", '"', "x:", "~", ""])
@@ -80,13 +86,15 @@ def test_secrets_are_hidden(config):
 
 
 def test_what_is_not_started_is_named(config):
-    text = explain(config.load("""\
+    text = explain(
+        config.load("""\
         sources:
           one: {Redis: {listen_addr: "127.0.0.1:1"}}
           two: {Redis: {listen_addr: "127.0.0.1:2"}}
         chain_config: {main: [NullSink], spare: [NullSink]}
         source_to_chain_mapping: {one: main}
-        """))
+        """)
+    )
     assert "# checked, but bound to no source: spare\n" in text
     assert "# not started, since bound to no chain: two\n" in text
 

@@ -47,7 +47,9 @@ def test_aliases_and_merge_keys_expand():
         "other: &other {b: 3, d: 4}\n"
         "one: {<<: *base, b: own}\n"
         "two: {<<: [*base, *other]}\n"
-        "same: *base\n", "t.yaml")
+        "same: *base\n",
+        "t.yaml",
+    )
     assert plain(node)["one"] == {"a": "1", "b": "own"}
     assert plain(node)["two"] == {"a": "1", "b": "2", "d": "4"}
     assert plain(node)["same"] == {"a": "1", "b": "2"}
@@ -60,7 +62,8 @@ def test_merging_something_else_than_a_map_is_a_fault():
 
 def test_duplicate_keys_are_faults_with_both_lines():
     assert parse("a: 1\nb: 2\na: 3\n", "t.yaml").faults == [
-        (3, "duplicate key a, first given on line 1")]
+        (3, "duplicate key a, first given on line 1")
+    ]
 
 
 def test_keys_must_be_plain_names():
@@ -74,13 +77,16 @@ def test_written_tags_are_kept_for_the_reader_to_refuse():
     assert node.entries["b"].tag is None
 
 
-@pytest.mark.parametrize(("text", "line"), [
-    ("", "t.yaml:1: the file is empty"),
-    ("# nothing\n", "t.yaml:1: the file is empty"),
-    ("a: 1\n---\nb: 2\n", "t.yaml:2: expected one YAML document, found a second"),
-    ("a: *b\n", "t.yaml:1: alias *b has no anchor &b before it"),
-    ("a: &a\n  b: *a\n", "t.yaml:2: alias *a stands inside what it names"),
-])
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("", "t.yaml:1: the file is empty"),
+        ("# nothing\n", "t.yaml:1: the file is empty"),
+        ("a: 1\n---\nb: 2\n", "t.yaml:2: expected one YAML document, found a second"),
+        ("a: *b\n", "t.yaml:1: alias *b has no anchor &b before it"),
+        ("a: &a\n  b: *a\n", "t.yaml:2: alias *a stands inside what it names"),
+    ],
+)
 def test_files_that_make_no_tree(text, line):
     assert refusal(text) == [line]
 
@@ -102,11 +108,14 @@ def test_alias_bombs_are_refused_before_they_expand():
     assert line == "t.yaml:5: more than 100000 values, aliases counted as often as used"
 
 
-@pytest.mark.parametrize("text", [
-    "[" * 100_000,
-    "a: " + "[" * (DEPTH_MAX + 1) + "]" * (DEPTH_MAX + 1),
-    "\n".join(["a0: &a0 [x]"] + [f"a{n}: &a{n} [*a{n - 1}]" for n in range(1, DEPTH_MAX + 2)]),
-])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[" * 100_000,
+        "a: " + "[" * (DEPTH_MAX + 1) + "]" * (DEPTH_MAX + 1),
+        "\n".join(["a0: &a0 [x]"] + [f"a{n}: &a{n} [*a{n - 1}]" for n in range(1, DEPTH_MAX + 2)]),
+    ],
+)
 def test_deep_nesting_is_refused(text):
     (line,) = refusal(text)
     assert line.endswith(f"nested deeper than {DEPTH_MAX} levels")

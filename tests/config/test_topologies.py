@@ -9,25 +9,34 @@ CT = "connect_timeout_ms: 3000"
 
 def old(chain: str, source: str = "Redis", fields: str = "listen_addr: 127.0.0.1:6379") -> str:
     """A topology of the older layout with one source and one chain, given in flow style."""
-    return (f"sources: {{redis_prod: {{{source}: {{{fields}}}}}}}\n"
-            f"chain_config: {{redis_chain: {chain}}}\n"
-            "source_to_chain_mapping: {redis_prod: redis_chain}\n")
+    return (
+        f"sources: {{redis_prod: {{{source}: {{{fields}}}}}}}\n"
+        f"chain_config: {{redis_chain: {chain}}}\n"
+        "source_to_chain_mapping: {redis_prod: redis_chain}\n"
+    )
 
 
-def new(chain: str, source: str = "Valkey", name: str = "valkey", port: int = 6379,
-        fields: str = "") -> str:
+def new(
+    chain: str, source: str = "Valkey", name: str = "valkey", port: int = 6379, fields: str = ""
+) -> str:
     """A topology of the newer layout with one source."""
-    return (f"sources:\n  - {source}: {{name: {name}, listen_addr: '127.0.0.1:{port}', "
-            f"{fields}chain: {chain}}}\n")
+    return (
+        f"sources:\n  - {source}: {{name: {name}, listen_addr: '127.0.0.1:{port}', "
+        f"{fields}chain: {chain}}}\n"
+    )
 
 
 READ_FILTER = "QueryTypeFilter: {filter: Read}"
-TEE = "[Tee: {behavior: %s, buffer_size: 10000, chain: [%s, DebugReturner: {Redis: '%s'}]}, " \
-      "DebugReturner: {Redis: '42'}]"
+TEE = (
+    "[Tee: {behavior: %s, buffer_size: 10000, chain: [%s, DebugReturner: {Redis: '%s'}]}, "
+    "DebugReturner: {Redis: '42'}]"
+)
 MANY = "listen_addr: '127.0.0.1:6379', connection_limit: 3000000"
-NEW_TEE = "[Tee: {name: tee, behavior: %s, buffer_size: 10000, chain: [QueryTypeFilter: {name: " \
-          "query-type-filter, DenyList: [Read]}, DebugReturner: {name: debug-returner-1, Valkey: " \
-          "'%s'}]}, DebugReturner: {name: debug-returner-2, Valkey: '42'}]"
+NEW_TEE = (
+    "[Tee: {name: tee, behavior: %s, buffer_size: 10000, chain: [QueryTypeFilter: {name: "
+    "query-type-filter, DenyList: [Read]}, DebugReturner: {name: debug-returner-1, Valkey: "
+    "'%s'}]}, DebugReturner: {name: debug-returner-2, Valkey: '42'}]"
+)
 
 OLDER = {
     "passthrough": old(f"[RedisSinkSingle: {{remote_address: '127.0.0.1:1111', {CT}}}]"),
@@ -38,7 +47,9 @@ OLDER = {
     "tee subchain": old(
         "[Tee: {behavior: {SubchainOnMismatch: [QueryTypeFilter: {filter: Read}, RedisSinkSingle: "
         f"{{remote_address: '127.0.0.1:1111', {CT}}}]}}, buffer_size: 10000, "
-        "chain: [DebugReturner: {Redis: '42'}]}, DebugReturner: {Redis: '42'}]", fields=MANY),
+        "chain: [DebugReturner: {Redis: '42'}]}, DebugReturner: {Redis: '42'}]",
+        fields=MANY,
+    ),
     "null": old("[QueryCounter: {name: redis-chain}, NullSink]"),
     "null as a map": old("[QueryCounter: {name: redis-chain}, NullSink: {}]"),
     "disaster recovery": old(
@@ -47,34 +58,55 @@ OLDER = {
         "flush_when_millis_since_last_flush: 1000000000}, QueryCounter: {name: DR chain}, "
         f"RedisSinkSingle: {{remote_address: '127.0.0.1:2120', {CT}}}]}}, "
         f"QueryCounter: {{name: Main chain}}, RedisSinkSingle: {{remote_address: "
-        f"'127.0.0.1:2220', {CT}}}]", fields=MANY),
+        f"'127.0.0.1:2220', {CT}}}]",
+        fields=MANY,
+    ),
     "shipped": old("[DebugPrinter, NullSink]"),
 }
 NEWER = {
-    "passthrough": new("[ValkeySinkSingle: {name: valkey-sink-single, remote_address: "
-                       f"'127.0.0.1:1111', {CT}}}]"),
-    "filters": new("[QueryTypeFilter: {name: query-type-filter, DenyList: [Write]}, "
-                   "DebugReturner: {name: debug-returner, Valkey: '42'}]", name="valkey1")
-    + new("[QueryTypeFilter: {name: query-type-filter-2, AllowList: [Read]}, DebugReturner: "
-          "{name: debug-returner-2, Valkey: '42'}]", name="valkey2", port=6380)
-    .removeprefix("sources:\n"),
+    "passthrough": new(
+        f"[ValkeySinkSingle: {{name: valkey-sink-single, remote_address: '127.0.0.1:1111', {CT}}}]"
+    ),
+    "filters": new(
+        "[QueryTypeFilter: {name: query-type-filter, DenyList: [Write]}, "
+        "DebugReturner: {name: debug-returner, Valkey: '42'}]",
+        name="valkey1",
+    )
+    + new(
+        "[QueryTypeFilter: {name: query-type-filter-2, AllowList: [Read]}, DebugReturner: "
+        "{name: debug-returner-2, Valkey: '42'}]",
+        name="valkey2",
+        port=6380,
+    ).removeprefix("sources:\n"),
     "tee log": new(NEW_TEE % ("LogWarningOnMismatch", "42")),
     "tee log with mismatch": new(NEW_TEE % ("LogWarningOnMismatch", "41")),
     "tee fail with mismatch": new(NEW_TEE % ("FailOnMismatch", "41")),
     "tee subchain": new(NEW_TEE % ("{SubchainOnMismatch: {chain: [NullSink: {name: null}]}}", "1")),
-    "tee switch": new("[Tee: {name: tee, switch_port: 1231, chain: [DebugReturner: {name: b, "
-                      "Valkey: b}]}, DebugReturner: {name: a, Valkey: a}]", port=6371),
-    "null": new("[QueryCounter: {name: query-counter, counter_name: valkey-chain}, "
-                "NullSink: {name: null-sink}]"),
-    "hard limit": new("[NullSink: {name: null-sink}]",
-                      fields="connection_limit: 1, hard_connection_limit: true, "),
-    "hot reload": new("[QueryCounter: {name: counter, counter_name: count}, ValkeySinkSingle: "
-                      "{name: sink, remote_address: '127.0.0.1:6379', connect_timeout_ms: 5000}]",
-                      port=6380),
-    "pool": new("[ConnectionBalanceAndPool: {name: pool, max_connections: 10, chain: [NullSink: "
-                "{name: null-sink}]}]"),
-    "parallel": new("[ParallelMap: {name: map, parallelism: 3, ordered_results: true, chain: "
-                    "[DebugReturner: {name: r, Valkey: '1'}]}]"),
+    "tee switch": new(
+        "[Tee: {name: tee, switch_port: 1231, chain: [DebugReturner: {name: b, "
+        "Valkey: b}]}, DebugReturner: {name: a, Valkey: a}]",
+        port=6371,
+    ),
+    "null": new(
+        "[QueryCounter: {name: query-counter, counter_name: valkey-chain}, "
+        "NullSink: {name: null-sink}]"
+    ),
+    "hard limit": new(
+        "[NullSink: {name: null-sink}]", fields="connection_limit: 1, hard_connection_limit: true, "
+    ),
+    "hot reload": new(
+        "[QueryCounter: {name: counter, counter_name: count}, ValkeySinkSingle: "
+        "{name: sink, remote_address: '127.0.0.1:6379', connect_timeout_ms: 5000}]",
+        port=6380,
+    ),
+    "pool": new(
+        "[ConnectionBalanceAndPool: {name: pool, max_connections: 10, chain: [NullSink: "
+        "{name: null-sink}]}]"
+    ),
+    "parallel": new(
+        "[ParallelMap: {name: map, parallelism: 3, ordered_results: true, chain: "
+        "[DebugReturner: {name: r, Valkey: '1'}]}]"
+    ),
     "throttled": new("[RequestThrottling: {name: t, max_requests_per_second: 50}, NullSink]"),
 }
 
@@ -146,8 +178,9 @@ def test_both_names_of_the_switch_are_the_same(config):
     assert config.step(tee % "http_api_port").switch_port == 1231
 
 
-@pytest.mark.parametrize("form", ["DebugReturner: Fail", "DebugReturner: {Fail: }",
-                                  "DebugReturner: {Fail: true}"])
+@pytest.mark.parametrize(
+    "form", ["DebugReturner: Fail", "DebugReturner: {Fail: }", "DebugReturner: {Fail: true}"]
+)
 def test_forms_of_a_failing_returner(config, form):
     step = config.step(form, then="")
     assert (step.fail, step.reply) == (True, None)
@@ -179,7 +212,10 @@ def test_names_are_derived_and_avoid_those_given(config):
         """).topology
     assert [source.name for source in topology.sources] == ["redis", "valkey", "redis-2"]
     assert [step.name for step in topology.sources[0].chain] == [
-        "query-counter", "query-counter-3", "null-sink"]
+        "query-counter",
+        "query-counter-3",
+        "null-sink",
+    ]
     tee = topology.sources[2].chain.steps[0]
     assert (tee.name, tee.chain.name) == ("tee", "tee")
 
@@ -195,13 +231,16 @@ def test_anchors_share_a_chain(config):
     assert [step.name for step in second] == ["query-counter-2", "null-sink-2"]
 
 
-@pytest.mark.parametrize(("written", "host", "port", "path", "mode"), [
-    ("127.0.0.1:6379", "127.0.0.1", 6379, "", None),
-    ("'[::1]:6379'", "::1", 6379, "", None),
-    ("localhost:0", "localhost", 0, "", None),
-    ("unix:/run/a.sock", "", 0, "/run/a.sock", None),
-    ("'unix:/run/a.sock?mode=0660'", "", 0, "/run/a.sock", 0o660),
-])
+@pytest.mark.parametrize(
+    ("written", "host", "port", "path", "mode"),
+    [
+        ("127.0.0.1:6379", "127.0.0.1", 6379, "", None),
+        ("'[::1]:6379'", "::1", 6379, "", None),
+        ("localhost:0", "localhost", 0, "", None),
+        ("unix:/run/a.sock", "", 0, "/run/a.sock", None),
+        ("'unix:/run/a.sock?mode=0660'", "", 0, "/run/a.sock", 0o660),
+    ],
+)
 def test_forms_of_listen_address(config, written, host, port, path, mode):
     text = f"sources: [Redis: {{listen_addr: {written}, chain: [NullSink]}}]"
     address = config.load(text).topology.sources[0].listen_addr
@@ -209,31 +248,49 @@ def test_forms_of_listen_address(config, written, host, port, path, mode):
     assert str(address) == written.strip("'").partition("?")[0]
 
 
-@pytest.mark.parametrize(("written", "size"), [
-    ("4096", 4096), ("64KiB", 65_536), ("512 MiB", 512 << 20), ("1GiB", 1 << 30), ("2048B", 2048),
-])
+@pytest.mark.parametrize(
+    ("written", "size"),
+    [
+        ("4096", 4096),
+        ("64KiB", 65_536),
+        ("512 MiB", 512 << 20),
+        ("1GiB", 1 << 30),
+        ("2048B", 2048),
+    ],
+)
 def test_sizes_take_units(config, written, size):
-    text = ("sources: [Redis: {listen_addr: '127.0.0.1:1', "
-            f"max_frame_bytes: {written}, chain: [NullSink]}}]")
+    text = (
+        "sources: [Redis: {listen_addr: '127.0.0.1:1', "
+        f"max_frame_bytes: {written}, chain: [NullSink]}}]"
+    )
     assert config.load(text).topology.sources[0].max_frame_bytes == size
 
 
 def test_every_default_of_a_source(config):
     (source,) = config.load(
-        "sources: [Redis: {listen_addr: '127.0.0.1:1', chain: [NullSink]}]").topology.sources
+        "sources: [Redis: {listen_addr: '127.0.0.1:1', chain: [NullSink]}]"
+    ).topology.sources
     assert source.options() == {
-        "connection_limit": 512, "hard_connection_limit": False, "timeout": None,
-        "max_frame_bytes": 512 << 20, "max_arguments": 1 << 20, "max_inline_bytes": 65_536,
-        "max_pending_requests": 1024, "client_output_buffer_bytes": 256 << 20,
+        "connection_limit": 512,
+        "hard_connection_limit": False,
+        "timeout": None,
+        "max_frame_bytes": 512 << 20,
+        "max_arguments": 1 << 20,
+        "max_inline_bytes": 65_536,
+        "max_pending_requests": 1024,
+        "client_output_buffer_bytes": 256 << 20,
     }
 
 
 def test_the_process_configuration(config):
-    process = config.load(NEWER["null"], """\
+    process = config.load(
+        NEWER["null"],
+        """\
         main_log_level: "info, shotover::sinks=debug"
         observability_interface: "127.0.0.1:9001"
         drain_timeout_seconds: 2.5
-        """).process
+        """,
+    ).process
     assert process.main_log_level == "info, shotover::sinks=debug"
     assert process.observability_interface.port == 9001
     assert process.drain_timeout_seconds == 2.5

@@ -48,7 +48,8 @@ ANSWERS = {  # what SET k v and GET k are answered with
     "newer throttled": (NULL, NULL),
 }
 TEXTS = {f"older {name}": text for name, text in OLDER.items()} | {
-    f"newer {name}": text for name, text in NEWER.items()}
+    f"newer {name}": text for name, text in NEWER.items()
+}
 
 
 def test_every_topology_is_run() -> None:
@@ -58,10 +59,14 @@ def test_every_topology_is_run() -> None:
 @pytest.mark.parametrize("name", ANSWERS)
 def test_it_answers(name: str, tmp_path: Path, start_server) -> None:
     server = start_server()
-    text = re.sub(r"(remote_address: ')127.0.0.1:\d+", rf"\g<1>127.0.0.1:{server.port}", TEXTS[name])
+    text = re.sub(
+        r"(remote_address: ')127.0.0.1:\d+", rf"\g<1>127.0.0.1:{server.port}", TEXTS[name]
+    )
     text = re.sub(r"(switch_port: )\d+", lambda found: f"{found[1]}{free_port()}", text)
     text = re.sub(r"listen_addr: '?127.0.0.1:\d+'?", "listen_addr: '${LISTEN}'", text, count=1)
-    text = re.sub(r"listen_addr: '127.0.0.1:\d+'", lambda _: f"listen_addr: '127.0.0.1:{free_port()}'", text)
+    text = re.sub(
+        r"listen_addr: '127.0.0.1:\d+'", lambda _: f"listen_addr: '127.0.0.1:{free_port()}'", text
+    )
     topology = tmp_path / "topology.yaml"
     topology.write_text(text)
     with Running(topology, tmp_path) as running, running.raw() as client:

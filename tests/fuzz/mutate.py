@@ -18,7 +18,9 @@ NUMBERS = (
 BYTES = b"\r\n\0 *$+-:_,#%~>|!=(\"'\\x09azAZ\t\v\f\x7f\x80\xff"
 
 
-def mutate(chance: random.Random, data: bytes, others: Sequence[bytes], tokens: Sequence[bytes]) -> bytes:
+def mutate(
+    chance: random.Random, data: bytes, others: Sequence[bytes], tokens: Sequence[bytes]
+) -> bytes:
     """`data` after one to six changes; `others` lend parts of themselves, `tokens` are put in whole."""
     out = bytearray(data)
     for _ in range(chance.choice((1, 1, 1, 2, 2, 3, 4, CHANGES_MAX))):
@@ -33,32 +35,44 @@ def _range(chance: random.Random, data: bytes | bytearray) -> tuple[int, int]:
     return start, min(len(data), start + chance.randint(0, size))
 
 
-def _flip(chance: random.Random, out: bytearray, others: Sequence[bytes], tokens: Sequence[bytes]) -> None:
+def _flip(
+    chance: random.Random, out: bytearray, others: Sequence[bytes], tokens: Sequence[bytes]
+) -> None:
     if out:
         out[chance.randrange(len(out))] ^= 1 << chance.randrange(8)
 
 
-def _set_byte(chance: random.Random, out: bytearray, others: Sequence[bytes], tokens: Sequence[bytes]) -> None:
+def _set_byte(
+    chance: random.Random, out: bytearray, others: Sequence[bytes], tokens: Sequence[bytes]
+) -> None:
     if out:
         out[chance.randrange(len(out))] = chance.choice(BYTES)
 
 
-def _add_byte(chance: random.Random, out: bytearray, others: Sequence[bytes], tokens: Sequence[bytes]) -> None:
+def _add_byte(
+    chance: random.Random, out: bytearray, others: Sequence[bytes], tokens: Sequence[bytes]
+) -> None:
     out.insert(chance.randrange(len(out) + 1), chance.choice(BYTES))
 
 
-def _add_token(chance: random.Random, out: bytearray, others: Sequence[bytes], tokens: Sequence[bytes]) -> None:
+def _add_token(
+    chance: random.Random, out: bytearray, others: Sequence[bytes], tokens: Sequence[bytes]
+) -> None:
     at = chance.randrange(len(out) + 1)
     out[at:at] = chance.choice(tokens)
 
 
-def _set_token(chance: random.Random, out: bytearray, others: Sequence[bytes], tokens: Sequence[bytes]) -> None:
+def _set_token(
+    chance: random.Random, out: bytearray, others: Sequence[bytes], tokens: Sequence[bytes]
+) -> None:
     token = chance.choice(tokens)
     at = chance.randrange(len(out) + 1)
     out[at : at + len(token)] = token
 
 
-def _set_number(chance: random.Random, out: bytearray, others: Sequence[bytes], tokens: Sequence[bytes]) -> None:
+def _set_number(
+    chance: random.Random, out: bytearray, others: Sequence[bytes], tokens: Sequence[bytes]
+) -> None:
     """One of the numbers in it becomes another, often its neighbour."""
     found = list(NUMBER.finditer(out))
     if found:
@@ -69,24 +83,32 @@ def _set_number(chance: random.Random, out: bytearray, others: Sequence[bytes], 
         out[one.start() : one.end()] = number
 
 
-def _delete(chance: random.Random, out: bytearray, others: Sequence[bytes], tokens: Sequence[bytes]) -> None:
+def _delete(
+    chance: random.Random, out: bytearray, others: Sequence[bytes], tokens: Sequence[bytes]
+) -> None:
     start, end = _range(chance, out)
     del out[start:end]
 
 
-def _repeat(chance: random.Random, out: bytearray, others: Sequence[bytes], tokens: Sequence[bytes]) -> None:
+def _repeat(
+    chance: random.Random, out: bytearray, others: Sequence[bytes], tokens: Sequence[bytes]
+) -> None:
     start, end = _range(chance, out)
     out[start:start] = out[start:end] * chance.choice((1, 1, 2, 5, 40))
 
 
-def _lend(chance: random.Random, out: bytearray, others: Sequence[bytes], tokens: Sequence[bytes]) -> None:
+def _lend(
+    chance: random.Random, out: bytearray, others: Sequence[bytes], tokens: Sequence[bytes]
+) -> None:
     other = chance.choice(others)
     start, end = _range(chance, other)
     at = chance.randrange(len(out) + 1)
     out[at : at + chance.choice((0, 0, end - start))] = other[start:end]
 
 
-def _graft(chance: random.Random, out: bytearray, others: Sequence[bytes], tokens: Sequence[bytes]) -> None:
+def _graft(
+    chance: random.Random, out: bytearray, others: Sequence[bytes], tokens: Sequence[bytes]
+) -> None:
     """The beginning of this one, the end of another."""
     other = chance.choice(others)
     out[chance.randrange(len(out) + 1) :] = other[chance.randrange(len(other) + 1) :]

@@ -79,9 +79,15 @@ def keep(target: Target, inputs: Sequence[bytes]) -> None:
         trace.begin()
         target.run(data)
         trace.end()
-        if trace.edges() > before and data not in target.seeds() and 0 < len(data) <= KEPT_BYTES_MAX:
+        if (
+            trace.edges() > before
+            and data not in target.seeds()
+            and 0 < len(data) <= KEPT_BYTES_MAX
+        ):
             lines.append(ascii(data))
-    (KNOWN / f"{target.name}.txt").write_text("".join(f"{line}\n" for line in lines), encoding="ascii")
+    (KNOWN / f"{target.name}.txt").write_text(
+        "".join(f"{line}\n" for line in lines), encoding="ascii"
+    )
 
 
 # ---- one target, in this process ---------------------------------------------------------------------------------
@@ -98,7 +104,11 @@ def hunt(
     count = 0
     end = time.monotonic() + seconds
     while waiting or ((count_max is None or count < count_max) and time.monotonic() < end):
-        data = waiting.pop(0) if waiting else mutate(chance, pick(chance, corpus), corpus, target.tokens)
+        data = (
+            waiting.pop(0)
+            if waiting
+            else mutate(chance, pick(chance, corpus), corpus, target.tokens)
+        )
         current[HEADER : HEADER + len(data)] = data
         current[:HEADER] = len(data).to_bytes(HEADER, "little")
         signal.alarm(HANG_SECONDS)
@@ -128,7 +138,11 @@ def child(arguments: argparse.Namespace) -> int:
         except Exception:
             traceback.print_exc()
             return 1
-    told = f"{len(corpus)} led somewhere new, {edges} edges" if target.compiled else "its code tells nothing"
+    told = (
+        f"{len(corpus)} led somewhere new, {edges} edges"
+        if target.compiled
+        else "its code tells nothing"
+    )
     print(f"{target.name}: {count} inputs, {told}", flush=True)
     if arguments.keep and target.compiled:
         keep(target, corpus)
@@ -142,8 +156,19 @@ def guard(target: Target, seconds: float, seed: int, kept: bool) -> bool:
     """Runs a child and keeps the input that ends it. False: there was one."""
     current = WORK / f"current-{target.name}"
     current.write_bytes(bytes(HEADER + INPUT_BYTES_MAX))
-    command = [sys.executable, str(HERE / "run.py"), "--target", target.name, "--child", str(current),
-               "--seconds", str(seconds), "--seed", str(seed), *(["--keep"] if kept else [])]
+    command = [
+        sys.executable,
+        str(HERE / "run.py"),
+        "--target",
+        target.name,
+        "--child",
+        str(current),
+        "--seconds",
+        str(seconds),
+        "--seed",
+        str(seed),
+        *(["--keep"] if kept else []),
+    ]
     done = subprocess.run(command, check=False)
     if done.returncode == 0:
         current.unlink()
@@ -153,8 +178,12 @@ def guard(target: Target, seconds: float, seed: int, kept: bool) -> bool:
     FOUND.mkdir(parents=True, exist_ok=True)
     path = FOUND / f"{target.name}-{hashlib.sha1(data).hexdigest()[:10]}"
     path.write_bytes(data)
-    print(f"{target.name}: {how_it_ended(done.returncode)} on {data[:200]!a}\n"
-          f"replay it:  {replay_command(target, path)}", file=sys.stderr, flush=True)
+    print(
+        f"{target.name}: {how_it_ended(done.returncode)} on {data[:200]!a}\n"
+        f"replay it:  {replay_command(target, path)}",
+        file=sys.stderr,
+        flush=True,
+    )
     return False
 
 
@@ -169,10 +198,14 @@ def replay_command(target: Target, path: Path) -> str:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--target", choices=sorted(TARGETS), help="only this one")
     parser.add_argument("--seconds", type=float, default=60, help="for all of it (default: 60)")
-    parser.add_argument("--seed", type=int, default=None, help="of the changes; another one in each run by default")
+    parser.add_argument(
+        "--seed", type=int, default=None, help="of the changes; another one in each run by default"
+    )
     parser.add_argument("--replay", type=Path, help="one input, in this process")
     parser.add_argument("--keep", action="store_true", help="write what was found into corpus/")
     parser.add_argument("--child", help=argparse.SUPPRESS)
@@ -186,9 +219,14 @@ def main() -> int:
         print(f"{arguments.replay}: nothing breaks")
         return 0
     if not Trace().active:
-        print("this build does not tell where code goes: inputs are changed at random only (see make fuzz)", flush=True)
+        print(
+            "this build does not tell where code goes: inputs are changed at random only (see make fuzz)",
+            flush=True,
+        )
     chosen = [TARGETS[arguments.target]] if arguments.target else list(TARGETS.values())
-    seed = arguments.seed if arguments.seed is not None else random.SystemRandom().randrange(1 << 32)
+    seed = (
+        arguments.seed if arguments.seed is not None else random.SystemRandom().randrange(1 << 32)
+    )
     jobs = min(len(chosen), os.cpu_count() or 1)
     WORK.mkdir(parents=True, exist_ok=True)
     print(f"{', '.join(target.name for target in chosen)}; --seed {seed}", flush=True)

@@ -56,7 +56,11 @@ def requests(data: bytes) -> None:
         decoder = codec.Decoder(merge=merge, hold=True)
         found = feed(decoder, pieces)
         assert b"".join(run[0] for run in found) == b"".join(one[0] for one in seen)
-        assert (sum(run[1] for run in found), decoder.state, decoder.error) == (len(seen), whole.state, whole.error)
+        assert (sum(run[1] for run in found), decoder.state, decoder.error) == (
+            len(seen),
+            whole.state,
+            whole.error,
+        )
         assert decoder.release() == found
         gone(decoder)
     assert whole.release() == seen
@@ -215,7 +219,11 @@ def learn(data: bytes) -> None:
         parts = (container, second) if bar and container else (name,)
         facts = table.find(*parts)
         assert facts is None or isinstance(facts, dict)
-        for words in ([*parts], [*parts, b"k"], [*parts, b"2", b"a", b"b", b"KEYS", b"c", b"STREAMS", b"d"]):
+        for words in (
+            [*parts],
+            [*parts, b"k"],
+            [*parts, b"2", b"a", b"b", b"KEYS", b"c", b"STREAMS", b"d"],
+        ):
             for index in table.keys(words) or []:
                 assert 0 < index < len(words)
 
@@ -239,7 +247,18 @@ def command_seeds() -> list[bytes]:
     sub = [b"ft.info|of", 3, [b"admin"], 0, 0, 0, [b"@admin"], [], [spec], []]
     found = []
     for specs in ([spec], [by_word], [unknown, spec], [spec] * 6):
-        new = [b"ft.search", -3, [b"readonly", b"module"], 1, 1, 1, [b"@read", b"@slow"], tips, specs, [sub]]
+        new = [
+            b"ft.search",
+            -3,
+            [b"readonly", b"module"],
+            1,
+            1,
+            1,
+            [b"@read", b"@slow"],
+            tips,
+            specs,
+            [sub],
+        ]
         found.append(encoded([new, old, [*old, [b"@write"]]], b"*"))
         found.append(encoded([new], b"%"))
     return [*found, encoded([[b"client|sneeze", 2, [], 0, 0, 0, [], [], [], []]], b"*"), b"*0\r\n"]
@@ -252,7 +271,11 @@ def encoded(said: Any, maps: bytes) -> bytes:
     if isinstance(said, int):
         return b":%d\r\n" % said
     inner = b"".join(encoded(item, maps) for item in said)
-    if maps == b"%" and said and said[0] in (b"flags", b"type", b"index", b"lastkey", b"keyword", b"keynumidx"):
+    if (
+        maps == b"%"
+        and said
+        and said[0] in (b"flags", b"type", b"index", b"lastkey", b"keyword", b"keynumidx")
+    ):
         return b"%%%d\r\n%b" % (len(said) // 2, inner)
     return b"*%d\r\n%b" % (len(said), inner)
 
@@ -282,7 +305,9 @@ def parsed(pieces: Sequence[bytes]) -> list[Any]:
             inbox += piece
             while (one := httpwire.parse_request(inbox, continued=True)) is not None:
                 assert one.path.startswith("/") and len(one.body) <= httpwire.BODY_BYTES_MAX
-                found.append((one.method, one.path, sorted(one.headers.items()), one.keep_alive, one.body))
+                found.append(
+                    (one.method, one.path, sorted(one.headers.items()), one.keep_alive, one.body)
+                )
     except httpwire.Bad as refused:
         found.append(refused.status)
     return found

@@ -27,7 +27,9 @@ def test_nothing_breaks(name: str, seed: int) -> None:
         FOUND.mkdir(parents=True, exist_ok=True)
         path = FOUND / f"{name}-by-test-{seed}"
         path.write_bytes(data)
-        error.add_note(f"input: {data!r}\nreplay it: {replay_command(target, path)}") if hasattr(error, "add_note") else None
+        error.add_note(f"input: {data!r}\nreplay it: {replay_command(target, path)}") if hasattr(
+            error, "add_note"
+        ) else None
         raise
     assert count >= len(known_inputs(target))
 

@@ -396,6 +396,8 @@ def test_lines_that_wait_are_written_at_exit() -> None:
         "from shotover.observability import log; log.setup();\n"
         "for n in range(300): log.get('t').info('m', n=n, pad='x' * 1000)"
     )
-    done = subprocess.run([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True, timeout=30)
+    done = subprocess.run(
+        [sys.executable, "-c", code], stdout=subprocess.PIPE, text=True, timeout=30
+    )
     assert len(done.stdout.splitlines()) == 300
     assert done.returncode == 0

@@ -62,13 +62,15 @@ def test_a_coroutine_can_do_what_a_hook_can(serve: Any, direct: redis.Redis) -> 
     assert threads == {"async py"}
 
 
-def test_coroutines_of_a_pipeline_run_side_by_side_and_keep_their_order(serve: Any, direct: redis.Redis) -> None:
+def test_coroutines_of_a_pipeline_run_side_by_side_and_keep_their_order(
+    serve: Any, direct: redis.Redis
+) -> None:
     class Meet(Transform):
         arrived = 0
 
         async def on_request(self, request: Any) -> None:
             type(self).arrived += 1
-            while self.arrived < 10:    # nobody would pass if they came one after the other
+            while self.arrived < 10:  # nobody would pass if they came one after the other
                 await asyncio.sleep(0)
 
     client = serve(Meet).raw()
@@ -97,7 +99,8 @@ def test_reply_hooks_can_be_coroutines(serve: Any) -> None:
     client = serve(Later).raw()
     client.send(encode("GET", "a") + encode("GET", "b"))
     assert [client.frame() for _ in range(2)] == [
-        b"*2\r\n$1\r\na\r\n$-1\r\n", b"*2\r\n$1\r\nb\r\n$-1\r\n",
+        b"*2\r\n$1\r\na\r\n$-1\r\n",
+        b"*2\r\n$1\r\nb\r\n$-1\r\n",
     ]
 
 
@@ -167,7 +170,9 @@ def test_a_client_that_leaves_cancels_its_coroutines(serve: Any) -> None:
     wait_until(lambda: served.transform.inside == 3, "the coroutines wait")
     client.reset()
     wait_until(lambda: served.transform.cancelled == 3, "the coroutines are cancelled")
-    wait_until_equal(lambda: served.sample("shotover_python_held"), 0, "held after the client has gone")
+    wait_until_equal(
+        lambda: served.sample("shotover_python_held"), 0, "held after the client has gone"
+    )
 
 
 def test_coroutines_that_do_not_end_count_even_when_their_clients_have_gone(serve: Any) -> None:
@@ -204,7 +209,9 @@ def test_a_coroutine_has_its_request_held_already(serve: Any) -> None:
             request.hold()
 
     served = serve(Hold)
-    served.allow_log("Python transform py failed: RuntimeError: a request of an async hook is held already")
+    served.allow_log(
+        "Python transform py failed: RuntimeError: a request of an async hook is held already"
+    )
     assert b"RuntimeError" in served.raw().command("GET", "k")
 
 

@@ -44,18 +44,28 @@ def routed(server: Server, second: Server, direct: redis.Redis) -> Any:
         served.end()
 
 
-def test_requests_go_where_the_transform_sends_them(routed: Any, direct: redis.Redis, second: Server) -> None:
+def test_requests_go_where_the_transform_sends_them(
+    routed: Any, direct: redis.Redis, second: Server
+) -> None:
     client = routed(Route).raw()
-    client.send(b"".join(encode("SET", key, f"v-{key}") + encode("GET", key) for key in ("a1", "b1", "a2", "b2")))
+    client.send(
+        b"".join(
+            encode("SET", key, f"v-{key}") + encode("GET", key) for key in ("a1", "b1", "a2", "b2")
+        )
+    )
     assert [client.frame() for _ in range(8)] == [
-        each for key in ("a1", "b1", "a2", "b2") for each in (b"+OK\r\n", b"$4\r\nv-%b\r\n" % key.encode())
+        each
+        for key in ("a1", "b1", "a2", "b2")
+        for each in (b"+OK\r\n", b"$4\r\nv-%b\r\n" % key.encode())
     ]
     assert sorted(direct.keys()) == [b"a1", b"a2"]
     with redis.Redis(port=second.port) as other:
         assert sorted(other.keys()) == [b"b1", b"b2"]
 
 
-def test_a_sent_request_goes_as_edited_and_its_reply_passes_the_reply_hook(routed: Any, second: Server) -> None:
+def test_a_sent_request_goes_as_edited_and_its_reply_passes_the_reply_hook(
+    routed: Any, second: Server
+) -> None:
     class Both(Transform):
         def on_request(self, request: Any) -> None:
             request.args[1] += b"!"
@@ -74,9 +84,19 @@ def test_a_sent_request_goes_as_edited_and_its_reply_passes_the_reply_hook(route
 def test_session_state_works_in_a_chain(routed: Any) -> None:
     served = routed(RouteAll)
     client, other = served.raw(), served.raw()
-    client.send(encode("SELECT", 3) + encode("SET", "k", "three") + encode("MULTI") + encode("GET", "k") + encode("EXEC"))
+    client.send(
+        encode("SELECT", 3)
+        + encode("SET", "k", "three")
+        + encode("MULTI")
+        + encode("GET", "k")
+        + encode("EXEC")
+    )
     assert [client.frame() for _ in range(5)] == [
-        b"+OK\r\n", b"+OK\r\n", b"+OK\r\n", b"+QUEUED\r\n", b"*1\r\n$5\r\nthree\r\n",
+        b"+OK\r\n",
+        b"+OK\r\n",
+        b"+OK\r\n",
+        b"+QUEUED\r\n",
+        b"*1\r\n$5\r\nthree\r\n",
     ]
     assert other.command("GET", "k") == b"$-1\r\n"
 
@@ -107,7 +127,9 @@ def test_an_unknown_chain_is_an_error_that_names_the_known(routed: Any) -> None:
     assert routed(Wrong).raw().command("GET", "k") == b":1\r\n"
 
 
-def test_a_client_that_leaves_while_its_request_is_away_harms_nothing(routed: Any, second: Server) -> None:
+def test_a_client_that_leaves_while_its_request_is_away_harms_nothing(
+    routed: Any, second: Server
+) -> None:
     served = routed(RouteAll)
     with redis.Redis(port=second.port) as other:
         other.execute_command("CLIENT", "PAUSE", "200", "ALL")

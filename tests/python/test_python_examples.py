@@ -55,9 +55,11 @@ def test_guard(run: Any, direct: redis.Redis) -> None:
 def test_tenants(run: Any, direct: redis.Redis) -> None:
     for user in ("ann", "bob"):
         direct.execute_command("ACL", "SETUSER", user, "on", f">{user}", f"~{{{user}}}:*", "+@all")
-    with run("tenants") as running, \
-            running.client(username="ann", password="ann") as ann, \
-            running.client(username="bob", password="bob") as bob:
+    with (
+        run("tenants") as running,
+        running.client(username="ann", password="ann") as ann,
+        running.client(username="bob", password="bob") as bob,
+    ):
         ann.mset({"k": "of ann", "l": "1"})
         bob.set("k", "of bob")
         assert (ann.get("k"), bob.get("k"), bob.exists("k", "l")) == (b"of ann", b"of bob", 1)
@@ -73,7 +75,9 @@ def test_tenants(run: Any, direct: redis.Redis) -> None:
 def test_quota(run: Any, direct: redis.Redis) -> None:
     with run("quota") as running, running.raw() as client:
         assert client.command("QUOTA") == b":5\r\n"
-        client.send(b"".join(encode("INCR", "k") for _ in range(7)) + encode("GET", "k") + encode("QUOTA"))
+        client.send(
+            b"".join(encode("INCR", "k") for _ in range(7)) + encode("GET", "k") + encode("QUOTA")
+        )
         replies = [client.frame() for _ in range(9)]
     assert replies[:5] == [b":%d\r\n" % number for number in range(1, 6)]
     assert replies[5] == replies[6] == b"-LIMIT quota of 5 writes a minute is used up\r\n"
@@ -133,29 +137,60 @@ def service() -> Iterator[Any]:
 
 def test_ask(run: Any, direct: redis.Redis, service: Any) -> None:
     with run("ask", SERVICE=service.server_port) as running, running.raw() as client:
-        client.send(encode("SET", "default:a", "1") + encode("SET", "b", "2") + encode("GET", "default:a") + encode("PING"))
+        client.send(
+            encode("SET", "default:a", "1")
+            + encode("SET", "b", "2")
+            + encode("GET", "default:a")
+            + encode("PING")
+        )
         assert [client.frame() for _ in range(4)] == [
-            b"+OK\r\n", b"-NOPERM the service says no\r\n", b"$1\r\n1\r\n", b"+PONG\r\n"]
+            b"+OK\r\n",
+            b"-NOPERM the service says no\r\n",
+            b"$1\r\n1\r\n",
+            b"+PONG\r\n",
+        ]
         assert client.command("GET", "default:a") == b"$1\r\n1\r\n"
     assert direct.keys() == [b"default:a"]
     assert sorted(set(service.asked)) == ["b", "default:a"]
     assert len(service.asked) <= 3, "the last GET was known"
 
 
-def test_a_service_that_is_gone_is_an_error_of_the_request(run: Any, direct: redis.Redis, service: Any) -> None:
+def test_a_service_that_is_gone_is_an_error_of_the_request(
+    run: Any, direct: redis.Redis, service: Any
+) -> None:
     service.server_close()
     with run("ask", SERVICE=service.server_port) as running, running.raw() as client:
-        assert client.command("GET", "k") == b"-ERR shotover: transform python failed: ConnectionRefusedError\r\n"
+        assert (
+            client.command("GET", "k")
+            == b"-ERR shotover: transform python failed: ConnectionRefusedError\r\n"
+        )
         assert client.command("PING") == b"+PONG\r\n"
     assert "ConnectionRefusedError" in running.log()
 
 
-def test_the_packaged_example(run: Any, direct: redis.Redis, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_packaged_example(
+    run: Any, direct: redis.Redis, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     site = tmp_path / "site"
     source = shutil.copytree(EXAMPLES / "audit", tmp_path / "audit")  # building leaves files behind
     done = subprocess.run(
-        [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-index", "--no-build-isolation",
-         "--target", site, source], capture_output=True, text=True, check=False)
+        [
+            sys.executable,
+            "-m",
+            "pip",
+            "install",
+            "--quiet",
+            "--no-deps",
+            "--no-index",
+            "--no-build-isolation",
+            "--target",
+            site,
+            source,
+        ],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     assert done.returncode == 0, done.stdout + done.stderr
     monkeypatch.syspath_prepend(str(site))  # handed on by support.proxy.environment
     with run("audit") as running, running.raw() as client:

@@ -132,7 +132,9 @@ def test_a_hook_returns_nothing(serve: Any) -> None:
             return request
 
     served = serve(Wrong)
-    served.allow_log("Python transform py failed: TypeError: a hook returns nothing, this one returned Request")
+    served.allow_log(
+        "Python transform py failed: TypeError: a hook returns nothing, this one returned Request"
+    )
     assert served.raw().command("GET", "k") == failed("TypeError")
 
 

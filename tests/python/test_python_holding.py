@@ -60,11 +60,15 @@ def test_many_threads_decide_once(serve: Any) -> None:
     client = served.raw()
     for index in range(50):
         client.send(encode("GET", f"slow{index}"))
-        held = wait_until(lambda key=b"slow%d" % index: served.transform.held.get(key), "it is held")
+        held = wait_until(
+            lambda key=b"slow%d" % index: served.transform.held.get(key), "it is held"
+        )
         start = threading.Barrier(8)
         decided: list[bool] = []
 
-        def decide(number: int, held: Any = held, start: Any = start, decided: Any = decided) -> None:
+        def decide(
+            number: int, held: Any = held, start: Any = start, decided: Any = decided
+        ) -> None:
             start.wait()
             decided.append(held.answer(number))
 
@@ -96,7 +100,9 @@ def test_a_held_request_can_be_edited_until_it_is_released(serve: Any, direct: r
         request.args[2] = b"late"
 
 
-def test_what_a_client_sent_behind_a_held_request_waits_for_it(serve: Any, direct: redis.Redis) -> None:
+def test_what_a_client_sent_behind_a_held_request_waits_for_it(
+    serve: Any, direct: redis.Redis
+) -> None:
     served = serve(Keeper)
     client, other = served.raw(), served.raw()
     client.send(encode("RPUSH", "slow", "1") + encode("RPUSH", "x", "2") + encode("GET", "none"))
@@ -125,12 +131,21 @@ def test_held_requests_of_a_client_go_on_in_their_order_whatever_the_order_of_re
     for index in (7, 2, 1, 0, 6, 4, 5):
         assert held[b"%d" % index].release()
     assert [client.frame() for _ in range(8)] == [
-        b":1\r\n", b":2\r\n", b":3\r\n", b"$10\r\nnot pushed\r\n", b":4\r\n", b":5\r\n", b":6\r\n", b":7\r\n",
+        b":1\r\n",
+        b":2\r\n",
+        b":3\r\n",
+        b"$10\r\nnot pushed\r\n",
+        b":4\r\n",
+        b":5\r\n",
+        b":6\r\n",
+        b":7\r\n",
     ]
     assert direct.lrange("x", 0, -1) == [b"0", b"1", b"2", b"4", b"5", b"6", b"7"]
 
 
-def test_commands_no_hook_wants_keep_their_place_behind_held_ones(serve: Any, direct: redis.Redis) -> None:
+def test_commands_no_hook_wants_keep_their_place_behind_held_ones(
+    serve: Any, direct: redis.Redis
+) -> None:
     class HoldSets(Keeper):
         commands = ("SET",)
 
@@ -139,10 +154,20 @@ def test_commands_no_hook_wants_keep_their_place_behind_held_ones(serve: Any, di
 
     served = serve(HoldSets)
     client = served.raw()
-    client.send(encode("SET", "slow", "v") + encode("GET", "slow") + encode("SELECT", 3) + encode("GET", "slow"))
+    client.send(
+        encode("SET", "slow", "v")
+        + encode("GET", "slow")
+        + encode("SELECT", 3)
+        + encode("GET", "slow")
+    )
     held = wait_until(lambda: served.transform.held.get(b"slow"), "the request is held")
     held.release()
-    assert [client.frame() for _ in range(4)] == [b"+OK\r\n", b"$1\r\nv\r\n", b"+OK\r\n", b"$-1\r\n"]
+    assert [client.frame() for _ in range(4)] == [
+        b"+OK\r\n",
+        b"$1\r\nv\r\n",
+        b"+OK\r\n",
+        b"$-1\r\n",
+    ]
 
 
 def test_holds_beyond_the_limit_are_answered_with_an_error(serve: Any) -> None:
@@ -192,14 +217,18 @@ def test_a_held_request_is_answered_when_its_time_is_up(serve: Any) -> None:
 
 
 @pytest.mark.parametrize("late", ["release", "nothing"])
-def test_a_client_that_leaves_takes_its_held_requests_along(serve: Any, direct: redis.Redis, late: str) -> None:
+def test_a_client_that_leaves_takes_its_held_requests_along(
+    serve: Any, direct: redis.Redis, late: str
+) -> None:
     served = serve(Keeper)
     client = served.raw()
     client.send(encode("SET", "slow", "v") + encode("SET", "x", "v") + encode("SET", "slow2", "v"))
     wait_until(lambda: len(served.transform.held) == 2, "the requests are held")
     assert served.sample("shotover_python_held") == 2
     client.reset()
-    wait_until_equal(lambda: served.sample("shotover_python_held"), 0, "held after the client has gone")
+    wait_until_equal(
+        lambda: served.sample("shotover_python_held"), 0, "held after the client has gone"
+    )
     wait_until_equal(lambda: served.left()["requests"], 0, "requests after the client has gone")
     if late == "release":
         assert [held.release() for held in served.transform.held.values()] == [False, False]

@@ -17,10 +17,17 @@ def test_a_reply_hook_sees_each_reply_with_its_request(serve: Any) -> None:
 
     class Look(Transform):
         def on_reply(self, request: Any, reply: Any) -> None:
-            seen.append((request.command, request.key, list(request.args)[2:], reply.value, reply.raw))
+            seen.append(
+                (request.command, request.key, list(request.args)[2:], reply.value, reply.raw)
+            )
 
     client = serve(Look).raw()
-    client.send(encode("SET", "k", "v") + encode("GET", "k") + encode("GET", "none") + encode("LPUSH", "k", "x"))
+    client.send(
+        encode("SET", "k", "v")
+        + encode("GET", "k")
+        + encode("GET", "none")
+        + encode("LPUSH", "k", "x")
+    )
     for _ in range(4):
         client.frame()
     assert [each[:4] for each in seen[:3]] == [
@@ -43,9 +50,16 @@ def test_values_of_every_type_are_read(serve: Any, protocol: int) -> None:
 
     client = serve(Look).raw()
     client.ask("HELLO", protocol)
-    for words in (("HSET", "h", "f", "v"), ("HGETALL", "h"), ("SADD", "s", "m"), ("SMEMBERS", "s"),
-                  ("ZADD", "z", "1.5", "m"), ("ZSCORE", "z", "m"), ("EVAL", "return {1,{2,'x'},false}", "0"),
-                  ("DEBUG", "PROTOCOL", "true") if protocol == 3 else ("PING",)):
+    for words in (
+        ("HSET", "h", "f", "v"),
+        ("HGETALL", "h"),
+        ("SADD", "s", "m"),
+        ("SMEMBERS", "s"),
+        ("ZADD", "z", "1.5", "m"),
+        ("ZSCORE", "z", "m"),
+        ("EVAL", "return {1,{2,'x'},false}", "0"),
+        ("DEBUG", "PROTOCOL", "true") if protocol == 3 else ("PING",),
+    ):
         client.command(*words)
     hello, _, every, _, members, _, score, nested, last = seen
     if protocol == 3:
@@ -61,7 +75,9 @@ def test_a_reply_can_be_replaced(serve: Any) -> None:
         def on_reply(self, request: Any, reply: Any) -> None:
             if request.command == b"GET":
                 reply.value = [reply.value, request.key]
-                assert reply.value == [b"v", b"k"] and reply.raw.startswith(b"*2") and reply.size == 18
+                assert (
+                    reply.value == [b"v", b"k"] and reply.raw.startswith(b"*2") and reply.size == 18
+                )
             elif request.command == b"DEL":
                 reply.raw = b"+gone\r\n"
             elif request.command == b"EXISTS":
@@ -100,7 +116,10 @@ def test_what_on_request_notes_is_there_in_on_reply(serve: Any) -> None:
 
     client = serve(Note).raw()
     client.send(encode("GET", "a") + encode("MGET", "b", "c"))
-    assert client.frame() == b"*4\r\n$1\r\na\r\n:2\r\n$5\r\nother\r\n*2\r\n$3\r\nGET\r\n$5\r\nother\r\n"
+    assert (
+        client.frame()
+        == b"*4\r\n$1\r\na\r\n:2\r\n$5\r\nother\r\n*2\r\n$3\r\nGET\r\n$5\r\nother\r\n"
+    )
     assert b"$1\r\nb\r\n:3\r\n" in client.frame()
 
 
@@ -205,8 +224,10 @@ def test_pushes_do_not_overtake_replies_that_came_before_them(serve: Any, direct
         client.send(encode("GET", f"k{index}") + encode("SET", f"k{index}", "v"))
         frames = [client.frame() for _ in range(3)]
         assert frames[0] == b"_\r\n", frames
-        assert sorted(frames[1:]) == [b"+OK\r\n", b">2\r\n$10\r\ninvalidate\r\n*1\r\n$%d\r\nk%d\r\n" % (
-            len(f"k{index}"), index)], frames
+        assert sorted(frames[1:]) == [
+            b"+OK\r\n",
+            b">2\r\n$10\r\ninvalidate\r\n*1\r\n$%d\r\nk%d\r\n" % (len(f"k{index}"), index),
+        ], frames
 
 
 def test_subscriptions_pass_by_the_reply_hook(serve: Any, direct: Any) -> None:
@@ -247,7 +268,11 @@ def test_clients_that_change_their_state_side_by_side_wait_for_each_other_once(s
         for client in clients:
             client.send(encode("ECHO", "x") + encode("SELECT", "1") + encode("ECHO", "x"))
         for client in clients:
-            assert [client.frame() for _ in range(3)] == [b"$1\r\nx\r\n", b"+OK\r\n", b"$1\r\nx\r\n"]
+            assert [client.frame() for _ in range(3)] == [
+                b"$1\r\nx\r\n",
+                b"+OK\r\n",
+                b"$1\r\nx\r\n",
+            ]
 
 
 def test_a_client_that_leaves_before_its_reply_harms_nothing(serve: Any, direct: Any) -> None:
@@ -266,5 +291,7 @@ def test_a_client_that_leaves_before_its_reply_harms_nothing(serve: Any, direct:
     client.send(encode("GET", "k") * 10)
     wait_until(lambda: served.worker.census()["requests"] == 10, "the requests are under way")
     client.reset()
-    wait_until(lambda: served.worker.census()["requests"] == 0, "their replies have come to nothing")
+    wait_until(
+        lambda: served.worker.census()["requests"] == 0, "their replies have come to nothing"
+    )
     assert not called.is_set()

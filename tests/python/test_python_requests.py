@@ -15,7 +15,9 @@ def test_a_request_shows_what_the_server_would_be_asked(serve: Any) -> None:
 
     class Look(Transform):
         def on_request(self, request: Any) -> None:
-            seen.append((request.command, request.key, list(request.args), request.kind, request.size))
+            seen.append(
+                (request.command, request.key, list(request.args), request.kind, request.size)
+            )
 
     client = serve(Look).raw()
     client.ask("set", "k", "v")
@@ -67,7 +69,10 @@ def test_the_client_is_known(serve: Any) -> None:
 
 EDITS = {
     "a word": (lambda args: args.__setitem__(2, b"new"), [b"RPUSH", b"k", b"new", b"c"]),
-    "a word from the end": (lambda args: args.__setitem__(-1, "é"), [b"RPUSH", b"k", b"b", "é".encode()]),
+    "a word from the end": (
+        lambda args: args.__setitem__(-1, "é"),
+        [b"RPUSH", b"k", b"b", "é".encode()],
+    ),
     "a number": (lambda args: args.__setitem__(2, 7), [b"RPUSH", b"k", b"7", b"c"]),
     "a slice": (lambda args: args.__setitem__(slice(2, 4), [b"x"]), [b"RPUSH", b"k", b"x"]),
     "append": (lambda args: args.append(b"d"), [b"RPUSH", b"k", b"b", b"c", b"d"]),
@@ -77,8 +82,14 @@ EDITS = {
     "delete a slice": (lambda args: args.__delitem__(slice(3, None)), [b"RPUSH", b"k", b"b"]),
     "pop": (lambda args: args.pop(), [b"RPUSH", b"k", b"b"]),
     "remove": (lambda args: args.remove(b"b"), [b"RPUSH", b"k", b"c"]),
-    "a long word": (lambda args: args.__setitem__(2, b"x" * 100_000), [b"RPUSH", b"k", b"x" * 100_000, b"c"]),
-    "many words": (lambda args: args.extend([b"w"] * 3000), [b"RPUSH", b"k", b"b", b"c"] + [b"w"] * 3000),
+    "a long word": (
+        lambda args: args.__setitem__(2, b"x" * 100_000),
+        [b"RPUSH", b"k", b"x" * 100_000, b"c"],
+    ),
+    "many words": (
+        lambda args: args.extend([b"w"] * 3000),
+        [b"RPUSH", b"k", b"b", b"c"] + [b"w"] * 3000,
+    ),
     "the command": (lambda args: args.__setitem__(0, b"LPUSH"), [b"LPUSH", b"k", b"b", b"c"]),
 }
 
@@ -160,7 +171,11 @@ def test_reading_args_changes_nothing(serve: Any, direct: Any) -> None:
         (None, b"$-1\r\n", b"_\r\n"),
         (True, b":1\r\n", b"#t\r\n"),
         (1.5, b"$3\r\n1.5\r\n", b",1.5\r\n"),
-        ([1, [b"a", None]], b"*2\r\n:1\r\n*2\r\n$1\r\na\r\n$-1\r\n", b"*2\r\n:1\r\n*2\r\n$1\r\na\r\n_\r\n"),
+        (
+            [1, [b"a", None]],
+            b"*2\r\n:1\r\n*2\r\n$1\r\na\r\n$-1\r\n",
+            b"*2\r\n:1\r\n*2\r\n$1\r\na\r\n_\r\n",
+        ),
         ({b"k": 1}, b"*2\r\n$1\r\nk\r\n:1\r\n", b"%1\r\n$1\r\nk\r\n:1\r\n"),
         ({b"m"}, b"*1\r\n$1\r\nm\r\n", b"~1\r\n$1\r\nm\r\n"),
         (ValueError("bad\nthing"), b"-ERR bad thing\r\n", None),
@@ -303,11 +318,27 @@ def test_what_is_kept_of_a_request_is_closed_not_dangerous(serve: Any) -> None:
         client.ask("SET", f"k{index}", "v" * index)
     assert len({id(request) for request, _ in kept}) == 100
     for request, args in kept:
-        for look in ("command", "key", "kind", "args", "raw", "size", "user", "state", "client_address", "reply"):
+        for look in (
+            "command",
+            "key",
+            "kind",
+            "args",
+            "raw",
+            "size",
+            "user",
+            "state",
+            "client_address",
+            "reply",
+        ):
             with pytest.raises(RequestGone):
                 getattr(request, look)
-        for call in (lambda r=request: r.answer(1), lambda r=request: r.hold(), lambda r=request: r.refuse("x"),
-                     lambda a=args: a[0], lambda a=args: a.append(b"x")):
+        for call in (
+            lambda r=request: r.answer(1),
+            lambda r=request: r.hold(),
+            lambda r=request: r.refuse("x"),
+            lambda a=args: a[0],
+            lambda a=args: a.append(b"x"),
+        ):
             with pytest.raises(RequestGone):
                 call()
         assert "gone" in repr(request)
@@ -326,8 +357,14 @@ def test_hooks_see_only_the_commands_they_name(serve: Any) -> None:
             seen.append(b"reply")
 
     client = serve(Some).raw()
-    for words in (("GET", "k"), ("SET", "k", "v"), ("CLIENT", "ID"), ("CLIENT", "GETNAME"),
-                  ("MyModule.do", "x"), ("other.do", "x")):
+    for words in (
+        ("GET", "k"),
+        ("SET", "k", "v"),
+        ("CLIENT", "ID"),
+        ("CLIENT", "GETNAME"),
+        ("MyModule.do", "x"),
+        ("other.do", "x"),
+    ):
         client.command(*words)
     assert seen == [b"GET", b"reply", b"CLIENT", b"reply", b"MyModule.do", b"reply"]
 
@@ -348,7 +385,9 @@ def test_batches_bring_all_requests_of_a_turn(serve: Any) -> None:
     client.send(encode("SET", "k5", "five"))
     client.frame()
     client.send(b"".join(encode("GET", f"k{index}") for index in range(6)))
-    assert [client.frame() for _ in range(6)] == [b"$-1\r\n"] * 3 + [b":3\r\n"] + [b"$4\r\nfive\r\n"] * 2
+    assert [client.frame() for _ in range(6)] == [b"$-1\r\n"] * 3 + [b":3\r\n"] + [
+        b"$4\r\nfive\r\n"
+    ] * 2
     assert sum(sizes) == 7 and max(sizes) > 1
 
 

@@ -83,7 +83,9 @@ def expected(fate: str, number: bytes) -> bytes:
 
 def transaction(chance: random.Random, number: int) -> tuple[bytes, list[bytes]]:
     """Carried out whole or, where one of its commands was refused, not at all."""
-    fates = chance.choices("pahnesw", k=chance.randrange(1, 6)) + chance.choices("rx", k=chance.random() < 0.5)
+    fates = chance.choices("pahnesw", k=chance.randrange(1, 6)) + chance.choices(
+        "rx", k=chance.random() < 0.5
+    )
     chance.shuffle(fates)
     text = b"%d" % number
     replies = [b"+QUEUED\r\n" if fate in "phew" else expected(fate, text) for fate in fates]
@@ -93,7 +95,11 @@ def transaction(chance: random.Random, number: int) -> tuple[bytes, list[bytes]]
         ending, end = "DISCARD", b"+OK\r\n"
     elif {"r", "x"} & set(fates):
         end = b"-EXECABORT Transaction discarded because of previous errors.\r\n"
-    raw = encode("MULTI") + b"".join(encode("ECHO", fate.encode() + text) for fate in fates) + encode(ending)
+    raw = (
+        encode("MULTI")
+        + b"".join(encode("ECHO", fate.encode() + text) for fate in fates)
+        + encode(ending)
+    )
     return raw, [b"+OK\r\n", *replies, end]
 
 
@@ -107,7 +113,9 @@ def converse(port: int, seed: int, problems: list[str]) -> None:
             for _ in range(chance.randrange(1, 40)):
                 number += 1
                 fate = chance.choice(FATES)
-                text = b"%d" % number + b"." * chance.choice((0, 0, 9, 9 if fate == "r" else 20_000))
+                text = b"%d" % number + b"." * chance.choice(
+                    (0, 0, 9, 9 if fate == "r" else 20_000)
+                )
                 raw += encode("ECHO", fate.encode() + text)
                 wanted.append(expected(fate, text))
                 if chance.random() < 0.1:

@@ -54,26 +54,55 @@ class RefuseWithReplies(RefuseBad):
         assert reply.raw
 
 
-KINDS = [RefuseBad, RefuseBadBatch, RefuseBadSlowly, RefuseFromAThread, RefuseNamed, RefuseWithReplies]
+KINDS = [
+    RefuseBad,
+    RefuseBadBatch,
+    RefuseBadSlowly,
+    RefuseFromAThread,
+    RefuseNamed,
+    RefuseWithReplies,
+]
 
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("pipelined", [True, False])
-def test_it_is_discarded_whole_and_the_next_one_is_not(serve: Any, direct: redis.Redis, kind: type, pipelined: bool) -> None:
+def test_it_is_discarded_whole_and_the_next_one_is_not(
+    serve: Any, direct: redis.Redis, kind: type, pipelined: bool
+) -> None:
     client = serve(kind).raw()
     sound = [("MULTI",), ("SET", "c", "1"), ("EXEC",)]
-    words = [("MULTI",), ("SET", "a", "1"), ("SET", "bad", "1"), ("SET", "b", "1"), ("EXEC",), *sound, ("GET", "a")]
+    words = [
+        ("MULTI",),
+        ("SET", "a", "1"),
+        ("SET", "bad", "1"),
+        ("SET", "b", "1"),
+        ("EXEC",),
+        *sound,
+        ("GET", "a"),
+    ]
     if pipelined:
         client.send(b"".join(encode(*each) for each in words))
         replies = [client.frame() for _ in words]
     else:
         replies = [client.command(*each) for each in words]
-    assert replies == [OK, QUEUED, REFUSED, QUEUED, ABORTED, OK, QUEUED, b"*1\r\n+OK\r\n", b"$-1\r\n"]
+    assert replies == [
+        OK,
+        QUEUED,
+        REFUSED,
+        QUEUED,
+        ABORTED,
+        OK,
+        QUEUED,
+        b"*1\r\n+OK\r\n",
+        b"$-1\r\n",
+    ]
     assert direct.keys() == [b"c"]
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_refusal_in_a_second_transaction_leaves_the_first(serve: Any, direct: redis.Redis, kind: type) -> None:
+def test_a_refusal_in_a_second_transaction_leaves_the_first(
+    serve: Any, direct: redis.Redis, kind: type
+) -> None:
     client = serve(kind).raw()
     words = [("MULTI",), ("SET", "a", "1"), ("EXEC",), ("MULTI",), ("SET", "bad", "1"), ("EXEC",)]
     client.send(b"".join(encode(*each) for each in words))
@@ -84,8 +113,14 @@ def test_a_refusal_in_a_second_transaction_leaves_the_first(serve: Any, direct: 
 @pytest.mark.parametrize("ending", ["DISCARD", "RESET"])
 def test_a_transaction_given_up_is_forgotten(serve: Any, ending: str) -> None:
     client = serve(RefuseBad).raw()
-    for words, reply in [(("MULTI",), OK), (("SET", "bad", "1"), REFUSED), ((ending,), None), (("MULTI",), OK),
-                         (("SET", "a", "1"), QUEUED), (("EXEC",), b"*1\r\n+OK\r\n")]:
+    for words, reply in [
+        (("MULTI",), OK),
+        (("SET", "bad", "1"), REFUSED),
+        ((ending,), None),
+        (("MULTI",), OK),
+        (("SET", "a", "1"), QUEUED),
+        (("EXEC",), b"*1\r\n+OK\r\n"),
+    ]:
         assert client.command(*words) == reply or reply is None
 
 
@@ -98,8 +133,10 @@ def test_a_hook_that_raises_breaks_a_transaction_too(serve: Any, direct: redis.R
     served = serve(Fail)
     served.allow_log("Python transform py failed")
     client = served.raw()
-    assert [client.command(*words) for words in (("MULTI",), ("SET", "a", "1"), ("GET", "bad"), ("EXEC",))] == [
-        OK, QUEUED, b"-ERR shotover: transform py failed: ValueError\r\n", ABORTED]
+    assert [
+        client.command(*words)
+        for words in (("MULTI",), ("SET", "a", "1"), ("GET", "bad"), ("EXEC",))
+    ] == [OK, QUEUED, b"-ERR shotover: transform py failed: ValueError\r\n", ABORTED]
     assert direct.keys() == []
 
 
@@ -127,7 +164,9 @@ def test_a_request_knows_that_it_is_in_a_transaction(serve: Any) -> None:
     for _ in words:
         client.frame()
     inside = [False, False, True, False, True, False, False, False, False, False]
-    assert seen == [(word.encode(), is_inside) for word, is_inside in zip(words, inside, strict=True)]
+    assert seen == [
+        (word.encode(), is_inside) for word, is_inside in zip(words, inside, strict=True)
+    ]
 
 
 def test_clients_that_leave_amid_transactions_leave_nothing(serve: Any) -> None:
@@ -143,7 +182,9 @@ def test_clients_that_leave_amid_transactions_leave_nothing(serve: Any) -> None:
     assert client.command("EXEC") == b"*0\r\n"
 
 
-def test_a_held_request_can_be_sent_into_a_named_chain_from_a_thread(server: Any, second: Any, direct: redis.Redis) -> None:
+def test_a_held_request_can_be_sent_into_a_named_chain_from_a_thread(
+    server: Any, second: Any, direct: redis.Redis
+) -> None:
     direct.flushall()
     problems: list[str] = []
 

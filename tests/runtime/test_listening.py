@@ -13,16 +13,32 @@ from shotover.config.address import parse_address
 from shotover.runtime.listening import explanation, permissions, probe
 
 REASONS = [
-    ("h:6379", errno.EADDRINUSE, "address already in use; stop what listens there (ss -ltnp "
-     "'sport = :6379' names it) or choose another port"),
-    ("unix:/a", errno.EADDRINUSE, "address already in use; another process listens there, or left "
-     "the file behind: remove it or choose another path"),
-    ("h:80", errno.EACCES, "permission denied; ports below 1024 need root or "
-     "CAP_NET_BIND_SERVICE: choose a higher port"),
+    (
+        "h:6379",
+        errno.EADDRINUSE,
+        "address already in use; stop what listens there (ss -ltnp "
+        "'sport = :6379' names it) or choose another port",
+    ),
+    (
+        "unix:/a",
+        errno.EADDRINUSE,
+        "address already in use; another process listens there, or left "
+        "the file behind: remove it or choose another path",
+    ),
+    (
+        "h:80",
+        errno.EACCES,
+        "permission denied; ports below 1024 need root or "
+        "CAP_NET_BIND_SERVICE: choose a higher port",
+    ),
     ("h:8080", errno.EACCES, "permission denied"),
     ("unix:/a", errno.EACCES, "permission denied; its directory must be writable for this user"),
-    ("h:1", errno.EADDRNOTAVAIL, "this machine has no such address; 0.0.0.0 listens on every IPv4 "
-     "address, [::] on every address"),
+    (
+        "h:1",
+        errno.EADDRNOTAVAIL,
+        "this machine has no such address; 0.0.0.0 listens on every IPv4 "
+        "address, [::] on every address",
+    ),
     ("unix:/a/b", errno.ENOENT, "no such directory"),
     ("h:1", errno.EMFILE, "too many open files"),
 ]

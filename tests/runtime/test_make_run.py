@@ -19,16 +19,31 @@ FALSE = str(shutil.which("false"))
 
 def tool(name: str, *arguments: object, **environment: object) -> subprocess.CompletedProcess[str]:
     done = subprocess.run(
-        [sys.executable, ROOT / "tools" / name, *map(str, arguments)], capture_output=True, text=True, check=False,
-        timeout=50, env={**os.environ, **{key: str(value) for key, value in environment.items()}})
+        [sys.executable, ROOT / "tools" / name, *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=50,
+        env={**os.environ, **{key: str(value) for key, value in environment.items()}},
+    )
     assert "Traceback" not in done.stderr
     return done
 
 
-def run(*arguments: object, listen: str = "", **environment: object) -> subprocess.CompletedProcess[str]:
+def run(
+    *arguments: object, listen: str = "", **environment: object
+) -> subprocess.CompletedProcess[str]:
     listen = listen or f"127.0.0.1:{free_port()}"
-    return tool("run.py", "--once", "--listen", listen, "--metrics", f"127.0.0.1:{free_port()}", *arguments,
-                **environment)
+    return tool(
+        "run.py",
+        "--once",
+        "--listen",
+        listen,
+        "--metrics",
+        f"127.0.0.1:{free_port()}",
+        *arguments,
+        **environment,
+    )
 
 
 def refusal(done: subprocess.CompletedProcess[str]) -> str:
@@ -53,20 +68,26 @@ def test_a_port_in_use_is_told_with_a_free_one() -> None:
     assert "choose another port: make run LISTEN=127.0.0.1:" in message
 
 
-@pytest.mark.parametrize(("listen", "words"), [
-    ("6380", "LISTEN=6380: expected HOST:PORT, such as 127.0.0.1:6380"),
-    ("127.0.0.1:99999", "LISTEN=127.0.0.1:99999: expected HOST:PORT, such as 127.0.0.1:6380"),
-    ("192.0.2.7:6380", "cannot listen on 192.0.2.7:6380: "),
-])
+@pytest.mark.parametrize(
+    ("listen", "words"),
+    [
+        ("6380", "LISTEN=6380: expected HOST:PORT, such as 127.0.0.1:6380"),
+        ("127.0.0.1:99999", "LISTEN=127.0.0.1:99999: expected HOST:PORT, such as 127.0.0.1:6380"),
+        ("192.0.2.7:6380", "cannot listen on 192.0.2.7:6380: "),
+    ],
+)
 def test_an_address_that_cannot_be_had(listen: str, words: str) -> None:
     assert refusal(run("--server", "unused", listen=listen)).startswith(words)
 
 
-@pytest.mark.parametrize(("server", "words"), [
-    ("/no/such/redis", "/no/such/redis cannot be started: no such file or directory"),
-    (__file__, f"{__file__} cannot be started: permission denied"),
-    (FALSE, f"{FALSE} does not start:"),
-])
+@pytest.mark.parametrize(
+    ("server", "words"),
+    [
+        ("/no/such/redis", "/no/such/redis cannot be started: no such file or directory"),
+        (__file__, f"{__file__} cannot be started: permission denied"),
+        (FALSE, f"{FALSE} does not start:"),
+    ],
+)
 def test_a_server_that_does_not_start(server: str, words: str) -> None:
     assert refusal(run("--server", server)).startswith(words)
 
@@ -78,7 +99,8 @@ def test_no_server_and_no_way_to_get_one(tmp_path: Path) -> None:
     done = run(PATH=tmp_path / "bin", PYTHONPATH=tmp_path, PIP_NO_INDEX=1)
     assert refusal(done).splitlines()[-1] == (
         "there is no redis-server or valkey-server on PATH; install one: sudo apt-get install redis-server "
-        "(Debian, Ubuntu), brew install redis (macOS)")
+        "(Debian, Ubuntu), brew install redis (macOS)"
+    )
 
 
 def test_no_compiler(tmp_path: Path) -> None:

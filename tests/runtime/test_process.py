@@ -15,8 +15,14 @@ from support.proxy import Proxy, environment
 from support.resp import RawClient
 from support.wait import free_port, wait_until_equal
 
-UNUSED = ["--stack-size", "2097152", "--hotreload-socket", "/tmp/none",
-          "--hotreload-gradual-shutdown-seconds", "60"]
+UNUSED = [
+    "--stack-size",
+    "2097152",
+    "--hotreload-socket",
+    "/tmp/none",
+    "--hotreload-gradual-shutdown-seconds",
+    "60",
+]
 
 
 @pytest.fixture
@@ -38,12 +44,19 @@ def run(folder: Path, topology: str, *arguments: str) -> subprocess.CompletedPro
     """A start that is expected to fail."""
     (folder / "t.yaml").write_text(topology)
     return subprocess.run(
-        [sys.executable, "-m", "shotover", "-t", "t.yaml", *arguments], cwd=folder,
-        env=environment(), capture_output=True, text=True, timeout=30)
+        [sys.executable, "-m", "shotover", "-t", "t.yaml", *arguments],
+        cwd=folder,
+        env=environment(),
+        capture_output=True,
+        text=True,
+        timeout=30,
+    )
 
 
-@pytest.mark.parametrize("arguments", [
-    ["--poller", "epoll"], ["--poller", "epoll", "--core-threads", "2"], ["--core-threads", "2"]])
+@pytest.mark.parametrize(
+    "arguments",
+    [["--poller", "epoll"], ["--poller", "epoll", "--core-threads", "2"], ["--core-threads", "2"]],
+)
 def test_every_poller_and_number_of_workers_serves(proxy_with, arguments):
     proxy = proxy_with(arguments=arguments)
     for _ in range(8):
@@ -59,7 +72,8 @@ def test_flags_without_meaning_are_accepted_with_a_warning(proxy_with):
         "--stack-size has no effect: workers need no large stacks",
         "--hotreload-socket has no effect: hot reload is not supported yet by this version",
         "--hotreload-gradual-shutdown-seconds has no effect: hot reload is not supported yet by "
-        "this version"]
+        "this version",
+    ]
 
 
 def test_a_unix_socket_is_listened_on_with_its_mode(proxy_with, tmp_path):
@@ -82,12 +96,18 @@ def ready(proxy) -> str:
 
 @pytest.mark.parametrize("connection", ["shared", "per_client"])
 @pytest.mark.parametrize("workers", ["1", "2"])
-def test_readiness_follows_the_server_without_any_traffic(start_server, start_proxy, connection, workers):
+def test_readiness_follows_the_server_without_any_traffic(
+    start_server, start_proxy, connection, workers
+):
     server = start_server()
     server.kill()
-    proxy = start_proxy(server.port, sink={"connection": connection}, arguments=["--core-threads", workers])
+    proxy = start_proxy(
+        server.port, sink={"connection": connection}, arguments=["--core-threads", workers]
+    )
     proxy.allow_log("cannot connect to the upstream of sink: Connection refused")
-    assert ready(proxy) == "not ready\n- chain redis: RedisSinkSingle has not tried its server yet\n"
+    assert (
+        ready(proxy) == "not ready\n- chain redis: RedisSinkSingle has not tried its server yet\n"
+    )
     down = "not ready\n- chain redis: RedisSinkSingle reaches no server\n"
     wait_until_equal(lambda: ready(proxy), down, "/readyz before a dead server")
     server.start(server.port)
@@ -115,28 +135,44 @@ def test_the_endpoint_shows_what_runs(proxy_with):
 
 def test_a_second_process_on_the_same_port_is_refused(proxy_with, tmp_path):
     proxy = proxy_with()
-    result = run(tmp_path, f"sources: [Redis: {{listen_addr: '127.0.0.1:{proxy.port}', chain: "
-                 "[RedisSinkSingle: {remote_address: '127.0.0.1:1'}]}]")
+    result = run(
+        tmp_path,
+        f"sources: [Redis: {{listen_addr: '127.0.0.1:{proxy.port}', chain: "
+        "[RedisSinkSingle: {remote_address: '127.0.0.1:1'}]}]",
+    )
     assert result.returncode == 1
     assert result.stderr == (
         f"shotover: t.yaml:1: sources[0].listen_addr: cannot listen on 127.0.0.1:{proxy.port}: "
         f"address already in use; stop what listens there (ss -ltnp 'sport = :{proxy.port}' names "
-        "it) or choose another port\n")
+        "it) or choose another port\n"
+    )
     with RawClient(proxy.port) as client:
         assert client.command("PING") == b"+PONG\r\n"
 
 
-@pytest.mark.parametrize(("listen", "sink", "line"), [
-    ("unix:/no/such/folder/s", "127.0.0.1:1",
-     "sources[0].listen_addr: cannot listen on unix:/no/such/folder/s: no such directory"),
-    ("192.0.2.1:{port}", "127.0.0.1:1",
-     "sources[0].listen_addr: cannot listen on 192.0.2.1:{port}: this machine has no such address; "
-     "0.0.0.0 listens on every IPv4 address, [::] on every address"),
-])
+@pytest.mark.parametrize(
+    ("listen", "sink", "line"),
+    [
+        (
+            "unix:/no/such/folder/s",
+            "127.0.0.1:1",
+            "sources[0].listen_addr: cannot listen on unix:/no/such/folder/s: no such directory",
+        ),
+        (
+            "192.0.2.1:{port}",
+            "127.0.0.1:1",
+            "sources[0].listen_addr: cannot listen on 192.0.2.1:{port}: this machine has no such address; "
+            "0.0.0.0 listens on every IPv4 address, [::] on every address",
+        ),
+    ],
+)
 def test_what_cannot_be_listened_on_is_one_line(tmp_path, listen, sink, line):
     port = free_port()
-    result = run(tmp_path, f"sources: [Redis: {{listen_addr: '{listen.format(port=port)}', chain: "
-                 f"[RedisSinkSingle: {{remote_address: '{sink}'}}]}}]")
+    result = run(
+        tmp_path,
+        f"sources: [Redis: {{listen_addr: '{listen.format(port=port)}', chain: "
+        f"[RedisSinkSingle: {{remote_address: '{sink}'}}]}}]",
+    )
     assert result.returncode == 1
     assert result.stderr == f"shotover: t.yaml:1: {line.format(port=port)}\n"
 

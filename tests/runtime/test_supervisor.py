@@ -67,7 +67,8 @@ def supervise(tmp_path, monkeypatch):
 
     def run(when_running=interrupt, listen="127.0.0.1:0", workers=1, process="", **attributes):
         (tmp_path / "t.yaml").write_text(
-            f"sources: [Redis: {{listen_addr: '{listen}', chain: [NullSink]}}]")
+            f"sources: [Redis: {{listen_addr: '{listen}', chain: [NullSink]}}]"
+        )
         (tmp_path / "c.yaml").write_text(process or "main_log_level: info")
         calls: list[tuple[object, ...]] = []
         body = {"calls": calls, "when_running": staticmethod(when_running), **attributes}
@@ -99,7 +100,9 @@ def test_a_signal_drains_and_ends_well(supervise, logged, number):
     assert calls[-1] == ("drain", 0, 10_000)
     assert [line.partition("shotover: ")[2].partition(" timeout")[0] for line in logged()][-3:] == [
         "Shotover is up and now accepting inbound connections",
-        f"received {number.name}, draining", "Shotover was shut down cleanly"]
+        f"received {number.name}, draining",
+        "Shotover was shut down cleanly",
+    ]
 
 
 def test_handlers_are_put_back(supervise):
@@ -152,8 +155,10 @@ def test_a_worker_that_returns_by_itself_ends_the_process(supervise, logged):
 def test_every_worker_listens_where_the_first_one_does(supervise):
     _code, calls = supervise(workers=3, listen="127.0.0.1:0")
     assert [call for call in calls if call[0] == "listen"] == [
-        ("listen", 0, "127.0.0.1:0"), ("listen", 1, "127.0.0.1:7777"),
-        ("listen", 2, "127.0.0.1:7777")]
+        ("listen", 0, "127.0.0.1:0"),
+        ("listen", 1, "127.0.0.1:7777"),
+        ("listen", 2, "127.0.0.1:7777"),
+    ]
 
 
 def test_a_unix_socket_is_served_by_one_worker(supervise):
@@ -191,7 +196,8 @@ def test_a_port_in_use_is_found_though_workers_could_share_it(supervise):
     assert caught.value.lines == [
         f"t.yaml:1: sources[0].listen_addr: cannot listen on 127.0.0.1:{port}: address already in "
         f"use; stop what listens there (ss -ltnp 'sport = :{port}' names it) or choose another "
-        "port"]
+        "port"
+    ]
 
 
 def test_an_endpoint_that_cannot_be_had_is_one_line(supervise):
@@ -202,5 +208,7 @@ def test_an_endpoint_that_cannot_be_had_is_one_line(supervise):
         with pytest.raises(ConfigError) as caught:
             supervise(process=f"observability_interface: 127.0.0.1:{port}")
     (line,) = caught.value.lines
-    assert line.startswith(f"c.yaml:1: observability_interface: cannot listen on 127.0.0.1:{port}: "
-                           "address already in use; ")
+    assert line.startswith(
+        f"c.yaml:1: observability_interface: cannot listen on 127.0.0.1:{port}: "
+        "address already in use; "
+    )

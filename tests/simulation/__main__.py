@@ -18,13 +18,27 @@ from simulation.workloads import WORKLOADS, plan_for  # noqa: E402
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python tests/simulation", description=__doc__)
     parser.add_argument("seed", type=int, nargs="?", help="the seed of one run")
-    parser.add_argument("workload", nargs="?", default="", choices=["", *WORKLOADS], metavar="WORKLOAD",
-                        help=f"one of {', '.join(WORKLOADS)}; without it the seed chooses")
+    parser.add_argument(
+        "workload",
+        nargs="?",
+        default="",
+        choices=["", *WORKLOADS],
+        metavar="WORKLOAD",
+        help=f"one of {', '.join(WORKLOADS)}; without it the seed chooses",
+    )
     parser.add_argument("--trace", action="store_true", help="print everything that happens")
-    parser.add_argument("--seeds", metavar="FIRST:END", help="many runs instead of one; prints those that fail")
-    parser.add_argument("--only", default="", choices=["", *WORKLOADS], metavar="WORKLOAD", help="with --seeds")
-    parser.add_argument("--first", action="store_true", help="with --seeds: stop at the first that fails")
-    parser.add_argument("--seconds", type=float, default=3600, help="with --seeds: begin no run after so long")
+    parser.add_argument(
+        "--seeds", metavar="FIRST:END", help="many runs instead of one; prints those that fail"
+    )
+    parser.add_argument(
+        "--only", default="", choices=["", *WORKLOADS], metavar="WORKLOAD", help="with --seeds"
+    )
+    parser.add_argument(
+        "--first", action="store_true", help="with --seeds: stop at the first that fails"
+    )
+    parser.add_argument(
+        "--seconds", type=float, default=3600, help="with --seeds: begin no run after so long"
+    )
     options = parser.parse_args()
     if options.seeds:
         first, _, end = options.seeds.partition(":")
@@ -57,7 +71,9 @@ def many(seeds: range, workload: str, first: bool, seconds: float) -> int:
         violations = play(plan).violations
         if violations:
             failed += 1
-            print(f"python tests/simulation {seed} {plan.workload}: {violations[0][:300]}", flush=True)
+            print(
+                f"python tests/simulation {seed} {plan.workload}: {violations[0][:300]}", flush=True
+            )
             if first:
                 break
     print(f"{played} runs, {failed} failed, {time.monotonic() - begun:.1f} s")

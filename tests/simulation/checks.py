@@ -20,7 +20,13 @@ ERRORS = {  # what an error of the proxy says -> what must be in the plan's excu
     b"RequestThrottling": "throttle",
     b"filtered out by shotover": "filter",
 }
-NOBODYS_FAULT = (b"too many leased", b"too many requests wait", b"no memory", b"RequestThrottling", b"filtered out")
+NOBODYS_FAULT = (
+    b"too many leased",
+    b"too many requests wait",
+    b"no memory",
+    b"RequestThrottling",
+    b"filtered out",
+)
 
 
 def check_error(sim: Simulation, client: Client, sent: Sent, frame: bytes) -> None:
@@ -52,13 +58,19 @@ def check_quiet(sim: Simulation) -> None:
             sim.violation(f"client {client.index} waits for ever, {where}: {outstanding}")
     upstreams = int(sim.sample("shotover_upstream_connections"))
     census = sim.worker.census()
-    left = {name: census[name] for name in ("requests", "chunks", "segments", "sessions") if census[name]}
+    left = {
+        name: census[name]
+        for name in ("requests", "chunks", "segments", "sessions")
+        if census[name]
+    }
     if left:
         sim.violation(f"left when all is quiet: {left}")
     if census["streams"] != upstreams:
         sim.violation(f"{census['streams']} streams for {upstreams} upstream connections")
     if sim.world.fds_open != upstreams + 1:
-        sim.violation(f"{sim.world.fds_open} descriptors for {upstreams} upstream connections and a listener")
+        sim.violation(
+            f"{sim.world.fds_open} descriptors for {upstreams} upstream connections and a listener"
+        )
     if (gauge := int(sim.sample("shotover_tee_held_bytes"))) != 0:
         sim.violation(f"a Tee holds {gauge} bytes when all is quiet")
 
@@ -67,10 +79,14 @@ def check_ended(sim: Simulation) -> None:
     """The worker has drained."""
     upstreams = int(sim.sample("shotover_upstream_connections"))
     if sim.world.fds_open > upstreams:
-        sim.violation(f"after the drain {sim.world.fds_open} descriptors are open for {upstreams} upstream connections")
+        sim.violation(
+            f"after the drain {sim.world.fds_open} descriptors are open for {upstreams} upstream connections"
+        )
     late = sim.world.now - sim.drain_at_ns > (sim.plan.drain_ms + 1000) * 1_000_000
     if late:
-        sim.violation(f"the drain took {(sim.world.now - sim.drain_at_ns) / 1e6:.0f} ms of {sim.plan.drain_ms}")
+        sim.violation(
+            f"the drain took {(sim.world.now - sim.drain_at_ns) / 1e6:.0f} ms of {sim.plan.drain_ms}"
+        )
     census = sim.worker.census()
     if census["sessions"]:
         sim.violation(f"left after the drain: {census}")
@@ -81,7 +97,7 @@ def check_after(sim: Simulation) -> None:
     if sim.worker_done and sim.plan.drain_at_ns:
         check_ended(sim)
     for server in sim.servers:
-        if server.name != "server aside":       # gets what differs, when that is found out
+        if server.name != "server aside":  # gets what differs, when that is found out
             check_order(sim, server)
     check_counters(sim)
     check_last_words(sim)
@@ -89,7 +105,9 @@ def check_after(sim: Simulation) -> None:
     counted_read = sim.sample("shotover_loop_bytes_received_count")
     counted_sent = sim.sample("shotover_loop_bytes_sent_count")
     if counted_read > read or counted_sent > sent:
-        sim.violation(f"the worker counts {counted_read} and {counted_sent} bytes of {read} and {sent}")
+        sim.violation(
+            f"the worker counts {counted_read} and {counted_sent} bytes of {read} and {sent}"
+        )
 
 
 def check_order(sim: Simulation, server: Server) -> None:
@@ -103,8 +121,11 @@ def check_order(sim: Simulation, server: Server) -> None:
             if sim.plan.by_key and len(sent.op.words) < 2:
                 continue
             # what a server that does not answer was asked again on another connection, nobody can tell
-            lane = (sent.life, sent.op.words[1] if sim.plan.by_key else None,
-                    0 if server in sim.answering else answers[sent.op.tag].connection)
+            lane = (
+                sent.life,
+                sent.op.words[1] if sim.plan.by_key else None,
+                0 if server in sim.answering else answers[sent.op.tag].connection,
+            )
             order = answers[sent.op.tag].order
             before = last.get(lane)
             failed = sent.reply is None or b"shotover" in sent.reply
@@ -123,27 +144,35 @@ def check_last_words(sim: Simulation) -> None:
     for client in sim.clients:
         for life in range(1, client.life + 1):
             history = [sent for sent in client.history if sent.life == life]
-            if any(sent.op.kind in ("channels", "mute") or sent.op.name == b"RESET" for sent in history):
+            if any(
+                sent.op.kind in ("channels", "mute") or sent.op.name == b"RESET" for sent in history
+            ):
                 continue
             db, user, queued, multi = 0, b"default", list[Any](), False
             for sent in history:
                 op = sent.op
                 answer = answers.get(op.tag)
                 if answer is not None and (answer.view.db, answer.view.user) != (db, user):
-                    sim.violation(f"{op!r} of client {client.index}, who has left, was carried out in {answer.view}, "
-                                  f"not in database {db} of {user!r}")
+                    sim.violation(
+                        f"{op!r} of client {client.index}, who has left, was carried out in {answer.view}, "
+                        f"not in database {db} of {user!r}"
+                    )
                 changes = [op] if op.kind == "state" else []
                 if op.name == b"MULTI":
                     multi = True
                 elif op.name in (b"EXEC", b"DISCARD"):
-                    done = op.name == b"EXEC" and (answer is None or answer.reply[:2] not in (b"*-", b"_\r"))
+                    done = op.name == b"EXEC" and (
+                        answer is None or answer.reply[:2] not in (b"*-", b"_\r")
+                    )
                     changes, queued, multi = (queued if done else []), [], False
                 elif multi:
                     queued, changes = queued + changes, []
                 for change in changes:
                     if change.name == b"SELECT" and change.words[1] != b"99":
                         db = int(change.words[1])
-                    elif change.name == b"AUTH" or (change.name == b"HELLO" and len(change.words) > 2):
+                    elif change.name == b"AUTH" or (
+                        change.name == b"HELLO" and len(change.words) > 2
+                    ):
                         user = change.words[1 if change.name == b"AUTH" else 3]
 
 
@@ -155,10 +184,16 @@ def check_counters(sim: Simulation) -> None:
     counters: dict[Any, list[tuple[int, int, int]]] = {}
     for client in sim.clients:
         for sent in client.history:
-            if sent.op.name != b"INCR" or sent.db is None or sent.reply is None or sent.reply[:1] != b":":
+            if (
+                sent.op.name != b"INCR"
+                or sent.db is None
+                or sent.reply is None
+                or sent.reply[:1] != b":"
+            ):
                 continue
             counters.setdefault((sent.db, sent.op.words[1]), []).append(
-                (sent.at_ns, sent.done_ns, int(sent.reply[1:])))
+                (sent.at_ns, sent.done_ns, int(sent.reply[1:]))
+            )
     for key, calls in counters.items():
         numbers = [number for _begun, _done, number in calls]
         if len(set(numbers)) != len(numbers):

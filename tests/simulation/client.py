@@ -25,7 +25,9 @@ class Sent:
         self.op = op
         self.at_ns = at_ns
         self.done_ns = 0
-        self.db: int | None = None  # the database the client was in when the reply came; None: not sure
+        self.db: int | None = (
+            None  # the database the client was in when the reply came; None: not sure
+        )
         self.life = life
         self.left = len(op.words) - 1 if op.kind == "channels" else 1
         self.reply: bytes | None = None
@@ -44,7 +46,9 @@ class Client:
     finish close reset   leaves: sends no more and reads on, closes, breaks the connection
     """
 
-    def __init__(self, sim: Simulation, index: int, script: list[tuple[Any, ...]], rng: Any) -> None:
+    def __init__(
+        self, sim: Simulation, index: int, script: list[tuple[Any, ...]], rng: Any
+    ) -> None:
         self.sim = sim
         self.index = index
         self.script = script
@@ -73,7 +77,9 @@ class Client:
         self.reading = True
         self.connected = False
         self.leaving = ""  # how we left, or why the proxy may close
-        self.unsure = False  # what state we are in: a change of it was answered with an error of the proxy
+        self.unsure = (
+            False  # what state we are in: a change of it was answered with an error of the proxy
+        )
         self.pieces: deque[bytes] = deque()
         self.sent_bytes = 0
         self.got_bytes = 0
@@ -85,7 +91,7 @@ class Client:
     def advance(self) -> None:
         while not self.over and self.connected and not self.asleep and not self.pieces:
             if self.leaving or (self.waits and self.expected):
-                return      # the proxy closes; or replies are to come
+                return  # the proxy closes; or replies are to come
             self.waits = False
             if self.at == len(self.script):
                 self.end_script()
@@ -251,7 +257,11 @@ class Client:
                 self.do_reset()
                 return
             self.id = None if sent.op.name == b"RESET" else self.id
-            self.unsure = self.unsure or sent.op.kind == "state" or sent.op.name in (b"MULTI", b"EXEC", b"DISCARD")
+            self.unsure = (
+                self.unsure
+                or sent.op.kind == "state"
+                or sent.op.name in (b"MULTI", b"EXEC", b"DISCARD")
+            )
             return
         getattr(self, "got_" + sent.op.kind)(sent, frame)
 
@@ -259,10 +269,14 @@ class Client:
         channel, number = words[1], int(words[2])
         if channel not in self.channels:
             if not self.unsure:
-                self.sim.violation(f"{self} got a message of {channel!r}, which it does not listen to")
+                self.sim.violation(
+                    f"{self} got a message of {channel!r}, which it does not listen to"
+                )
             return
         if self.channels[channel] and number != self.channels[channel] + 1:
-            self.sim.violation(f"{self} got message {number} of {channel!r} after {self.channels[channel]}")
+            self.sim.violation(
+                f"{self} got message {number} of {channel!r} after {self.channels[channel]}"
+            )
         self.channels[channel] = number
 
     def wrong(self, sent: Sent, frame: bytes, must: object) -> None:
@@ -272,12 +286,22 @@ class Client:
         tag = sent.op.tag
         found = [server.answers[tag] for server in self.sim.answering if tag in server.answers]
         match = [answer for answer in found if answer.reply == frame]
-        if not match and frame.startswith(b"-EXECABORT") and self.sim.plan.excuses & {"filter", "throttle"}:
-            self.unsure = True      # what was filtered out of it is missing: the proxy has ended the transaction
+        if (
+            not match
+            and frame.startswith(b"-EXECABORT")
+            and self.sim.plan.excuses & {"filter", "throttle"}
+        ):
+            self.unsure = (
+                True  # what was filtered out of it is missing: the proxy has ended the transaction
+            )
             self.view = self.view._replace(multi=False)
             return
         if not match:
-            self.wrong(sent, frame, [answer.reply[:80] for answer in found] or "anything: no server has seen it")
+            self.wrong(
+                sent,
+                frame,
+                [answer.reply[:80] for answer in found] or "anything: no server has seen it",
+            )
             return
         seen = match[0].view
         if seen != self.view and not self.unsure:
@@ -285,10 +309,14 @@ class Client:
         name = sent.op.name
         if frame == b"+OK\r\n" and name == b"MULTI":
             self.view = self.view._replace(multi=True)
-        elif (name == b"EXEC" and frame[:1] in b"*_") or (name == b"DISCARD" and frame == b"+OK\r\n"):
+        elif (name == b"EXEC" and frame[:1] in b"*_") or (
+            name == b"DISCARD" and frame == b"+OK\r\n"
+        ):
             self.view = self.view._replace(multi=False)
             queued, self.queued = self.queued, []
-            for op in queued if name == b"EXEC" and frame[:1] == b"*" and frame != b"*-1\r\n" else []:
+            for op in (
+                queued if name == b"EXEC" and frame[:1] == b"*" and frame != b"*-1\r\n" else []
+            ):
                 self.apply(op)
 
     def got_state(self, sent: Sent, frame: bytes) -> None:
@@ -386,11 +414,13 @@ class Client:
         waiting = list(self.expected)
         refused = self.mutes and bool(self.sim.plan.excuses & {"leases", "fds"})
         if (self.leaving == "GARBAGE" or refused) and how == "reset":
-            waiting = []    # closed with bytes unread: what was on its way to us is lost, as it is with a server
+            waiting = []  # closed with bytes unread: what was on its way to us is lost, as it is with a server
         elif self.frames.data and not self.sim.explained("half"):
-            self.sim.violation(f"{self} is {how} in the middle of a reply: {bytes(self.frames.data[:60])!r}")
+            self.sim.violation(
+                f"{self} is {how} in the middle of a reply: {bytes(self.frames.data[:60])!r}"
+            )
         if refused:
-            pass            # it asked for silence, which could not be had
+            pass  # it asked for silence, which could not be had
         elif self.leaving in ("QUIT", "GARBAGE"):
             # what came behind needs no reply; what was before does
             first = next((i for i, sent in enumerate(waiting) if sent.op.kind == "local"), -1)
@@ -398,11 +428,15 @@ class Client:
                 missed = waiting[: first + 1] if first >= 0 else []
                 if missed and not self.mutes and not self.sim.explained("closed", self):
                     first_op = missed[0].op
-                    self.sim.violation(f"{self} left by {self.leaving} and is {how} without a reply to {first_op!r}")
+                    self.sim.violation(
+                        f"{self} left by {self.leaving} and is {how} without a reply to {first_op!r}"
+                    )
         elif self.leaving == "finish":
             blocks = any(sent.op.blocks for sent in waiting)
             if waiting and not blocks and not self.sim.explained("closed", self):
-                self.sim.violation(f"{self} sends no more and is {how} without a reply to {waiting[0].op!r}")
+                self.sim.violation(
+                    f"{self} sends no more and is {how} without a reply to {waiting[0].op!r}"
+                )
         elif not self.sim.explained("closed", self):
             first_op = f" with {waiting[0].op!r} outstanding" if waiting else ""
             self.sim.violation(f"{self} is {how}{first_op}, and nothing explains it")

@@ -41,10 +41,15 @@ class Fate(NamedTuple):
 
 def read() -> list[Mutant]:
     """All mutants; AssertionError names one whose place is not to be found, or not for certain."""
-    mutants = [Mutant(**fields) for fields in yaml.safe_load(Path(__file__).with_suffix(".yaml").read_text())]
+    mutants = [
+        Mutant(**fields)
+        for fields in yaml.safe_load(Path(__file__).with_suffix(".yaml").read_text())
+    ]
     for mutant in mutants:
         found = (ROOT / mutant.file).read_text().count(mutant.old)
-        assert found == 1, f"mutant {mutant.name!r}: its text is in {mutant.file} {found} times, not once"
+        assert found == 1, (
+            f"mutant {mutant.name!r}: its text is in {mutant.file} {found} times, not once"
+        )
         assert mutant.old != mutant.new, f"mutant {mutant.name!r} changes nothing"
     return mutants
 
@@ -60,23 +65,36 @@ def prepare() -> None:
 def run(command: list[Any], seconds: float, **environment: str) -> tuple[int | None, str]:
     """Exit code (None: it had to be stopped) and output."""
     try:
-        done = subprocess.run([sys.executable, *map(str, command)], cwd=COPY, capture_output=True, text=True,
-                              env={**os.environ, "PYTHONPATH": str(COPY), **environment}, timeout=seconds)
+        done = subprocess.run(
+            [sys.executable, *map(str, command)],
+            cwd=COPY,
+            capture_output=True,
+            text=True,
+            env={**os.environ, "PYTHONPATH": str(COPY), **environment},
+            timeout=seconds,
+        )
     except subprocess.TimeoutExpired:
         return None, ""
     return done.returncode, done.stdout + done.stderr
 
 
 def build(file: str) -> None:
-    code, said = run(["setup.py", "--quiet", "build_ext", "--inplace"], BUILD_S, SHOTOVER_BUILD_SOURCES=file,
-                     SHOTOVER_BUILD_JOBS="1")
+    code, said = run(
+        ["setup.py", "--quiet", "build_ext", "--inplace"],
+        BUILD_S,
+        SHOTOVER_BUILD_SOURCES=file,
+        SHOTOVER_BUILD_JOBS="1",
+    )
     if code != 0:
         raise RuntimeError(f"{file} does not compile:\n{said[-3000:]}")
 
 
 def play() -> str:
     """What failed first; "": nothing did."""
-    code, said = run(["tests/simulation", "--seeds", "0:1000000", "--first", "--seconds", PLAY_S], PLAY_S + GRACE_S)
+    code, said = run(
+        ["tests/simulation", "--seeds", "0:1000000", "--first", "--seconds", PLAY_S],
+        PLAY_S + GRACE_S,
+    )
     if code is None:
         return "a turn that never ends"
     if code < 0:
@@ -97,13 +115,15 @@ def judge(mutant: Mutant) -> Fate:
         return Fate(mutant, play(), built - begun, time.monotonic() - built)
     finally:
         for one, content in kept.items():
-            one.unlink()        # a new file: the old one may be mapped by a process that is just ending
+            one.unlink()  # a new file: the old one may be mapped by a process that is just ending
             one.write_bytes(content)
 
 
 def all_fates(words: list[str] | None = None) -> Iterator[Fate]:
     """Judges the mutants whose name contains one of `words`; without words, all."""
-    chosen = [mutant for mutant in read() if not words or any(word in mutant.name for word in words)]
+    chosen = [
+        mutant for mutant in read() if not words or any(word in mutant.name for word in words)
+    ]
     prepare()
     for mutant in chosen:
         yield judge(mutant)
@@ -112,8 +132,10 @@ def all_fates(words: list[str] | None = None) -> Iterator[Fate]:
 def row(fate: Fate) -> str:
     """Two lines of the table: seconds to build and to play, and what noticed."""
     verdict = "caught" if fate.caught else "ALIVE"
-    return (f"{verdict:6} {fate.build_s:5.1f} + {fate.play_s:4.1f} s  {fate.mutant.name}\n"
-            f"{'':22}{fate.caught[:150]}")
+    return (
+        f"{verdict:6} {fate.build_s:5.1f} + {fate.play_s:4.1f} s  {fate.mutant.name}\n"
+        f"{'':22}{fate.caught[:150]}"
+    )
 
 
 def main(words: list[str]) -> int:
@@ -123,7 +145,10 @@ def main(words: list[str]) -> int:
         count += 1
         if not fate.caught:
             alive.append(fate.mutant.name)
-    print(f"{count - len(alive)} of {count} caught" + (f"; alive: {', '.join(alive)}" if alive else ""))
+    print(
+        f"{count - len(alive)} of {count} caught"
+        + (f"; alive: {', '.join(alive)}" if alive else "")
+    )
     return bool(alive)
 
 

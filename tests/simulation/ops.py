@@ -33,7 +33,9 @@ class Op(NamedTuple):
         return self.words[0].upper()
 
     def __repr__(self) -> str:
-        words = b" ".join(word if len(word) < 40 else word[:20] + b"...(%d)" % len(word) for word in self.words)
+        words = b" ".join(
+            word if len(word) < 40 else word[:20] + b"...(%d)" % len(word) for word in self.words
+        )
         return f"{words.decode('latin-1')} {self.tag.decode()}".strip()
 
 
@@ -51,7 +53,11 @@ class Draw:
         self.number += 1
         tag = b"@%d.%d" % (self.client, self.number)
         raw = tuple(word if isinstance(word, bytes) else word.encode() for word in words)
-        if not blocks and self.rng.random() < 0.05 and not any(b" " in word or len(word) > 200 for word in raw):
+        if (
+            not blocks
+            and self.rng.random() < 0.05
+            and not any(b" " in word or len(word) > 200 for word in raw)
+        ):
             return Op("answer", raw, b" ".join([*raw, tag]) + b"\r\n", tag)  # inline
         return Op("answer", raw, request(*raw, tag), tag, blocks)
 
@@ -117,7 +123,9 @@ class Draw:
         """BLPOP: somebody pushes (fed), or a time-out ends it. Its list's name stands for a tag."""
         self.number += 1
         kind = "fed" if fed else "dry"
-        timeout = self.rng.choice(["0", "0.001", "0.01"]) if fed else self.rng.choice(["0.002", "0.02"])
+        timeout = (
+            self.rng.choice(["0", "0.001", "0.01"]) if fed else self.rng.choice(["0.002", "0.02"])
+        )
         return [self.tagged_before("BLPOP", f"l:{kind}:{self.client}.{self.number}", timeout)]
 
     def endless(self) -> Op:
@@ -140,7 +148,11 @@ class Draw:
         if draw == 4:
             return [self.plain("state", "HELLO", self.rng.choice(["2", "3"]))]
         if draw == 5:
-            return [self.plain("state", "HELLO", "3", "AUTH", "alice", PASSWORD, "SETNAME", "n%d" % self.client)]
+            return [
+                self.plain(
+                    "state", "HELLO", "3", "AUTH", "alice", PASSWORD, "SETNAME", "n%d" % self.client
+                )
+            ]
         if draw == 6:
             return [self.plain("state", "CLIENT", "SETNAME", self.rng.choice(["one", "two"]))]
         return [self.plain("state", "SELECT", "99")]  # refused
@@ -178,4 +190,8 @@ class Draw:
         return self.plain("local", "QUIT")
 
     def garbage(self) -> Op:
-        return Op("local", (b"GARBAGE",), self.rng.choice([b"*1\r\n$x\r\n", b"*2\r\n$3\r\nGET\r\n:1\r\n", b"*-5x\r\n"]))
+        return Op(
+            "local",
+            (b"GARBAGE",),
+            self.rng.choice([b"*1\r\n$x\r\n", b"*2\r\n$3\r\nGET\r\n:1\r\n", b"*-5x\r\n"]),
+        )

@@ -48,13 +48,17 @@ class Simulation:
         self.draining = False
         self.worker_done = False
         self.port = PORT
-        self.servers = [Server(self, f"server {name}", port, random.Random(self.rng.random()))
-                        for name, port in plan.servers.items()]
+        self.servers = [
+            Server(self, f"server {name}", port, random.Random(self.rng.random()))
+            for name, port in plan.servers.items()
+        ]
         self.answering = [server for server in self.servers if server.name[7:] in plan.answering]
         self.peers: dict[int, Any] = {}
         self.by_port = {server.port: server for server in self.servers}
         self.worker = Worker(0, poller=self.world.poller(), memory_bytes_max=plan.memory_bytes_max)
-        [source] = load("topology.yaml", None, {}, tree_of=lambda file: parse(plan.topology, file)).topology.sources
+        [source] = load(
+            "topology.yaml", None, {}, tree_of=lambda file: parse(plan.topology, file)
+        ).topology.sources
         self.chain = build_source(self.worker, source, {})
         self.worker.listen("s", "redis", f"127.0.0.1:{PORT}", self.chain, **source.options())
         self.clients: list[Client] = []
@@ -167,7 +171,11 @@ class Simulation:
 
     def lose_patience(self) -> bool:
         """A blocking command may wait for ever when its server has fallen silent: its client leaves. True: one did."""
-        silent = any(connection.silent for server in self.servers for connection in server.connections.values())
+        silent = any(
+            connection.silent
+            for server in self.servers
+            for connection in server.connections.values()
+        )
         for client in self.clients:
             if silent and not client.over and any(sent.op.blocks for sent in client.expected):
                 client.do_reset()
@@ -188,7 +196,11 @@ class Simulation:
         checks.check_ended(self)
 
     def state(self) -> str:
-        waiting = [f"client {c.index}: {[s.op for s in c.expected][:3]}" for c in self.clients if not c.over]
+        waiting = [
+            f"client {c.index}: {[s.op for s in c.expected][:3]}"
+            for c in self.clients
+            if not c.over
+        ]
         return f"{self.worker.census()}, clients not done: {waiting[:5]}"
 
     def digest(self) -> str:
@@ -200,7 +212,9 @@ class Simulation:
     def trace(self) -> list[str]:
         """Everything that happened, in order."""
         notes = enumerate(self.world.notes())
-        lines = [(at, index, f"conn {conn:3} {what} {value}") for index, (at, conn, what, value) in notes]
+        lines = [
+            (at, index, f"conn {conn:3} {what} {value}") for index, (at, conn, what, value) in notes
+        ]
         lines += self.lines
         lines.sort(key=lambda line: line[0])
         begin = lines[0][0] if lines else 0

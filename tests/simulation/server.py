@@ -20,8 +20,10 @@ OK = b"+OK\r\n"
 QUEUED = b"+QUEUED\r\n"
 PASSWORD = b"sesame"
 FOR_EVER = 1 << 62
-ONLY_SUBSCRIBED = (b"-ERR Can't execute '%b': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / RESET are allowed "
-                   b"in this context\r\n")
+ONLY_SUBSCRIBED = (
+    b"-ERR Can't execute '%b': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / RESET are allowed "
+    b"in this context\r\n"
+)
 
 
 class View(NamedTuple):
@@ -82,7 +84,9 @@ class Connection:
             try:
                 frame = self.frames.next()
             except (BadFrame, ValueError):
-                self.server.sim.violation(f"{self.server.name} got no request: {bytes(self.frames.data[:60])!r}")
+                self.server.sim.violation(
+                    f"{self.server.name} got no request: {bytes(self.frames.data[:60])!r}"
+                )
                 self.dead = True
                 break
             if frame is None:
@@ -99,7 +103,9 @@ class Connection:
     def carry_out(self, words: list[bytes]) -> bytes:
         """One request. Returns its reply, b"" for none (yet)."""
         tag = words.pop() if words[-1][:1] == b"@" else b""
-        if words[0].upper() == b"BLPOP":        # its last word is a time-out, so that its list's name stands for a tag
+        if (
+            words[0].upper() == b"BLPOP"
+        ):  # its last word is a time-out, so that its list's name stands for a tag
             tag = b"@" + words[1].rpartition(b":")[2]
         before = self.view
         reply = self.dispatch(words, tag)
@@ -162,7 +168,9 @@ class Connection:
         return b":%d\r\n" % (int(value) + 1)
 
     def do_del(self, words: list[bytes], tag: bytes) -> bytes:
-        found = [key for key in words if self.server.data.pop((self.view.db, key), None) is not None]
+        found = [
+            key for key in words if self.server.data.pop((self.view.db, key), None) is not None
+        ]
         for key in found:
             self.server.touch(self.view.db, key)
         return b":%d\r\n" % len(found)
@@ -324,7 +332,12 @@ class Connection:
         for channel in words:
             self.channels[channel] = None
             self.server.listeners.setdefault(channel, {})[self.conn] = self
-            out.append(self.push_head() + bulk(b"subscribe") + bulk(channel) + b":%d\r\n" % len(self.channels))
+            out.append(
+                self.push_head()
+                + bulk(b"subscribe")
+                + bulk(channel)
+                + b":%d\r\n" % len(self.channels)
+            )
         return b"".join(out)
 
     def do_unsubscribe(self, words: list[bytes], tag: bytes) -> bytes:
@@ -332,7 +345,12 @@ class Connection:
         for channel in words or list(self.channels):
             self.channels.pop(channel, None)
             self.server.listeners.get(channel, {}).pop(self.conn, None)
-            out.append(self.push_head() + bulk(b"unsubscribe") + bulk(channel) + b":%d\r\n" % len(self.channels))
+            out.append(
+                self.push_head()
+                + bulk(b"unsubscribe")
+                + bulk(channel)
+                + b":%d\r\n" % len(self.channels)
+            )
         return b"".join(out) or self.push_head() + bulk(b"unsubscribe") + self.nil() + b":0\r\n"
 
     def unsubscribe_all(self) -> None:
@@ -351,9 +369,31 @@ class Connection:
 
 COMMANDS: dict[bytes, Callable[[Connection, list[bytes], bytes], bytes]] = {
     name.encode().upper(): getattr(Connection, "do_" + name)
-    for name in ("append", "auth", "blpop", "client", "del", "discard", "exec", "get", "hello", "incr", "mget", "multi",
-                 "ping", "quit", "reset", "rpush", "select", "set", "subscribe", "unsubscribe", "unwatch", "wait",
-                 "watch")
+    for name in (
+        "append",
+        "auth",
+        "blpop",
+        "client",
+        "del",
+        "discard",
+        "exec",
+        "get",
+        "hello",
+        "incr",
+        "mget",
+        "multi",
+        "ping",
+        "quit",
+        "reset",
+        "rpush",
+        "select",
+        "set",
+        "subscribe",
+        "unsubscribe",
+        "unwatch",
+        "wait",
+        "watch",
+    )
 }
 COMMANDS[b"ECHO"] = Connection.do_ping
 COMMANDS[b"SIM.GET"] = Connection.do_get  # the proxy knows no such command
@@ -376,7 +416,9 @@ class Server:
         self.waiting: list[Connection] = []
         self.answers: dict[bytes, Answer] = {}
         self.reading = True
-        self.cut_next = 0  # a fault: the next reply is cut after so many bytes, then the connection breaks
+        self.cut_next = (
+            0  # a fault: the next reply is cut after so many bytes, then the connection breaks
+        )
         self.garbage_next = False
         self.published: dict[bytes, int] = {}
         sim.world.serve(port)
@@ -423,13 +465,17 @@ class Server:
             self.sim.world.send(connection.conn, data[:kept])
             self.drop(connection)
             self.sim.world.finish(connection.conn)
-            self.sim.at(self.rng.randrange(1_000_000), lambda: self.sim.world.reset(connection.conn))
+            self.sim.at(
+                self.rng.randrange(1_000_000), lambda: self.sim.world.reset(connection.conn)
+            )
             return
         self.sim.world.send(connection.conn, data)
 
     # -- blocking commands
 
-    def block(self, connection: Connection, keys: list[bytes], tag: bytes, timeout_s: float) -> None:
+    def block(
+        self, connection: Connection, keys: list[bytes], tag: bytes, timeout_s: float
+    ) -> None:
         connection.blocked = Blocked(keys, tag)
         self.waiting.append(connection)
         blocked = connection.blocked
@@ -457,7 +503,11 @@ class Server:
             value = self.data.get((db, key))
             if not isinstance(value, list) or not value:
                 return
-            if connection.blocked is not None and connection.view.db == db and key in connection.blocked.keys:
+            if (
+                connection.blocked is not None
+                and connection.view.db == db
+                and key in connection.blocked.keys
+            ):
                 self.waiting.remove(connection)
                 connection.unblock(connection.popped(key, value))
 
@@ -492,13 +542,18 @@ class Server:
     def silence_some(self) -> None:
         for connection in self.alive():
             if self.rng.random() < 0.6:
-                self.sim.fault(f"{self.name} falls silent on connection {connection.conn}", FOR_EVER)
+                self.sim.fault(
+                    f"{self.name} falls silent on connection {connection.conn}", FOR_EVER
+                )
                 connection.silent = True
 
     def stall_some(self, delay_ns: int) -> None:
         for connection in self.alive():
             if self.rng.random() < 0.7:
-                self.sim.fault(f"connection {connection.conn} of {self.name} stalls for {delay_ns} ns", delay_ns)
+                self.sim.fault(
+                    f"connection {connection.conn} of {self.name} stalls for {delay_ns} ns",
+                    delay_ns,
+                )
                 self.sim.world.stall(connection.conn, delay_ns)
 
     def rest(self, delay_ns: int) -> None:
@@ -517,6 +572,9 @@ class Server:
 
     def mode(self, mode: int, delay_ns: int) -> None:
         """Refuses (1) or ignores (2) connects for a while."""
-        self.sim.fault(f"{self.name} {'refuses' if mode == 1 else 'ignores'} connects for {delay_ns} ns", delay_ns)
+        self.sim.fault(
+            f"{self.name} {'refuses' if mode == 1 else 'ignores'} connects for {delay_ns} ns",
+            delay_ns,
+        )
         self.sim.world.service_mode(self.port, mode)
         self.sim.at(delay_ns, lambda: self.sim.world.service_mode(self.port, 0))

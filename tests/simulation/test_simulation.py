@@ -20,19 +20,26 @@ FIXED = range(30)
 """Seeds that every workload is run with."""
 FOUND = {
     # a client that left while a command blocked and max_pending_requests was reached stayed for ever
-    ("leaving", 4), ("leaving", 26), ("leaving", 48),
+    ("leaving", 4),
+    ("leaving", 26),
+    ("leaving", 48),
     # half a reply that had come while a step held the one before it went out behind its other half
     ("storm", 252),
     # a half-closed client lost replies that were already there when what it waited for blocked
-    ("leases", 122), ("states", 222), ("pipelines", 374),
+    ("leases", 122),
+    ("states", 222),
+    ("pipelines", 374),
     # ... or stayed for ever, when its lease was still being greeted, or a Tee's copy blocked
-    ("states", 563), ("storm", 208),
+    ("states", 563),
+    ("storm", 208),
     # a published message overtook replies that a Tee held
-    ("storm", 241), ("storm", 329),
+    ("storm", 241),
+    ("storm", 329),
     # SUBSCRIBE to two channels was answered with two errors
     ("broken_upstream", 126),
     # CLIENT REPLY SKIP was refused, and the client went on without knowing which replies would come
-    ("small_limits", 866), ("small_limits", 195),
+    ("small_limits", 866),
+    ("small_limits", 195),
     # when a request that had waited was refused, the next one (a Tee's) overtook those that still waited
     ("tee", 2657),
     # a client that sent what is no request behind a blocking command, and left, stayed for ever
@@ -62,7 +69,9 @@ def test_what_must_hold_holds(workload: str) -> None:
     answered = 0
     for seed in FIXED:
         simulation = hold(workload, seed)
-        answered += sum(sent.reply is not None for client in simulation.clients for sent in client.history)
+        answered += sum(
+            sent.reply is not None for client in simulation.clients for sent in client.history
+        )
     assert answered > 100, "the seeds are too tame to say anything"
 
 
@@ -86,19 +95,30 @@ def test_tracing_changes_nothing() -> None:
 
 
 def test_both_shapes_of_poller_are_played() -> None:
-    shapes = {plan_for(seed, workload).world["completion"] for workload in WORKLOADS for seed in FIXED}
+    shapes = {
+        plan_for(seed, workload).world["completion"] for workload in WORKLOADS for seed in FIXED
+    }
     assert shapes == {0, 1}
 
 
-def test_a_broken_promise_fails_with_the_command_that_replays_it(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_broken_promise_fails_with_the_command_that_replays_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """A server that does not write down what it answers makes every reply one that no server has given."""
     monkeypatch.setattr("simulation.server.Server.note", lambda *_: None)
-    with pytest.raises(pytest.fail.Exception, match=r"replay: .*tests/simulation 1 pipelines --trace"):
+    with pytest.raises(
+        pytest.fail.Exception, match=r"replay: .*tests/simulation 1 pipelines --trace"
+    ):
         hold("pipelines", 1)
 
 
 def test_the_command_replays_a_seed() -> None:
-    done = subprocess.run([sys.executable, "tests/simulation", "5", "leases"], cwd=ROOT, capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, "tests/simulation", "5", "leases"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+    )
     assert done.returncode == 0, done.stdout + done.stderr
     assert play(plan_for(5, "leases")).digest() in done.stdout
 
@@ -110,7 +130,8 @@ def test_an_answer_for_another_client_is_noticed() -> None:
     plan.clients = [ClientPlan(0, [("send", [draw.tagged("ECHO", "mine")], 1), ("await",)])]
     simulation = Simulation(plan)
     simulation.servers[0].send = lambda connection, data: simulation.world.send(  # type: ignore[method-assign]
-        connection.conn, data.replace(b"mine", b"hers"))
+        connection.conn, data.replace(b"mine", b"hers")
+    )
     simulation.run()
     assert "hers" in simulation.violations[0]
 

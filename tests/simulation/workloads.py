@@ -34,12 +34,29 @@ Kind = tuple[int, Callable[[Draw], list[Op]]]
 
 PLAIN: list[Kind] = [(10, Draw.data)]
 LEASES: list[Kind] = [
-    (6, Draw.data), (3, Draw.transaction), (1, Draw.stray_end), (2, Draw.blocking),
-    (1, lambda draw: draw.blocking(False)), (1, Draw.unknown), (1, Draw.waits),
+    (6, Draw.data),
+    (3, Draw.transaction),
+    (1, Draw.stray_end),
+    (2, Draw.blocking),
+    (1, lambda draw: draw.blocking(False)),
+    (1, Draw.unknown),
+    (1, Draw.waits),
 ]
 STATES: list[Kind] = [*LEASES, (3, Draw.state), (1, Draw.reset)]
 EVERYTHING: list[Kind] = [*STATES, (2, Draw.subscription), (1, Draw.identity), (1, Draw.skipped)]
-ENDINGS = ("await", "await", "close", "reset", "finish", "half", "quit", "garbage", "endless", "open", "now")
+ENDINGS = (
+    "await",
+    "await",
+    "close",
+    "reset",
+    "finish",
+    "half",
+    "quit",
+    "garbage",
+    "endless",
+    "open",
+    "now",
+)
 
 
 def some(draw: Draw, kinds: list[Kind], most: int) -> list[Op]:
@@ -70,8 +87,17 @@ def leave(draw: Draw, script: list, ending: str) -> None:
         script.append(("send", [*draw.data(), draw.garbage()], rng.choice(CUTS)))
         return
     elif ending == "endless":
-        script.append(("send", [*(draw.data() if rng.random() < 0.5 else []), draw.endless(),
-                                *(draw.data() if rng.random() < 0.3 else [])], rng.choice(CUTS)))
+        script.append(
+            (
+                "send",
+                [
+                    *(draw.data() if rng.random() < 0.5 else []),
+                    draw.endless(),
+                    *(draw.data() if rng.random() < 0.3 else []),
+                ],
+                rng.choice(CUTS),
+            )
+        )
         if rng.random() < 0.2:
             script.append(("spoil", draw.garbage()))
     elif ending == "open":
@@ -81,7 +107,9 @@ def leave(draw: Draw, script: list, ending: str) -> None:
     script.append((ending if ending in ways else rng.choice(ways),))
 
 
-def script_for(draw: Draw, kinds: list[Kind], rounds: int, most: int, endings: tuple[str, ...] = ENDINGS) -> list:
+def script_for(
+    draw: Draw, kinds: list[Kind], rounds: int, most: int, endings: tuple[str, ...] = ENDINGS
+) -> list:
     rng = draw.rng
     script: list = []
     for _ in range(rng.randrange(1, rounds + 1)):
@@ -101,12 +129,21 @@ def script_for(draw: Draw, kinds: list[Kind], rounds: int, most: int, endings: t
     return script
 
 
-def clients(rng: random.Random, plan: Plan, kinds: list[Kind], most: int = 6, rounds: int = 5, pipeline: int = 12,
-            endings: tuple[str, ...] = ENDINGS) -> None:
+def clients(
+    rng: random.Random,
+    plan: Plan,
+    kinds: list[Kind],
+    most: int = 6,
+    rounds: int = 5,
+    pipeline: int = 12,
+    endings: tuple[str, ...] = ENDINGS,
+) -> None:
     large = large_for(plan.world, rng)
     for index in range(rng.randrange(1, most + 1)):
         draw = Draw(rng, index, large)
-        plan.clients.append(ClientPlan(rng.randrange(3 * MS), script_for(draw, kinds, rounds, pipeline, endings)))
+        plan.clients.append(
+            ClientPlan(rng.randrange(3 * MS), script_for(draw, kinds, rounds, pipeline, endings))
+        )
 
 
 def plain_sink(rng: random.Random, **fields: object) -> str:
@@ -118,7 +155,9 @@ def plain_sink(rng: random.Random, **fields: object) -> str:
     return sink(**fields)
 
 
-def upstream_faults(rng: random.Random, plan: Plan, target: str = "main", most: int = 4, mute: bool = True) -> None:
+def upstream_faults(
+    rng: random.Random, plan: Plan, target: str = "main", most: int = 4, mute: bool = True
+) -> None:
     for _ in range(rng.randrange(1, most + 1)):
         at = rng.randrange(8 * MS)
         kind = rng.randrange(9 if mute else 8)
@@ -127,14 +166,18 @@ def upstream_faults(rng: random.Random, plan: Plan, target: str = "main", most: 
         elif kind == 2:
             plan.events.append(Event(at, target, "close_some"))
         elif kind == 3:
-            plan.events.append(Event(at, target, "mode", (rng.choice([1, 2]), rng.choice([1, 50, 400]) * MS)))
+            plan.events.append(
+                Event(at, target, "mode", (rng.choice([1, 2]), rng.choice([1, 50, 400]) * MS))
+            )
             plan.events.append(Event(at + 1000, target, "reset_some"))
         elif kind == 4:
             plan.events.append(Event(at, target, "stall_some", (rng.choice([1, 30]) * MS,)))
         elif kind == 5:
             plan.events.append(Event(at, target, "rest", (rng.choice([1, 30]) * MS,)))
         elif kind == 6:
-            plan.events.append(Event(at, target, "__setattr__", ("cut_next", rng.choice([1, 3, 20]))))
+            plan.events.append(
+                Event(at, target, "__setattr__", ("cut_next", rng.choice([1, 3, 20])))
+            )
         elif kind == 7:
             plan.events.append(Event(at, target, "__setattr__", ("garbage_next", True)))
         else:
@@ -143,10 +186,13 @@ def upstream_faults(rng: random.Random, plan: Plan, target: str = "main", most: 
 
 def publishing(rng: random.Random, plan: Plan) -> None:
     for _ in range(rng.randrange(20)):
-        plan.events.append(Event(rng.randrange(8 * MS), "main", "publish", (b"c:%d" % rng.randrange(3),)))
+        plan.events.append(
+            Event(rng.randrange(8 * MS), "main", "publish", (b"c:%d" % rng.randrange(3),))
+        )
 
 
 # ---- workloads ----------------------------------------------------------------------------------------------------
+
 
 @workload
 def pipelines(rng: random.Random, plan: Plan) -> None:
@@ -182,19 +228,28 @@ def leaving(rng: random.Random, plan: Plan) -> None:
     """Clients that block or open a transaction, and leave in that moment."""
     pending = f"max_pending_requests: {rng.choice([1, 2, 1024])}".split(": ")
     plan.topology = topology(plain_sink(rng), **{pending[0]: pending[1]})
-    clients(rng, plan, LEASES, most=10, rounds=1, pipeline=3,
-            endings=("endless", "endless", "open", "half", "close", "reset", "finish"))
+    clients(
+        rng,
+        plan,
+        LEASES,
+        most=10,
+        rounds=1,
+        pipeline=3,
+        endings=("endless", "endless", "open", "half", "close", "reset", "finish"),
+    )
 
 
 @workload
 def paused(rng: random.Random, plan: Plan) -> None:
     """Pipelines against max_pending_requests, before a server that stops and starts: clients must be slowed down."""
     plan.pending_max = rng.choice([1, 2, 4])
-    plan.world["read_max"] = 16     # no read brings more than one request
+    plan.world["read_max"] = 16  # no read brings more than one request
     plan.topology = topology(plain_sink(rng), max_pending_requests=plan.pending_max)
     clients(rng, plan, PLAIN, most=3, rounds=2, pipeline=30, endings=("await", "close", "reset"))
     for _ in range(rng.randrange(4)):
-        plan.events.append(Event(rng.randrange(3 * MS), "main", "rest", (rng.choice([1, 30]) * MS,)))
+        plan.events.append(
+            Event(rng.randrange(3 * MS), "main", "rest", (rng.choice([1, 30]) * MS,))
+        )
 
 
 @workload
@@ -226,7 +281,7 @@ def tee_plan(rng: random.Random, plan: Plan, kinds: list[Kind]) -> None:
     plan.topology = topology("Tee: {%s}" % ", ".join(fields), plain_sink(rng, read_timeout=2))
     plan.excuses |= {"tee_differ", "tee_room"} if behavior == "FailOnMismatch" else set()
     if behavior == "FailOnMismatch":
-        plan.excuses.add("closes")      # told that a SELECT has failed, a client must not go on
+        plan.excuses.add("closes")  # told that a SELECT has failed, a client must not go on
     clients(rng, plan, kinds)
     if rng.random() < 0.6:
         upstream_faults(rng, plan, "side")
@@ -239,21 +294,28 @@ def fan_out(rng: random.Random, plan: Plan) -> None:
     if rng.random() < 0.3:
         steps.append("QueryCounter: {name: counted}")
     if rng.random() < 0.3:
-        steps.append(f"QueryTypeFilter: {{{rng.choice(['DenyList: [Write]', 'AllowList: [Read, ReadWrite]'])}}}")
+        steps.append(
+            f"QueryTypeFilter: {{{rng.choice(['DenyList: [Write]', 'AllowList: [Read, ReadWrite]'])}}}"
+        )
         plan.excuses.add("filter")
     if rng.random() < 0.2:
         steps.append("RequestThrottling: {max_requests_per_second: %d}" % rng.choice([50, 5000]))
         plan.excuses.add("throttle")
     if rng.random() < 0.6:
         count = rng.choice(["null", 1, 5, 100])
-        steps.append("Coalesce: {flush_when_buffered_message_count: %s, flush_when_millis_since_last_flush: %s}" % (
-            count, rng.choice([1, 20]) if count == "null" or count == 100 else "null"))
-        if count == 5:      # what is held may wait for a fifth that never comes
+        steps.append(
+            "Coalesce: {flush_when_buffered_message_count: %s, flush_when_millis_since_last_flush: %s}"
+            % (count, rng.choice([1, 20]) if count == "null" or count == 100 else "null")
+        )
+        if count == 5:  # what is held may wait for a fifth that never comes
             steps[-1] = steps[-1].replace("null}", "2}")
     last = plain_sink(rng)
     if rng.random() < 0.5:
         plan.by_key = True
-        last = "ParallelMap: {parallelism: %d, ordered_results: true, chain: [%s]}" % (rng.choice([1, 2, 4]), last)
+        last = "ParallelMap: {parallelism: %d, ordered_results: true, chain: [%s]}" % (
+            rng.choice([1, 2, 4]),
+            last,
+        )
     plan.topology = topology(*steps, last)
     clients(rng, plan, rng.choice([PLAIN, LEASES, STATES]))
 
@@ -266,7 +328,10 @@ def last_words(rng: random.Random, plan: Plan) -> None:
     for index in range(rng.randrange(1, 6)):
         draw = Draw(rng, index, 0)
         script: list = [("send", draw.state(), 1), ("await",)]
-        script += [("send", some(draw, [(1, Draw.data)], 4), 1), ("sleep", rng.choice([100_000, 1 * MS, 30 * MS]))]
+        script += [
+            ("send", some(draw, [(1, Draw.data)], 4), 1),
+            ("sleep", rng.choice([100_000, 1 * MS, 30 * MS])),
+        ]
         leave(draw, script, rng.choice(["close", "reset", "reset", "finish", "await"]))
         plan.clients.append(ClientPlan(rng.randrange(30 * MS), script))
 
@@ -302,7 +367,9 @@ def small_limits(rng: random.Random, plan: Plan) -> None:
         else:
             source["client_output_buffer_bytes"] = 65536
             plan.excuses.add("slow")
-    plan.topology = topology(sink(**fields) if "max_leases" in fields else plain_sink(rng, **fields), **source)
+    plan.topology = topology(
+        sink(**fields) if "max_leases" in fields else plain_sink(rng, **fields), **source
+    )
     clients(rng, plan, EVERYTHING, most=8)
     publishing(rng, plan)
 

@@ -40,11 +40,16 @@ def sink(port: int, name: str = "sink", **fields: Any) -> RedisSinkSingleConfig:
 
 def inline(transform: type, name: str = "py", config: Any = None, **fields: Any) -> Inline:
     chains = {
-        key: ChainConfig(Place("<test>", 0), steps) for key, steps in fields.pop("chains", {}).items()
+        key: ChainConfig(Place("<test>", 0), steps)
+        for key, steps in fields.pop("chains", {}).items()
     }
     model = Inline(
-        name=name, path="-", class_="T", config={} if config is None else config,
-        chains=chains, **fields,
+        name=name,
+        path="-",
+        class_="T",
+        config={} if config is None else config,
+        chains=chains,
+        **fields,
     )
     model.__dict__["transform"] = transform
     return model

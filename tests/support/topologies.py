@@ -22,7 +22,9 @@ COMMAND = Path(sys.executable).with_name("shotover")  # as pip has installed it
 class Running:
     """One of them, started; leaving it ends it and proves that it ends cleanly."""
 
-    def __init__(self, topology: str | Path, folder: Path, *arguments: object, **addresses: object) -> None:
+    def __init__(
+        self, topology: str | Path, folder: Path, *arguments: object, **addresses: object
+    ) -> None:
         """`topology`: a file, or the name of one in configs/.
 
         `addresses`: what it takes from the environment; a bare port is one of 127.0.0.1.
@@ -38,7 +40,11 @@ class Running:
         with self.log_file.open("wb") as log:
             self.process = subprocess.Popen(
                 [COMMAND, "-t", file, "--log-format", "json", *map(str, arguments)],
-                cwd=folder, env={**os.environ, **environment(), **variables}, stdout=log, stderr=log)
+                cwd=folder,
+                env={**os.environ, **environment(), **variables},
+                stdout=log,
+                stderr=log,
+            )
         wait_until(lambda: READY in self.log() or self.process.poll() is not None, "it is ready")
         if self.process.poll() is not None:
             raise AssertionError(f"it has ended with {self.process.returncode}:\n{self.log()}")

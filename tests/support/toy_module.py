@@ -16,6 +16,8 @@ def build(directory: Path) -> Path:
     compiler = shlex.split(sysconfig.get_config_var("CC") or "cc")
     subprocess.run(
         [*compiler, "-shared", "-fPIC", "-O1", "-o", str(path), str(SOURCE)],
-        check=True, capture_output=True, timeout=60,
+        check=True,
+        capture_output=True,
+        timeout=60,
     )
     return path

@@ -13,7 +13,9 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 LEFT_OUT = {".venv", "build", "dist", "__pycache__"}
 CYTHON = (".pyx", ".pxd")
-CYTHON_IMPORT = re.compile(r"^\s*(?:from\s+([\w.]+)\s+c?import\s+(\([^)]*\)|[^\n]*)|c?import\s+([\w.]+))", re.MULTILINE)
+CYTHON_IMPORT = re.compile(
+    r"^\s*(?:from\s+([\w.]+)\s+c?import\s+(\([^)]*\)|[^\n]*)|c?import\s+([\w.]+))", re.MULTILINE
+)
 
 
 @cache
@@ -22,7 +24,11 @@ def tracked() -> tuple[Path, ...]:
     done = subprocess.run(["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"], cwd=ROOT,
                           capture_output=True, text=True, check=False)  # fmt: skip
     if done.returncode == 0 and done.stdout:
-        return tuple(sorted(path for name in done.stdout.split("\0") if name and (path := ROOT / name).is_file()))
+        return tuple(
+            sorted(
+                path for name in done.stdout.split("\0") if name and (path := ROOT / name).is_file()
+            )
+        )
     found = []
     for folder, folders, names in os.walk(ROOT):
         folders[:] = [name for name in folders if name not in LEFT_OUT and not name.startswith(".")]
@@ -31,7 +37,9 @@ def tracked() -> tuple[Path, ...]:
 
 
 def files(*suffixes: str, under: str = "") -> list[Path]:
-    return [path for path in tracked() if path.suffix in suffixes and path.is_relative_to(ROOT / under)]
+    return [
+        path for path in tracked() if path.suffix in suffixes and path.is_relative_to(ROOT / under)
+    ]
 
 
 def shown(path: Path) -> str:
@@ -72,7 +80,11 @@ def _of_python(tree: ast.AST, package: str) -> Iterator[tuple[int, str, list[str
             continue
         if isinstance(node, ast.ImportFrom):
             above = package.split(".")[: package.count(".") + 2 - node.level] if node.level else []
-            yield node.lineno, ".".join([*above, *filter(None, [node.module])]), [alias.name for alias in node.names]
+            yield (
+                node.lineno,
+                ".".join([*above, *filter(None, [node.module])]),
+                [alias.name for alias in node.names],
+            )
         elif isinstance(node, ast.Import):
             for alias in node.names:
                 yield node.lineno, alias.name, []

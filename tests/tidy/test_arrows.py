@@ -16,9 +16,23 @@ BENEATH = {
     "config": {"config"},
     "observability": {"_core", "observability"},
     "sources": {"config", "sources"},
-    "transforms": {*DATA, "config", "transforms", ""},  # "": the public names, which Python guests import
+    "transforms": {
+        *DATA,
+        "config",
+        "transforms",
+        "",
+    },  # "": the public names, which Python guests import
     "sinks": {*DATA, "config", "sinks"},
-    "runtime": {*DATA, "_sim", "config", "observability", "sources", "transforms", "sinks", "runtime"},
+    "runtime": {
+        *DATA,
+        "_sim",
+        "config",
+        "observability",
+        "sources",
+        "transforms",
+        "sinks",
+        "runtime",
+    },
     "cli": {"config", "observability", "runtime", "cli", ""},
     "__main__": {"cli"},
     "benchmark": {"benchmark", "cli", ""},
@@ -42,7 +56,11 @@ ALL = files(".py", *CYTHON, under="shotover")
 
 def test_the_order_of_the_rooms_is_told_for_each() -> None:
     assert {room(module_of(path)) for path in ALL} == set(BENEATH)
-    below = {name: {other for other in rooms if other and other != name} for name, rooms in BENEATH.items() if name}
+    below = {
+        name: {other for other in rooms if other and other != name}
+        for name, rooms in BENEATH.items()
+        if name
+    }
     placed: set[str] = set()
     while below:
         ready = {name for name, rooms in below.items() if rooms <= placed}
@@ -72,7 +90,12 @@ def test_a_step_knows_no_other_step(folder: str) -> None:
         own = path.stem.lstrip("_")
         for line, module in imports(path):
             other = module.rpartition(".")[2].lstrip("_")
-            if room(module) != folder or other in HELPERS or own in HELPERS or module.count(".") < 2:
+            if (
+                room(module) != folder
+                or other in HELPERS
+                or own in HELPERS
+                or module.count(".") < 2
+            ):
                 continue
             if not (related(own, other)):
                 wrong.append(f"{shown(path)}:{line} imports {module}")

@@ -22,10 +22,16 @@ GIL = {
 FOLDERS = ("shotover", "tests", "tools", "bench", "configs", ".ci")
 TEXT = (".py", ".pyx", ".pxd", ".pyi", ".h", ".c", ".md", ".yaml", ".toml", ".in", "")
 MACHINE = re.compile(
-    r"(?<![\w.])/(?:root|work|home/\w+|Users/\w+)/" + "|" + r"pythonhosted\.org|pypi\.org|index-" + r"url|extra-" + r"index"
+    r"(?<![\w.])/(?:root|work|home/\w+|Users/\w+)/"
+    + "|"
+    + r"pythonhosted\.org|pypi\.org|index-"
+    + r"url|extra-"
+    + r"index"
 )
 NOEXCEPT = re.compile(r"\bnoexcept\b|\bexcept\b")
-VOID = re.compile(r"^[ \t]*cdef (?:inline )?void (?!\*)[^\n(]*\((?:[^()]|\([^()]*\))*\)([^\n]*)$", re.MULTILINE)
+VOID = re.compile(
+    r"^[ \t]*cdef (?:inline )?void (?!\*)[^\n(]*\((?:[^()]|\([^()]*\))*\)([^\n]*)$", re.MULTILINE
+)
 
 
 def test_no_file_is_too_long() -> None:
@@ -39,7 +45,11 @@ def test_no_file_is_too_long() -> None:
 
 
 def test_the_gil_is_taken_in_few_places() -> None:
-    taking = {shown(path) for path in files(*CYTHON, under="shotover") if re.search(r"\bwith gil\b", code(path.read_text()))}
+    taking = {
+        shown(path)
+        for path in files(*CYTHON, under="shotover")
+        if re.search(r"\bwith gil\b", code(path.read_text()))
+    }
     assert taking == set(GIL)
 
 
@@ -67,7 +77,11 @@ def test_every_compiled_module_has_its_contract() -> None:
 
 def test_nothing_is_included() -> None:
     """An import shows a dependency, an include hides it."""
-    wrong = [shown(path) for path in files(*CYTHON) if re.search(r"^\s*include\s+[\"']", path.read_text(), re.MULTILINE)]
+    wrong = [
+        shown(path)
+        for path in files(*CYTHON)
+        if re.search(r"^\s*include\s+[\"']", path.read_text(), re.MULTILINE)
+    ]
     assert not wrong
 
 
@@ -79,7 +93,11 @@ def test_tests_wait_for_conditions() -> None:
             continue
         for node in ast.walk(ast.parse(path.read_text())):
             named = isinstance(node, ast.Attribute) and ast.unparse(node) == "time.sleep"
-            taken = isinstance(node, ast.ImportFrom) and node.module == "time" and "sleep" in [each.name for each in node.names]
+            taken = (
+                isinstance(node, ast.ImportFrom)
+                and node.module == "time"
+                and "sleep" in [each.name for each in node.names]
+            )
             if named or taken:
                 wrong.append(f"{shown(path)}:{node.lineno}")
     assert not wrong, f"time.sleep in {wrong}"
@@ -89,7 +107,9 @@ def test_no_file_names_a_machine() -> None:
     wrong = []
     for path in tracked():
         if path.suffix in TEXT and path != ROOT / "tests/tidy/test_files.py":
-            for number, line in enumerate(path.read_text(encoding="utf-8", errors="replace").splitlines(), 1):
+            for number, line in enumerate(
+                path.read_text(encoding="utf-8", errors="replace").splitlines(), 1
+            ):
                 if MACHINE.search(line):
                     wrong.append(f"{shown(path)}:{number}: {line.strip()[:100]}")
     assert not wrong, "\n".join(wrong)
@@ -100,10 +120,14 @@ def test_nothing_that_is_made_is_kept() -> None:
     assert not made
 
 
-@pytest.mark.parametrize("name", ["Makefile", "README.md", "shotover/ARCHITECTURE.md", "bench/README.md"])
+@pytest.mark.parametrize(
+    "name", ["Makefile", "README.md", "shotover/ARCHITECTURE.md", "bench/README.md"]
+)
 def test_paths_that_papers_name_exist(name: str) -> None:
     text = (ROOT / name).read_text()
     folders = "|".join(map(re.escape, FOLDERS))
-    named = re.findall(rf"(?<![\w./-])(?<!wildcard )((?:{folders})/[\w./-]+[\w/])(?![\w*{{$])", text)
+    named = re.findall(
+        rf"(?<![\w./-])(?<!wildcard )((?:{folders})/[\w./-]+[\w/])(?![\w*{{$])", text
+    )
     missing = sorted({path for path in named if not (ROOT / path).exists()})
     assert not missing, f"{name} speaks of {missing}"

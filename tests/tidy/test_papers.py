@@ -22,7 +22,11 @@ PAGELESS = {"Python"} - set(PAGES)
 def canonical(name: str) -> str:
     """ "RedisSinkSingle" of ValkeySinkSingle: two names of one model share a page."""
     model = catalogue.lookup(name)
-    return next(other for other in (*catalogue.SOURCES, *catalogue.STEPS) if other in PAGES and catalogue.lookup(other) is model)
+    return next(
+        other
+        for other in (*catalogue.SOURCES, *catalogue.STEPS)
+        if other in PAGES and catalogue.lookup(other) is model
+    )
 
 
 BUILT_IN = sorted({*catalogue.SOURCES, *catalogue.STEPS} - set(PAGELESS))
@@ -34,7 +38,11 @@ def test_a_name_has_a_page_and_a_topology(name: str) -> None:
         page = canonical(name)
     except StopIteration:
         pytest.fail(f"there is no shotover/docs/{name}.md")
-    using = [path for path, text in TOPOLOGIES.items() if re.search(rf"^\s*- {page}\b", text, re.MULTILINE)]
+    using = [
+        path
+        for path, text in TOPOLOGIES.items()
+        if re.search(rf"^\s*- {page}\b", text, re.MULTILINE)
+    ]
     assert using, f"no topology in configs/ has a {page}"
     assert any(path in PAGES[page] for path in using), f"{page}.md names none of {using}"
 

@@ -43,7 +43,11 @@ def test_a_stub_tells_what_is_there(name: str) -> None:
     assert had(module) <= set(names), "the stub knows less"
     for each, node in names.items():
         if isinstance(node, ast.ClassDef):
-            public = {attribute for attribute in vars(getattr(module, each)) if not attribute.startswith("_")}
+            public = {
+                attribute
+                for attribute in vars(getattr(module, each))
+                if not attribute.startswith("_")
+            }
             assert set(told(node.body)) == public, f"class {each}"
             for method, inner in told(node.body).items():
                 check_parameters(getattr(getattr(module, each), method), inner)

@@ -46,7 +46,15 @@ POLICIES = (
 )  # fmt: skip
 ACCESS = ("ro", "rw", "ow", "rm", "access", "update", "not_key", "incomplete")
 ACCESS_IGNORED = frozenset({"insert", "delete", "variable_flags"})
-KIND_ORDER = ("unknown", "read", "session", "pubsub", "write", "schema", "admin")  # a container takes its strictest
+KIND_ORDER = (
+    "unknown",
+    "read",
+    "session",
+    "pubsub",
+    "write",
+    "schema",
+    "admin",
+)  # a container takes its strictest
 CONDUCT_ORDER = (
     "plain", "state", "pin", "reply_mode", "alone", "block", "wait", "multi", "exec", "discard", "watch", "unwatch",
     "subscribe", "unsubscribe", "monitor", "reset", "quit", "replication",
@@ -94,7 +102,9 @@ CONDUCTS = {
     # CLIENT alone, that is, a subcommand newer than this table: taken to set state of its connection.
     "CLIENT": "pin",
 }  # fmt: skip
-KNOWN_PUBSUB_PLAIN = frozenset({"PUBLISH", "SPUBLISH"})  # the other pubsub commands are containers' or in CONDUCTS
+KNOWN_PUBSUB_PLAIN = frozenset(
+    {"PUBLISH", "SPUBLISH"}
+)  # the other pubsub commands are containers' or in CONDUCTS
 
 # Commands whose keys cannot be found by their key specs alone, or not exactly as the server finds them.
 KEY_RULES = {
@@ -236,8 +246,14 @@ def implied_categories(flags: set[str], given: set[str]) -> set[str]:
 def ask(address: str, *words: str) -> Any:
     """One command to the server at `address` (host:port), in RESP2."""
     host, _, port = address.rpartition(":")
-    with socket.create_connection((host, int(port)), timeout=10) as link, link.makefile("rb") as stream:
-        link.sendall(b"*%d\r\n" % len(words) + b"".join(b"$%d\r\n%s\r\n" % (len(w), w.encode()) for w in words))
+    with (
+        socket.create_connection((host, int(port)), timeout=10) as link,
+        link.makefile("rb") as stream,
+    ):
+        link.sendall(
+            b"*%d\r\n" % len(words)
+            + b"".join(b"$%d\r\n%s\r\n" % (len(w), w.encode()) for w in words)
+        )
         return reply(stream)
 
 
@@ -323,7 +339,12 @@ def kind_of(command: Command) -> str:
     """In this order: what it does to data, then to the server, then to the session; else it only asks."""
     if command.name in KINDS:
         return KINDS[command.name]
-    for flag, kind in (("write", "write"), ("readonly", "read"), ("pubsub", "pubsub"), ("admin", "admin")):
+    for flag, kind in (
+        ("write", "write"),
+        ("readonly", "read"),
+        ("pubsub", "pubsub"),
+        ("admin", "admin"),
+    ):
         if flag in command.flags:
             return kind
     if command.categories & {"connection", "transaction"}:
@@ -352,8 +373,14 @@ def key_rule_of(command: Command) -> str:
     if not command.specs:
         return "none"
     if any(spec.begin == "keyword" for spec in command.specs):
-        sys.exit(f"{command.name}: its keys follow a keyword; check it against the server and name a rule in KEY_RULES")
-    plain = len(command.specs) == 1 and command.specs[0].fixed() and "not_key" not in command.specs[0].access
+        sys.exit(
+            f"{command.name}: its keys follow a keyword; check it against the server and name a rule in KEY_RULES"
+        )
+    plain = (
+        len(command.specs) == 1
+        and command.specs[0].fixed()
+        and "not_key" not in command.specs[0].access
+    )
     return "range" if plain else "specs"
 
 
@@ -363,7 +390,9 @@ def key_rule_of(command: Command) -> str:
 def words_of(word: str) -> tuple[int, int]:
     """(word_low, word_high): see command_t."""
     data = word.encode()
-    return int.from_bytes(data[:8], "little"), int.from_bytes(data[-8:], "little") if len(data) > 8 else 0
+    return int.from_bytes(data[:8], "little"), int.from_bytes(data[-8:], "little") if len(
+        data
+    ) > 8 else 0
 
 
 def multipliers() -> Iterator[tuple[int, int]]:
@@ -403,7 +432,10 @@ def bits(names: set[str] | frozenset[str], among: tuple[str, ...], of: str) -> i
 
 def enum_lines(prefix: str, names: tuple[str, ...], flags: bool = False) -> list[str]:
     """An enum, and its members' names for the Python view."""
-    rows = [f"    {prefix}_{name.upper()} = {f'1u << {i}' if flags else i}," for i, name in enumerate(names)]
+    rows = [
+        f"    {prefix}_{name.upper()} = {f'1u << {i}' if flags else i},"
+        for i, name in enumerate(names)
+    ]
     quoted = ", ".join(f'"{name}"' for name in names)
     return ["enum {", *rows, "};", f"#define {prefix}_NAMES {{{quoted}, 0}}", ""]
 
@@ -441,7 +473,9 @@ def command_line(command: Command, ids: dict[str, int], spec_at: int) -> str:
     low, high = words_of(command.word)
     parent = ids[command.name.partition("|")[0]]
     keynums = [spec.begin_at + spec.keynum_at for spec in command.specs if spec.find == "keynum"]
-    incomplete = any(spec.begin == "unknown" for spec in command.specs)  # "incomplete" ones have a rule: MIGRATE
+    incomplete = any(
+        spec.begin == "unknown" for spec in command.specs
+    )  # "incomplete" ones have a rule: MIGRATE
     by_keyword = command.conduct == "block" and "BLOCK" in command.tokens
     plain_tips = {tip for tip in command.tips if ":" not in tip}
     numbers = [
@@ -483,7 +517,10 @@ def header(commands: list[Command]) -> str:
     tops = {ids[c.name]: words_of(c.word) for c in commands if "|" not in c.name}
     # A subcommand's second word is moved by its container's id, so that CONFIG|GET and SLOWLOG|GET differ.
     subs = {
-        ids[c.name]: (words_of(c.word)[0], (words_of(c.word)[1] + ids[c.name.partition("|")[0]]) & MASK)
+        ids[c.name]: (
+            words_of(c.word)[0],
+            (words_of(c.word)[1] + ids[c.name.partition("|")[0]]) & MASK,
+        )
         for c in commands
         if "|" in c.name
     }
@@ -510,9 +547,13 @@ def header(commands: list[Command]) -> str:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("folder", type=Path, help="src/commands of a Valkey or Redis source tree")
-    parser.add_argument("--server", action="append", default=[], metavar="HOST:PORT", help="oldest first")
+    parser.add_argument(
+        "--server", action="append", default=[], metavar="HOST:PORT", help="oldest first"
+    )
     parser.add_argument("-o", "--output", type=Path, default=Path(__file__).parent, help="folder")
     arguments = parser.parse_args()
     commands = gather(arguments.folder, arguments.server)

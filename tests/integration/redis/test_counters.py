@@ -177,8 +177,11 @@ def test_a_transform_s_time_is_its_own(
     ],
 )
 def test_limits_of_the_source_are_counted(
-    start_server: Callable[..., Server], start_proxy: Callable[..., Proxy],
-    fields: dict[str, Any], sent: bytes, limit: str,
+    start_server: Callable[..., Server],
+    start_proxy: Callable[..., Proxy],
+    fields: dict[str, Any],
+    sent: bytes,
+    limit: str,
 ) -> None:
     proxy = start_proxy(start_server().port, source=fields)
     with proxy.raw() as raw:
@@ -188,7 +191,8 @@ def test_limits_of_the_source_are_counted(
 
 
 def test_limits_of_the_sink_are_counted(
-    start_server: Callable[..., Server], start_link: Callable[[int], Link],
+    start_server: Callable[..., Server],
+    start_link: Callable[[int], Link],
     start_proxy: Callable[..., Proxy],
 ) -> None:
     server = start_server()
@@ -206,8 +210,11 @@ def test_limits_of_the_sink_are_counted(
         over = proxy.metric("shotover_requests_count")
         wait_until(lambda over=over: proxy.metric("shotover_requests_count") >= over, sent)
     wait_until_equal(
-        lambda: proxy.metric("shotover_limits_hit_count", name="sink", limit="max_pending_requests"),
-        1.0, "the third is refused",
+        lambda: proxy.metric(
+            "shotover_limits_hit_count", name="sink", limit="max_pending_requests"
+        ),
+        1.0,
+        "the third is refused",
     )
     link.resume()
     frames = [raw.frame() for raw in raws[1:]]

@@ -129,8 +129,10 @@ def test_publishing_and_listening(connect: Any) -> None:
         client.publish("weather", "two")
         messages: list[Any] = []
         wait_until(
-            lambda: messages.append(pubsub.get_message(timeout=0.05))
-            or len([each for each in messages if each]) == 2,
+            lambda: (
+                messages.append(pubsub.get_message(timeout=0.05))
+                or len([each for each in messages if each]) == 2
+            ),
             "both messages come",
         )
         assert [each["data"] for each in messages if each] == [b"one", b"two"]
@@ -159,8 +161,11 @@ def test_optimistic_locking(connect: Any) -> None:
 def test_a_connection_that_was_killed_is_made_again(connect: Any, endpoint: Endpoint) -> None:
     if endpoint.proxy is not None:
         endpoint.proxy.allow_log("upstream|connect")
-    client = connect(retry=Retry(NoBackoff(), 3), health_check_interval=1) \
-        if connect.module is redis else connect(retry_on_timeout=True)
+    client = (
+        connect(retry=Retry(NoBackoff(), 3), health_check_interval=1)
+        if connect.module is redis
+        else connect(retry_on_timeout=True)
+    )
     client.set("a", "1")
     with endpoint.server.raw() as control:
         control.command("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
@@ -243,12 +248,15 @@ def test_asyncio_calls_that_are_cancelled_mix_nothing_up(
 ) -> None:
     async def work() -> None:
         async with make_async(max_connections=50) as client:
+
             async def waiting(count: int) -> bool:
                 return bool((await client.info("clients"))["blocked_clients"] == count)
 
             await client.set("a", "1")
             for _ in range(5):
-                blocked = [asyncio.ensure_future(client.blpop("never", timeout=0)) for _ in range(3)]
+                blocked = [
+                    asyncio.ensure_future(client.blpop("never", timeout=0)) for _ in range(3)
+                ]
                 await until(lambda: waiting(3), "all three are blocked")
                 for task in blocked:
                     task.cancel()

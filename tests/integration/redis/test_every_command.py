@@ -211,7 +211,9 @@ def covered() -> set[str]:
 def form(value: Any) -> Any:
     """A value without what differs from one moment to the next."""
     if isinstance(value, dict):
-        return {key: form(each) for key, each in value.items() if not key.startswith(COMES_AND_GOES)}
+        return {
+            key: form(each) for key, each in value.items() if not key.startswith(COMES_AND_GOES)
+        }
     if isinstance(value, list):
         return [form(each) for each in value]
     if isinstance(value, bytes):

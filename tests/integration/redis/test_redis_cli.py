@@ -147,7 +147,9 @@ def test_reports_that_run_on(endpoint: Endpoint) -> None:
 
 
 def test_latency_reports(endpoint: Endpoint) -> None:
-    minimum, maximum, average, samples = cli(endpoint, "--latency", "-i", "0.2", "--raw").split()[:4]
+    minimum, maximum, average, samples = cli(endpoint, "--latency", "-i", "0.2", "--raw").split()[
+        :4
+    ]
     assert int(samples) > 0
     assert float(minimum) <= float(average) <= float(maximum)
 
@@ -155,7 +157,9 @@ def test_latency_reports(endpoint: Endpoint) -> None:
 def test_csv_json_and_raw(endpoint: Endpoint) -> None:
     cli(endpoint, "RPUSH", "l", "a", "with,comma", 'with"quote')
     assert cli(endpoint, "--csv", "LRANGE", "l", "0", "-1") == '"a","with,comma","with\\"quote"\n'
-    assert cli(endpoint, "--json", "LRANGE", "l", "0", "-1") == '["a","with,comma","with\\"quote"]\n'
+    assert (
+        cli(endpoint, "--json", "LRANGE", "l", "0", "-1") == '["a","with,comma","with\\"quote"]\n'
+    )
     assert cli(endpoint, "--no-raw", "LLEN", "l") == "(integer) 3\n"
     assert cli(endpoint, "-d", ";", "LRANGE", "l", "0", "-1") == 'a;with,comma;with"quote\n'
 
@@ -189,7 +193,9 @@ def test_a_dump_is_refused_by_the_proxy(proxied: Endpoint, tmp_path: Path) -> No
     assert path is not None
     done = subprocess.run(
         [path, "-p", str(proxied.port), "--rdb", str(tmp_path / "dump.rdb")],
-        capture_output=True, timeout=20, check=False,
+        capture_output=True,
+        timeout=20,
+        check=False,
     )
     assert done.returncode != 0
     assert b"replication" in done.stdout + done.stderr
@@ -203,7 +209,10 @@ def test_redis_benchmark_runs_all_of_its_tests(endpoint: Endpoint) -> None:
     for options in (["-c", "20"], ["-c", "20", "-P", "16"], ["-c", "5", "-3"]):
         done = subprocess.run(
             [path, "-p", str(endpoint.port), "-n", "1000", "--csv", *options],
-            capture_output=True, timeout=60, check=False, text=True,
+            capture_output=True,
+            timeout=60,
+            check=False,
+            text=True,
         )
         assert done.returncode == 0, done.stdout + done.stderr
         assert "rror" not in done.stdout + done.stderr
