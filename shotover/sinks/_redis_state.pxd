@@ -35,3 +35,4 @@ cdef redis_state_t *state_new(slice_t *fields) noexcept nogil
 cdef bint state_is(redis_state_t *state, slice_t *fields, uint64_t hash) noexcept nogil
 cdef uint64_t state_hash(slice_t *fields) noexcept nogil
 cdef void state_fields(redis_state_t *state, slice_t *fields) noexcept nogil
+cdef bint state_apply(slice_t *words, uint32_t count, slice_t *fields, uint8_t *auth) noexcept nogil

@@ -1,6 +1,8 @@
 from libc.stdlib cimport malloc
 from libc.string cimport memcmp, memcpy, memset, strlen
 
+from shotover._codec.commands cimport word_is
+
 
 cdef uint64_t state_hash(slice_t *fields) noexcept nogil:
     """FNV-1a over sizes and bytes; states are few, and are compared in full."""
@@ -156,3 +158,61 @@ cdef redis_state_t *state_new(slice_t *fields) noexcept nogil:
     state.greeting = at
     _write_greeting(state)
     return state
+
+
+cdef bint state_apply(slice_t *words, uint32_t count, slice_t *fields, uint8_t *auth) noexcept nogil:
+    """What a successful state command changes in the fields. False: nothing that could be replayed."""
+    cdef uint32_t at = 1
+    if word_is(&words[0], b"SELECT", 6) and count == 2:
+        fields[FIELD_DB] = words[1]
+        if words[1].size == 1 and words[1].data[0] == b'0':
+            fields[FIELD_DB].size = 0
+        return True
+    if word_is(&words[0], b"AUTH", 4):
+        return _apply_auth(words + 1, count - 1, fields, auth)
+    if word_is(&words[0], b"CLIENT", 6) and count >= 3:
+        if word_is(&words[1], b"SETNAME", 7):
+            fields[FIELD_NAME] = words[2]
+            return True
+        if word_is(&words[1], b"SETINFO", 7) and count == 4:
+            if word_is(&words[2], b"LIB-NAME", 8):
+                fields[FIELD_LIB_NAME] = words[3]
+                return True
+            if word_is(&words[2], b"LIB-VER", 7):
+                fields[FIELD_LIB_VERSION] = words[3]
+                return True
+        return False
+    if not word_is(&words[0], b"HELLO", 5):
+        return False
+    if count > 1:
+        fields[FIELD_PROTOCOL] = words[1]
+        if words[1].size == 1 and words[1].data[0] == b'2':
+            fields[FIELD_PROTOCOL].size = 0
+        at = 2
+    while at < count:
+        if word_is(&words[at], b"AUTH", 4) and at + 2 < count:
+            if not _apply_auth(words + at + 1, 2, fields, auth):
+                return False
+            at += 3
+        elif word_is(&words[at], b"SETNAME", 7) and at + 1 < count:
+            fields[FIELD_NAME] = words[at + 1]
+            at += 2
+        else:
+            return False
+    return True
+
+
+cdef bint _apply_auth(slice_t *words, uint32_t count, slice_t *fields, uint8_t *auth) noexcept nogil:
+    cdef:
+        uint32_t index
+        size_t   used = 0
+    for index in range(count):
+        if used + 2 + words[index].size > FIELD_SIZE_MAX:
+            return False
+        auth[used] = <uint8_t>(words[index].size & 255)
+        auth[used + 1] = <uint8_t>(words[index].size >> 8)
+        memcpy(auth + used + 2, words[index].data, words[index].size)
+        used += 2 + words[index].size
+    fields[FIELD_AUTH].data = auth
+    fields[FIELD_AUTH].size = used
+    return True

@@ -12,7 +12,6 @@ from tidy.sources import CYTHON, ROOT, files, shown, tracked
 LINES_MAX = 800
 LONGER = {
     "shotover/_codec/generated/redis_commands.h": "generated",
-    "shotover/sinks/_redis_single.pyx": "to be split: leases, upstreams and replies in a file each",
     "tests/net/pollers.c": "one suite of cases over one set of helpers",
 }
 GIL = {
