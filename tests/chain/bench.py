@@ -96,6 +96,12 @@ class Bench:
         """Waits until every request has been answered everywhere."""
         wait_until_equal(lambda: self.worker.census()["requests"], 0, "requests alive")
 
+    def gone(self) -> None:
+        """Waits until all clients, each of which has closed its side, have been read to the end and forgotten."""
+        opened = len(self.clients)
+        wait_until(lambda: self.sample("connections_opened") == opened, "all have been accepted")
+        wait_until_equal(lambda: self.worker.census()["sessions"], 0, "sessions alive")
+
     def _let_go(self) -> bool:
         return self.worker.census()["streams"] <= int(self.sample("shotover_upstream_connections"))
 

@@ -204,6 +204,7 @@ def test_clients_that_leave_leave_nothing_behind(run, silent, start_server) -> N
             client = bench.client()
             client.send(encode("SET", "a", "1") * 3 + encode("MULTI") + encode("SELECT", "2"))
             client.close()
+        bench.gone()
         bench.settle()
         assert bench.sample("shotover_tee_held_bytes") == 0
 
