@@ -97,15 +97,15 @@ def test_a_side_that_dies_in_a_transaction_hurts_nobody(run, start_server) -> No
 
 def test_memory_is_bounded_when_the_side_does_not_read(run, frozen) -> None:
     bench = run(
-        tee("Ignore", sink(frozen.port, read_timeout=1), buffer_size=1_000_000), returner("42")
+        tee("Ignore", sink(frozen.port, read_timeout=4), buffer_size=1_000_000), returner("42")
     )
     client = bench.client()
     value = b"x" * 1_000_000
-    for _ in range(150):
+    for _ in range(100):
         assert client.command("SET", "a", value) == b"$2\r\n42\r\n"
     assert bench.sample("shotover_tee_held_bytes") <= 64 << 20
     assert bench.sample("shotover_memory_bytes") <= 160 << 20
-    assert dropped(bench) >= 150 - 68
+    assert dropped(bench) >= 100 - 68
     client.close()
     bench.settle()
     assert bench.sample("shotover_tee_held_bytes") == 0
