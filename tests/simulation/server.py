@@ -107,6 +107,8 @@ class Connection:
             words[0].upper() == b"BLPOP"
         ):  # its last word is a time-out, so that its list's name stands for a tag
             tag = b"@" + words[1].rpartition(b":")[2]
+        if tag:
+            self.server.check_asked(tag, words)
         before = self.view
         reply = self.dispatch(words, tag)
         if self.blocked is not None:
@@ -151,6 +153,11 @@ class Connection:
 
     def do_set(self, words: list[bytes], tag: bytes) -> bytes:
         self.put(words[0], words[1])
+        return OK
+
+    def do_mset(self, words: list[bytes], tag: bytes) -> bytes:
+        for key, value in zip(words[::2], words[1::2], strict=True):
+            self.put(key, value)
         return OK
 
     def do_append(self, words: list[bytes], tag: bytes) -> bytes:
@@ -381,6 +388,7 @@ COMMANDS: dict[bytes, Callable[[Connection, list[bytes], bytes], bytes]] = {
         "hello",
         "incr",
         "mget",
+        "mset",
         "multi",
         "ping",
         "quit",
@@ -425,6 +433,13 @@ class Server:
 
     def touch(self, db: int, key: bytes) -> None:
         self.versions[db, key] = self.versions.get((db, key), 0) + 1
+
+    def check_asked(self, tag: bytes, words: list[bytes]) -> None:
+        """What arrives here is, byte by byte, what a client has sent, and has sent whole."""
+        asked = self.sim.asked.get(tag)
+        if asked != tuple(words):
+            seen = [word[:40] for word in words]
+            self.sim.violation(f"{self.name} got {seen} as {tag!r}, which no client has sent so")
 
     def note(self, tag: bytes, reply: bytes, view: View, conn: int) -> None:
         if tag in self.answers:
