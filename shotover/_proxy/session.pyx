@@ -592,7 +592,9 @@ cdef class Source:
                 chunk_put(&self.loop.pool, decode.error_chunk)
         else:
             stream_close(&session.stream, ENOMEM)
-        if unlikely(session.pending >= self.pending_max) and (
+        if unlikely(session.upload is not NULL):
+            session_resume(session, PAUSE_PENDING)      # it is pending until its rest has come
+        elif unlikely(session.pending >= self.pending_max) and (
             not session.blocking or session.pending >= self.pending_max + BLOCKED_MORE
         ):
             self.over_pending += 1
