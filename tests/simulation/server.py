@@ -406,6 +406,7 @@ COMMANDS: dict[bytes, Callable[[Connection, list[bytes], bytes], bytes]] = {
 COMMANDS[b"ECHO"] = Connection.do_ping
 COMMANDS[b"SIM.GET"] = Connection.do_get  # the proxy knows no such command
 NOT_QUEUED = {b"MULTI", b"EXEC", b"DISCARD", b"WATCH", b"RESET", b"QUIT"}
+REPEATABLE = {b"GET", b"MGET"}
 WHILE_SUBSCRIBED = {b"SUBSCRIBE", b"UNSUBSCRIBE", b"PING", b"RESET", b"QUIT"}
 
 
@@ -442,9 +443,14 @@ class Server:
             self.sim.violation(f"{self.name} got {seen} as {tag!r}, which no client has sent so")
 
     def note(self, tag: bytes, reply: bytes, view: View, conn: int) -> None:
-        if tag in self.answers:
+        if tag in self.answers and not self.may_repeat(tag):
             self.sim.violation(f"{self.name} got {tag!r} twice")
         self.answers[tag] = Answer(reply, view, self.sim.world.now, conn, len(self.answers))
+
+    def may_repeat(self, tag: bytes) -> bool:
+        """The proxy sends a read again when the connection it went to has hung up before it was answered."""
+        before = self.connections[self.answers[tag].connection]
+        return before.dead and self.sim.asked[tag][0].upper() in REPEATABLE
 
     # -- what the world tells
 

@@ -411,7 +411,7 @@ def uploads(rng: random.Random, plan: Plan) -> None:
     refused, before a server that breaks or rests, with few leases or little memory, in a worker that drains."""
     plan.world["cut"] = rng.choice([0, 3, 3])
     plan.world["read_max"] = rng.choice([4096, 65536, 65536])
-    plan.world["send_room_max"] = rng.choice([2048, 65536, 65536])
+    plan.world["send_room_max"] = rng.choice([16384, 65536, 65536])
     fields: dict[str, object] = {"read_timeout": 2}
     source: dict[str, object] = {}
     steps = []
