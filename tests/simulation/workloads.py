@@ -10,7 +10,7 @@ from simulation.plan import MS, ClientPlan, Event, Plan, draw_world, large_for, 
 
 WORKLOADS: dict[str, Callable[[random.Random, Plan], None]] = {}
 CUTS = [1, 1, 1, 2, 5]
-PACES = [1000, 100_000, 100_000, 5 * MS, 3000 * MS]
+PACES = [1000, 100_000, 100_000, 5 * MS, 700 * MS]
 
 
 def workload(make: Callable[[random.Random, Plan], None]) -> Callable[[random.Random, Plan], None]:
