@@ -15,6 +15,8 @@ import tempfile
 import time
 from pathlib import Path
 
+sys.path.append(str(Path(__file__).resolve().parent))  # left out by PYTHONSAFEPATH, as in make asan
+
 from servers import Program, ask, find_server, free_port, start_server, version
 
 ROOT = Path(__file__).resolve().parent.parent

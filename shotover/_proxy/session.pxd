@@ -34,8 +34,8 @@ cdef enum:                      # upload_t.state
 
 cdef struct upload_t:           # the rest of a request with `streamed`, while it is still coming
     request_t  *request         # NULL: it has been answered, or needs no answer
-    stream_t   *target          # UPLOAD_OPEN: of the upstream
-    upload_t  **home            # UPLOAD_OPEN: what of the upstream points to us
+    stream_t   *target          # of the upstream, from UPLOAD_OPEN on until it is lost
+    upload_t  **home            # what of the upstream points to us, for as long
     session_t  *session
     uint8_t     state           # UPLOAD_*
     follow_t    follow

@@ -232,6 +232,8 @@ cdef void _release(session_t *session, Source source) noexcept nogil:
     if session.pauses & PAUSE_PENDING and session.pending <= source.pending_max // 2:
         session_resume(session, PAUSE_PENDING)
     if session.leaving and not _is_uploading(session):
+        if unlikely(session.upload is not NULL):
+            _close_target(session.upload)
         if session.order_head is NULL:
             stream_finish(&session.stream)
         elif session.stream.ended:
@@ -243,14 +245,14 @@ cdef void _release(session_t *session, Source source) noexcept nogil:
 cdef void upload_open(upload_t *upload, stream_t *target, upload_t **home) noexcept nogil:
     """The head of the request has just been written to `target`: what comes of it is written behind. *home, the
     upstream's, is kept in step; upload_lost must be called if `target` dies while it is not NULL."""
-    if upload.state == UPLOAD_ABORTED:
-        stream_close(target, CLOSE_LOCAL)       # half a request: nothing else can follow it there
-        return
-    invariant(upload.state == UPLOAD_WAITING)
-    upload.state = UPLOAD_OPEN
     upload.target = target
     upload.home = home
     home[0] = upload
+    if upload.state == UPLOAD_ABORTED:
+        _close_target(upload)
+        return
+    invariant(upload.state == UPLOAD_WAITING)
+    upload.state = UPLOAD_OPEN
     _go_on(upload.session)
 
 
@@ -264,11 +266,20 @@ cdef void upload_lost(upload_t *upload) noexcept nogil:
         session_resume(upload.session, PAUSE_UPLOAD)
 
 
+cdef void _close_target(upload_t *upload) noexcept nogil:
+    """The rest will not come, and half a request can be followed by nothing: its upstream closes, but not before what
+    the client had sent ahead of it has been answered there."""
+    if upload.target is not NULL and (upload.request is NULL or upload.session.order_head is upload.request):
+        stream_close(upload.target, CLOSE_LOCAL)
+
+
 cdef void _detach(upload_t *upload) noexcept nogil:
     """The request has been answered; its rest is still to come."""
     upload.request.upload = NULL
     upload.request = NULL
-    if upload.state == UPLOAD_WAITING:
+    if upload.state == UPLOAD_ABORTED:
+        _close_target(upload)
+    elif upload.state == UPLOAD_WAITING:
         upload.state = UPLOAD_SWALLOWED
         _go_on(upload.session)
 
@@ -581,7 +592,9 @@ cdef class Source:
                 chunk_put(&self.loop.pool, decode.error_chunk)
         else:
             stream_close(&session.stream, ENOMEM)
-        if unlikely(session.pending >= self.pending_max) and (
+        if unlikely(session.upload is not NULL):
+            session_resume(session, PAUSE_PENDING)      # it is pending until its rest has come
+        elif unlikely(session.pending >= self.pending_max) and (
             not session.blocking or session.pending >= self.pending_max + BLOCKED_MORE
         ):
             self.over_pending += 1
@@ -672,8 +685,7 @@ cdef class Source:
                 stream_close(&session.stream, ENOMEM)
             request.left = 0                    # whoever fails it has nothing to add
             request.failed = 1
-        if upload.target is not NULL:
-            stream_close(upload.target, CLOSE_LOCAL)
+        _close_target(upload)
         session_leave(session)
 
     cdef void _enqueue(self, session_t *session, request_t *request) noexcept nogil:

@@ -60,7 +60,7 @@ def check_quiet(sim: Simulation) -> None:
     census = sim.worker.census()
     left = {
         name: census[name]
-        for name in ("requests", "chunks", "segments", "sessions")
+        for name in ("requests", "chunks", "segments", "sessions", "uploads")
         if census[name]
     }
     if left:
@@ -88,7 +88,7 @@ def check_ended(sim: Simulation) -> None:
             f"the drain took {(sim.world.now - sim.drain_at_ns) / 1e6:.0f} ms of {sim.plan.drain_ms}"
         )
     census = sim.worker.census()
-    if census["sessions"]:
+    if census["sessions"] or census["uploads"]:
         sim.violation(f"left after the drain: {census}")
 
 

@@ -36,12 +36,13 @@ class Sent:
 class Client:
     """`script` is a list of steps, each a tuple:
 
-    send ops pieces      all in one stream of bytes, cut into so many pieces, each sent when it likes
+    send ops pieces      all in one stream of bytes, cut into so many pieces, each sent when it likes, a third value:
+                         so many ns at most after the one before
     await                until no reply is outstanding
     sleep ns
     slow ns              reads nothing for so long, with a small window
     stall ns             nothing arrives either way
-    half op              sends the first bytes of a request and no more
+    half op              sends the first bytes of a request and no more: it may be answered that it was cut short
     spoil op             sends what is no request, and goes on with the script
     finish close reset   leaves: sends no more and reads on, closes, breaks the connection
     """
@@ -57,6 +58,7 @@ class Client:
         self.life = 0
         self.over = False
         self.history: list[Sent] = []
+        self.cut_short = 0  # requests of which the proxy said so
         self.begin()
 
     def __str__(self) -> str:
@@ -72,6 +74,7 @@ class Client:
         self.id: bytes | None = None
         self.mutes = False  # has asked for silence: an error in place of it cannot be told from other replies
         self.spoiled = False  # has sent what is no request
+        self.half: Sent | None = None  # sent in part, and not answered
         self.waits = False
         self.asleep = False
         self.reading = True
@@ -81,6 +84,7 @@ class Client:
             False  # what state we are in: a change of it was answered with an error of the proxy
         )
         self.pieces: deque[bytes] = deque()
+        self.within_ns = 0
         self.sent_bytes = 0
         self.got_bytes = 0
         self.conn = self.sim.world.connect(self.sim.port)
@@ -106,11 +110,12 @@ class Client:
         else:
             self.do_close()
 
-    def do_send(self, ops: list[Op], pieces: int) -> None:
+    def do_send(self, ops: list[Op], pieces: int, within_ns: int = 100_000) -> None:
         for op in ops:
             self.record(op)
         data = b"".join(op.wire for op in ops)
         cuts = sorted(self.rng.randrange(len(data)) for _ in range(pieces - 1))
+        self.within_ns = within_ns
         self.pieces.extend(data[a:b] for a, b in zip([0, *cuts], [*cuts, len(data)], strict=True))
         self.send_piece()
 
@@ -118,6 +123,8 @@ class Client:
         self.sim.say(f"client {self.index} sends {op!r}")
         sent = Sent(op, self.sim.world.now, self.life)
         self.history.append(sent)
+        if op.tag:
+            self.sim.asked[op.tag] = op.words
         if op.kind != "mute":
             self.expected.append(sent)
         self.mutes = self.mutes or op.kind == "mute"
@@ -129,7 +136,7 @@ class Client:
             return
         self.send(self.pieces.popleft())
         if self.pieces:
-            self.sim.at(self.rng.randrange(100_000), self.bound(self.send_piece))
+            self.sim.at(self.rng.randrange(self.within_ns), self.bound(self.send_piece))
         else:
             self.advance()
 
@@ -162,6 +169,8 @@ class Client:
         self.sim.world.stall(self.conn, delay_ns)
 
     def do_half(self, op: Op) -> None:
+        self.sim.say(f"client {self.index} sends a part of {op!r}")
+        self.half = Sent(op, self.sim.world.now, self.life)
         self.send(op.wire[: self.rng.randrange(1, len(op.wire))])
 
     def do_spoil(self, op: Op) -> None:
@@ -240,6 +249,9 @@ class Client:
         if not self.expected and self.mutes and b"shotover" in frame:
             self.do_reset()
             return
+        if not self.expected and self.half is not None:
+            self.frame_of_half(self.half, frame)
+            return
         if not self.expected:
             self.sim.violation(f"{self} got a reply to nothing: {frame[:80]!r}")
             return
@@ -264,6 +276,15 @@ class Client:
             )
             return
         getattr(self, "got_" + sent.op.kind)(sent, frame)
+
+    def frame_of_half(self, sent: Sent, frame: bytes) -> None:
+        """It had begun to run: it is answered that it was cut short, or whatever kept it from running on."""
+        self.half = None
+        self.cut_short += b"cut short" in frame
+        if frame != b"-ERR shotover: the request was cut short\r\n":
+            self.sim.check_error(self, sent, frame)
+        elif self.leaving != "finish":
+            self.wrong(sent, frame, "nothing: more of it may come")
 
     def message(self, words: list[bytes]) -> None:
         channel, number = words[1], int(words[2])

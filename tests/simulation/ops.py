@@ -9,6 +9,7 @@ from simulation.server import PASSWORD
 from simulation.wire import request
 
 KEYS = 3  # private keys a client has, shared keys there are
+BULKY = (65_000, 65_600, 90_000, 250_000)  # bytes: some so few that their request is gathered
 
 
 class Op(NamedTuple):
@@ -47,6 +48,9 @@ class Draw:
         self.client = client
         self.large = large  # bytes of the largest value
         self.number = 0
+        self.bulky = (
+            0.0  # how many values are so big that their requests are streamed when they are cut
+        )
         self.listens = False  # it may be subscribed, and few commands allowed
 
     def tagged(self, *words: bytes | str, blocks: bool = False) -> Op:
@@ -73,10 +77,23 @@ class Draw:
         size = self.rng.choice([1, 8, 30, 64])
         if self.large and self.rng.random() < 0.08:
             size = self.rng.choice([size, 16384, 20000, self.large])
+        if self.bulky and self.rng.random() < self.bulky:
+            size = self.rng.choice(BULKY)
         text = b"%d.%d|" % (self.client, self.number + 1)
         return (text * (size // len(text) + 1))[: max(size, len(text))]
 
+    def big(self) -> list[Op]:
+        """One that the proxy may begin to pass on before it is whole."""
+        values = [self.value(), self.value()]
+        values[self.rng.randrange(2)] += b"x" * self.rng.choice(BULKY)
+        if self.rng.random() < 0.3:
+            return [self.tagged("MSET", self.key(), values[0], self.key(), values[1])]
+        name = self.rng.choice(["SET", "SET", "APPEND"])
+        return [self.tagged(name, self.key(), max(values, key=len))]
+
     def data(self) -> list[Op]:
+        if self.bulky and self.rng.random() < self.bulky:
+            return self.big()
         draw = self.rng.randrange(14)
         if draw < 3:
             return [self.tagged("SET", self.key(), self.value())]

@@ -42,6 +42,9 @@ class Simulation:
         self.lines: list[tuple[int, int, str]] = []
         self.violations: list[str] = []
         self.faults: list[tuple[int, int, str]] = []
+        self.asked: dict[
+            bytes, tuple[bytes, ...]
+        ] = {}  # by tag: the words of what clients have sent
         self.due: list[tuple[int, int, Callable[[], None]]] = []
         self.scheduled = 0
         self.turns = 0

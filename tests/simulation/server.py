@@ -107,6 +107,8 @@ class Connection:
             words[0].upper() == b"BLPOP"
         ):  # its last word is a time-out, so that its list's name stands for a tag
             tag = b"@" + words[1].rpartition(b":")[2]
+        if tag:
+            self.server.check_asked(tag, words)
         before = self.view
         reply = self.dispatch(words, tag)
         if self.blocked is not None:
@@ -151,6 +153,11 @@ class Connection:
 
     def do_set(self, words: list[bytes], tag: bytes) -> bytes:
         self.put(words[0], words[1])
+        return OK
+
+    def do_mset(self, words: list[bytes], tag: bytes) -> bytes:
+        for key, value in zip(words[::2], words[1::2], strict=True):
+            self.put(key, value)
         return OK
 
     def do_append(self, words: list[bytes], tag: bytes) -> bytes:
@@ -381,6 +388,7 @@ COMMANDS: dict[bytes, Callable[[Connection, list[bytes], bytes], bytes]] = {
         "hello",
         "incr",
         "mget",
+        "mset",
         "multi",
         "ping",
         "quit",
@@ -398,6 +406,7 @@ COMMANDS: dict[bytes, Callable[[Connection, list[bytes], bytes], bytes]] = {
 COMMANDS[b"ECHO"] = Connection.do_ping
 COMMANDS[b"SIM.GET"] = Connection.do_get  # the proxy knows no such command
 NOT_QUEUED = {b"MULTI", b"EXEC", b"DISCARD", b"WATCH", b"RESET", b"QUIT"}
+REPEATABLE = {b"GET", b"MGET"}
 WHILE_SUBSCRIBED = {b"SUBSCRIBE", b"UNSUBSCRIBE", b"PING", b"RESET", b"QUIT"}
 
 
@@ -426,10 +435,22 @@ class Server:
     def touch(self, db: int, key: bytes) -> None:
         self.versions[db, key] = self.versions.get((db, key), 0) + 1
 
+    def check_asked(self, tag: bytes, words: list[bytes]) -> None:
+        """What arrives here is, byte by byte, what a client has sent, and has sent whole."""
+        asked = self.sim.asked.get(tag)
+        if asked != tuple(words):
+            seen = [word[:40] for word in words]
+            self.sim.violation(f"{self.name} got {seen} as {tag!r}, which no client has sent so")
+
     def note(self, tag: bytes, reply: bytes, view: View, conn: int) -> None:
-        if tag in self.answers:
+        if tag in self.answers and not self.may_repeat(tag):
             self.sim.violation(f"{self.name} got {tag!r} twice")
         self.answers[tag] = Answer(reply, view, self.sim.world.now, conn, len(self.answers))
+
+    def may_repeat(self, tag: bytes) -> bool:
+        """The proxy sends a read again when the connection it went to has hung up before it was answered."""
+        before = self.connections[self.answers[tag].connection]
+        return before.dead and self.sim.asked[tag][0].upper() in REPEATABLE
 
     # -- what the world tells
 

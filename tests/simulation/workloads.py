@@ -10,6 +10,7 @@ from simulation.plan import MS, ClientPlan, Event, Plan, draw_world, large_for, 
 
 WORKLOADS: dict[str, Callable[[random.Random, Plan], None]] = {}
 CUTS = [1, 1, 1, 2, 5]
+PACES = [1000, 100_000, 100_000, 5 * MS, 700 * MS]
 
 
 def workload(make: Callable[[random.Random, Plan], None]) -> Callable[[random.Random, Plan], None]:
@@ -79,7 +80,7 @@ def leave(draw: Draw, script: list, ending: str) -> None:
     if ending in ways:
         script.append(("send", draw.data(), 1))
     elif ending == "half":
-        script.append(("half", draw.data()[0]))
+        script.append(("half", (draw.big() if draw.bulky else draw.data())[0]))
     elif ending == "quit":
         script.append(("send", [*draw.data(), draw.quit()], rng.choice(CUTS)))
         return
@@ -114,6 +115,8 @@ def script_for(
     script: list = []
     for _ in range(rng.randrange(1, rounds + 1)):
         script.append(("send", some(draw, kinds, most), rng.choice(CUTS)))
+        if draw.bulky:
+            script[-1] += (rng.choice(PACES),)
         what = rng.random()
         if what < 0.7:
             script.append(("await",))
@@ -137,10 +140,12 @@ def clients(
     rounds: int = 5,
     pipeline: int = 12,
     endings: tuple[str, ...] = ENDINGS,
+    bulky: float = 0,
 ) -> None:
     large = large_for(plan.world, rng)
     for index in range(rng.randrange(1, most + 1)):
         draw = Draw(rng, index, large)
+        draw.bulky = bulky
         plan.clients.append(
             ClientPlan(rng.randrange(3 * MS), script_for(draw, kinds, rounds, pipeline, endings))
         )
@@ -398,3 +403,48 @@ def storm(rng: random.Random, plan: Plan) -> None:
     if rng.random() < 0.3:
         plan.drain_at_ns = rng.randrange(1, 12 * MS)
         plan.excuses.add("closes")
+
+
+@workload
+def uploads(rng: random.Random, plan: Plan) -> None:
+    """Big requests, cut, so that they are streamed: in pipelines, transactions and silence; slow, left in the middle,
+    refused, before a server that breaks or rests, with few leases or little memory, in a worker that drains."""
+    plan.world["cut"] = rng.choice([0, 3, 3])
+    plan.world["read_max"] = rng.choice([4096, 65536, 65536])
+    plan.world["send_room_max"] = rng.choice([16384, 65536, 65536])
+    fields: dict[str, object] = {"read_timeout": 2}
+    source: dict[str, object] = {}
+    steps = []
+    trouble = rng.choice(
+        ["", "", "faults", "faults", "filter", "leases", "memory", "idle", "drain"]
+    )
+    if trouble == "filter":
+        steps.append(
+            "QueryTypeFilter: {%s}" % rng.choice(["DenyList: [Write]", "DenyList: [Read]"])
+        )
+        plan.excuses.add("filter")
+    elif trouble == "leases":
+        fields["max_leases"] = rng.choice([1, 2, 4])
+        plan.excuses.add("leases")
+    elif trouble == "memory":
+        plan.memory_bytes_max = rng.choice([200_000, 600_000, 2_000_000])
+        plan.excuses.add("memory")
+    elif trouble == "idle":
+        source["timeout"] = 1
+        plan.excuses.add("idle")
+    elif trouble == "drain":
+        plan.drain_at_ns = rng.randrange(1, 12 * MS)
+        plan.drain_ms = rng.choice([1, 100, 5000])
+        plan.excuses.add("closes")
+    last = sink(**fields) if "max_leases" in fields else plain_sink(rng, **fields)
+    plan.topology = topology(*steps, last, **source)
+    endings = (*ENDINGS, "half", "half", "half")
+    # a client that listens is told of DISCARD, where it said EXEC, when a command before it was filtered out
+    kinds = rng.choice([PLAIN, LEASES, STATES if trouble == "filter" else EVERYTHING])
+    clients(rng, plan, kinds, most=6, rounds=4, pipeline=8, endings=endings, bulky=0.2)
+    if trouble == "faults":
+        upstream_faults(rng, plan, most=6)
+    elif rng.random() < 0.3:
+        plan.events.append(
+            Event(rng.randrange(8 * MS), "main", "rest", (rng.choice([1, 30]) * MS,))
+        )
