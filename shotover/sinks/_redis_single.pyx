@@ -46,7 +46,14 @@ from shotover._core.request cimport (
 )
 from shotover._core.slice cimport slice_t
 from shotover._net.loop cimport CLOSE_LOCAL, stream_close, stream_finish
-from shotover._proxy.session cimport PAUSE_PENDING, PAUSE_SINK, session_pause, session_resume, session_slots
+from shotover._proxy.session cimport (
+    PAUSE_PENDING,
+    PAUSE_SINK,
+    UPLOAD_SWALLOWED,
+    session_pause,
+    session_resume,
+    session_slots,
+)
 from shotover.sinks._redis_leases cimport (
     IN_MULTI,
     IN_WATCH,
@@ -422,9 +429,10 @@ cdef class RedisSinkSingle(LeasingSink):
     cdef bint _may_finish(self, upstream_t *upstream, redis_session_t *rs) noexcept nogil:
         """Requests that a client leaves behind are carried out, as the server does it; one that blocks is cancelled."""
         cdef request_t *request = upstream.head
-        if upstream.stream.closed or request is NULL or upstream.framed or upstream.frame_soon \
-                or upstream.upload is not NULL:
+        if upstream.stream.closed or request is NULL or upstream.framed or upstream.frame_soon:
             return False
+        if rs.session.upload is not NULL and rs.session.upload.state != UPLOAD_SWALLOWED:
+            return False                    # half a request is among them, sent or not
         while request is not NULL:
             if request.sink_state == S_BLOCK:
                 return False

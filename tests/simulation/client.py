@@ -436,7 +436,7 @@ class Client:
         refused = self.mutes and bool(self.sim.plan.excuses & {"leases", "fds"})
         if (self.leaving == "GARBAGE" or refused) and how == "reset":
             waiting = []  # closed with bytes unread: what was on its way to us is lost, as it is with a server
-        elif self.frames.data and not self.sim.explained("half"):
+        elif self.frames.data and not refused and not self.sim.explained("half"):
             self.sim.violation(
                 f"{self} is {how} in the middle of a reply: {bytes(self.frames.data[:60])!r}"
             )
