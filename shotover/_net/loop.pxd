@@ -12,7 +12,7 @@ from shotover._net.timers cimport timer_t, wheel_t
 
 
 cdef enum:
-    BORROW_MIN = 16384          # from here on bytes are sent from where they lie instead of being copied
+    BORROW_MIN = 32768          # from here on bytes are sent from where they lie instead of being copied
     OUT_LOW = 262144            # a stream that was over OUT_HIGH calls on_drained when it is down to this
     OUT_HIGH = 1048576
     IOV_MAX_USED = 64
