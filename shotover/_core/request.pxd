@@ -47,6 +47,7 @@ cdef struct request_t:
     uint8_t    sink_state       # the sink's own
     uint8_t    edited           # wire is not what the client sent
     uint8_t    streamed         # wire is only its head: the rest goes by it, straight to the upstream, and cannot be had again
+    uint8_t    attempts         # how often a sink has sent it on because a server did not have it
     uint64_t   arrived_ns       # when the turn began that read it
     uint64_t   sent_ns          # when it was handed to an upstream (0: never); once answered: when that was whole
     slice_t    reply            # whole reply bytes, when watched or not yet its turn

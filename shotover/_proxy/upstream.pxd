@@ -89,6 +89,7 @@ cdef class Sink(Step):
     cdef void on_error_reply(self, upstream_t *upstream, request_t *request, const uint8_t *reply, size_t size) noexcept nogil
     cdef bint on_request_lost(self, request_t *request) noexcept nogil
     cdef void on_stray(self, upstream_t *upstream, uint8_t *data, size_t size) noexcept nogil
+    cdef void unreachable(self, request_t *request, int error) noexcept nogil
     cdef void on_drained(self, upstream_t *upstream) noexcept nogil
     cdef bint may_retry(self, request_t *request) noexcept nogil
     cdef void retry(self, request_t *request) noexcept nogil
@@ -105,3 +106,6 @@ cdef class Sink(Step):
     cdef void _lost(self, upstream_t *upstream, int error) noexcept nogil
     cdef void _cut_reply(self, request_t *request) noexcept nogil
     cdef void _check_timeout(self, upstream_t *upstream) noexcept nogil
+
+
+cdef int put_text(char *out, size_t room, str text) except -1

@@ -441,7 +441,7 @@ cdef class Sink(Step):
             elif upstream.ready:
                 self.fail_errno(request, b"upstream connection lost", error)
             else:
-                self.fail_errno(request, b"upstream unavailable", error)
+                self.unreachable(request, error)
         upstream.pending = 0
         while again.head is not NULL:
             request = batch_pop(&again)
@@ -512,6 +512,10 @@ cdef class Sink(Step):
         self.garbage_total += 1
         stream_close(&upstream.stream, EPROTO)
 
+    cdef void unreachable(self, request_t *request, int error) noexcept nogil:
+        """There is no connection for it: it was not sent. Takes it over."""
+        self.fail_errno(request, b"upstream unavailable", error)
+
     cdef void on_drained(self, upstream_t *upstream) noexcept nogil:
         """The server reads again."""
         pass
@@ -529,8 +533,8 @@ cdef class Sink(Step):
         return False
 
     def on_linked(self):
-        _put_text(self.label, sizeof(self.label), self.name)
-        _put_text(self.place, sizeof(self.place), f"chain {self.chain.name}, {self.type_name}")
+        put_text(self.label, sizeof(self.label), self.name)
+        put_text(self.place, sizeof(self.place), f"chain {self.chain.name}, {self.type_name}")
 
     def samples(self):
         labels = {"chain": self.chain.name, "transform": self.type_name, "name": self.name}
@@ -552,7 +556,7 @@ cdef class Sink(Step):
         ]
 
 
-cdef int _put_text(char *out, size_t room, str text) except -1:
+cdef int put_text(char *out, size_t room, str text) except -1:
     """For code that runs without the GIL: `text` as C, cut to fit."""
     cdef bytes encoded = text.encode()[:room - 1]
     memcpy(out, <const char *>encoded, len(encoded) + 1)

@@ -20,6 +20,7 @@ ENTRY_POINT_GROUP = "shotover.transforms"
 
 _REDIS_SOURCE = "shotover.sources.redis:RedisSource"
 _REDIS_SINGLE = "shotover.sinks.redis_single:RedisSinkSingleConfig"
+_REDIS_CLUSTER = "shotover.sinks.redis_cluster:RedisSinkClusterConfig"
 _LOAD_BALANCE = "shotover.transforms.load_balance:LoadBalanceConfig"
 
 SOURCES = {
@@ -27,7 +28,9 @@ SOURCES = {
     "Valkey": _REDIS_SOURCE,
 }
 SINKS = {
+    "RedisSinkCluster": _REDIS_CLUSTER,
     "RedisSinkSingle": _REDIS_SINGLE,
+    "ValkeySinkCluster": _REDIS_CLUSTER,
     "ValkeySinkSingle": _REDIS_SINGLE,
 }
 TRANSFORMS = {
@@ -64,12 +67,10 @@ NOT_YET = frozenset(
         "Protect",
         "RedisCache",
         "RedisClusterPortsRewrite",
-        "RedisSinkCluster",
         "RedisTimestampTagger",
         "TuneableConsistencyScatter",
         "ValkeyCache",
         "ValkeyClusterPortsRewrite",
-        "ValkeySinkCluster",
     }
 )
 """Names users of other versions know, so that an error can say more than "unknown"."""

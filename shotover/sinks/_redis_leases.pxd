@@ -97,6 +97,9 @@ cdef class LeasingSink(LearningSink):
     cdef void _give_back(self, upstream_t *upstream) noexcept nogil
     cdef redis_session_t *_session_of(self, session_t *session) noexcept nogil
     cdef void _forget(self, session_t *session) noexcept nogil
+    cdef redis_session_t *_find(self, session_t *session) noexcept nogil
+    cdef void **_place(self, session_t *session) noexcept nogil
+    cdef redis_state_t *_state_at_first(self, session_t *session) noexcept nogil
     cdef bint _barrier(self, request_t *request, session_t *session, redis_session_t *rs) noexcept nogil
     cdef void _barrier_through(self, redis_session_t *rs) noexcept nogil
     cdef redis_state_t *_state_for(self, slice_t *fields) noexcept nogil

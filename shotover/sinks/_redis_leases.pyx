@@ -109,7 +109,7 @@ cdef class LeasingSink(LearningSink):
     cdef void _send_shared(self, request_t *request, session_t *session, redis_state_t *state) noexcept nogil:
         cdef upstream_t *upstream = self._shared(session, state)
         if unlikely(upstream is NULL):
-            self.fail_errno(request, b"upstream unavailable", self.connect_error)
+            self.unreachable(request, self.connect_error)
         elif unlikely(upstream.pending >= self.pending_max):
             self.over_pending += 1
             self.fail(request, b"too many requests wait for the server (max_pending_requests)")
@@ -227,7 +227,7 @@ cdef class LeasingSink(LearningSink):
             self.pins_total += 1
 
     cdef void on_session_drained(self, void *session) noexcept nogil:
-        cdef redis_session_t *rs = <redis_session_t *>session_slots(<session_t *>session)[self.slot]
+        cdef redis_session_t *rs = self._find(<session_t *>session)
         if rs is not NULL and rs.lease is not NULL:
             self._wake(rs.lease)
 
@@ -302,7 +302,7 @@ cdef class LeasingSink(LearningSink):
             if not self._advance(request, session, rs):
                 batch_unshift(&rs.waiting, request)
             self.through = NULL
-            rs = <redis_session_t *>session_slots(session)[self.slot]       # _advance may have forgotten it
+            rs = self._find(session)        # _advance may have forgotten it
         self.through = NULL
         if rs is NULL or rs.waiting.head is NULL:
             session_resume(session, PAUSE_SINK)
@@ -363,29 +363,50 @@ cdef class LeasingSink(LearningSink):
     # ---- session state ----------------------------------------------------------------------------------------------
 
     cdef redis_session_t *_session_of(self, session_t *session) noexcept nogil:
-        cdef redis_session_t *rs = <redis_session_t *>session_slots(session)[self.slot]
+        cdef:
+            void           **place = self._place(session)
+            redis_session_t *rs
+            redis_state_t   *state
+        if place is NULL:
+            return NULL
+        rs = <redis_session_t *>place[0]
         if rs is not NULL:
             return rs
         rs = <redis_session_t *>slab_take(&self.sessions)
-        if rs is NULL:
+        state = self._state_at_first(session)
+        if rs is NULL or state is NULL:
+            if rs is not NULL:
+                slab_give(&self.sessions, rs)
             return NULL
         memset(rs, 0, sizeof(redis_session_t))
         rs.session = session
-        rs.state = self.fresh
-        self.fresh.users += 1
-        session_slots(session)[self.slot] = rs
+        rs.state = state
+        state.users += 1
+        place[0] = rs
         return rs
 
     cdef void _forget(self, session_t *session) noexcept nogil:
         """A session back in the default state with no lease needs no memory here. It may have been forgotten already: an
         answer can bring the next request here (Tee) before its caller goes on."""
-        cdef redis_session_t *rs = <redis_session_t *>session_slots(session)[self.slot]
+        cdef redis_session_t *rs = self._find(session)
         if rs is NULL or rs.lease is not NULL or rs.waiting.head is not NULL or rs.barrier is not NULL \
                 or rs.asking is not NULL or rs.state is not self.fresh:
             return
-        session_slots(session)[self.slot] = NULL
+        self._place(session)[0] = NULL
         self._drop_state_user(rs.state)
         slab_give(&self.sessions, rs)
+
+    cdef redis_session_t *_find(self, session_t *session) noexcept nogil:
+        """What is known of the session here, or NULL."""
+        return <redis_session_t *>session_slots(session)[self.slot]
+
+    cdef void **_place(self, session_t *session) noexcept nogil:
+        """Where _find looks: made if need be, NULL when there is no memory."""
+        return &session_slots(session)[self.slot]
+
+    cdef redis_state_t *_state_at_first(self, session_t *session) noexcept nogil:
+        """The state of a session that was not known here before; NULL: no memory."""
+        return self.fresh
 
     cdef redis_state_t *_state_for(self, slice_t *fields) noexcept nogil:
         """The state with these fields; NULL: no memory."""
@@ -473,7 +494,7 @@ cdef class LeasingSink(LearningSink):
         if good:
             self.upstream_ready(upstream)
             if upstream.tenant is not NULL and upstream.head is NULL:
-                self._try_release(<redis_session_t *>session_slots(upstream.tenant)[self.slot])
+                self._try_release(self._find(upstream.tenant))
         else:
             self.connect_error = EACCES
             stream_close(&upstream.stream, EACCES)

@@ -207,7 +207,7 @@ cdef class RedisSinkSingle(LeasingSink):
                     self.over_leases += 1
                     self.fail(request, b"too many leased connections (max_leases)")
                 else:
-                    self.fail_errno(request, b"upstream unavailable", self.connect_error)
+                    self.unreachable(request, self.connect_error)
                 if conduct == CONDUCT_REPLY_MODE:
                     self.up.on_leave(session)       # which replies it now counts on, it alone knows
                 self._forget(session)
@@ -351,7 +351,7 @@ cdef class RedisSinkSingle(LeasingSink):
             int              looked = 0
         if not _repeatable(request):
             return False
-        rs = <redis_session_t *>session_slots(session)[self.slot]
+        rs = self._find(session)
         if rs is not NULL and (rs.lease is not NULL or rs.barrier is not NULL):
             return False
         request = request.after
@@ -365,7 +365,7 @@ cdef class RedisSinkSingle(LeasingSink):
     cdef void retry(self, request_t *request) noexcept nogil:
         cdef:
             session_t       *session = <session_t *>request.session
-            redis_session_t *rs = <redis_session_t *>session_slots(session)[self.slot]
+            redis_session_t *rs = self._find(session)
         request.sink_state = S_RETRIED
         self._send_shared(request, session, self.fresh if rs is NULL else rs.state)
 
@@ -374,7 +374,7 @@ cdef class RedisSinkSingle(LeasingSink):
     cdef void on_session_end(self, void *session_ended) noexcept nogil:
         cdef:
             session_t       *session = <session_t *>session_ended
-            redis_session_t *rs = <redis_session_t *>session_slots(session)[self.slot]
+            redis_session_t *rs = self._find(session)
             upstream_t      *upstream
             request_t       *request
         if rs is NULL:
@@ -401,12 +401,12 @@ cdef class RedisSinkSingle(LeasingSink):
             request = batch_pop(&rs.waiting)
             request.session = NULL
             self.fail(request, b"the client is gone")
-        session_slots(session)[self.slot] = NULL
+        self._place(session)[0] = NULL
         self._drop_state_user(rs.state)
         slab_give(&self.sessions, rs)
 
     cdef void on_session_eof(self, void *session) noexcept nogil:
-        cdef redis_session_t *rs = <redis_session_t *>session_slots(<session_t *>session)[self.slot]
+        cdef redis_session_t *rs = self._find(<session_t *>session)
         if rs is not NULL and rs.lease is not NULL:
             self._cancel_wait(<session_t *>session, rs.lease)
 
@@ -462,7 +462,7 @@ cdef class RedisSinkSingle(LeasingSink):
                 self._barrier_through(rs)
             return
         if upstream.tenant is not NULL:
-            rs = <redis_session_t *>session_slots(upstream.tenant)[self.slot]
+            rs = self._find(upstream.tenant)
         if rs is NULL:
             if state == S_PING:
                 self.hub.request_free(request)
@@ -531,7 +531,7 @@ cdef class RedisSinkSingle(LeasingSink):
             redis_session_t *rs = NULL
             bint             listed = push or frame[0] == b'*'
         if upstream.tenant is not NULL:
-            rs = <redis_session_t *>session_slots(upstream.tenant)[self.slot]
+            rs = self._find(upstream.tenant)
         if rs is NULL:
             stream_close(&upstream.stream, CLOSE_LOCAL)
             return
@@ -643,7 +643,7 @@ cdef class RedisSinkSingle(LeasingSink):
         if upstream.connected and error != CLOSE_LOCAL:
             self.forget_learned()
         if session is not NULL:
-            rs = <redis_session_t *>session_slots(session)[self.slot]
+            rs = self._find(session)
             rs.lease = NULL
             self._leave_lease(upstream)
             if rs.reasons & (SILENT | SKIP_NEXT) or (
@@ -678,7 +678,7 @@ cdef class RedisSinkSingle(LeasingSink):
             request.sink_state = S_LEASED
         if upstream.tenant is NULL or request.sink_state < S_MULTI:
             return
-        rs = <redis_session_t *>session_slots(upstream.tenant)[self.slot]
+        rs = self._find(upstream.tenant)
         if request.sink_state == S_MULTI:
             if upstream.tail is request and not _begins(reply, size, b"-ERR MULTI calls can"):
                 rs.reasons &= ~<uint32_t>IN_MULTI           # it has not begun, and nobody has counted on it

@@ -1,0 +1,54 @@
+"""RedisSinkCluster: a Redis Cluster (https://redis.io/docs/latest/operate/oss_and_stack/reference/cluster-spec/).
+
+Here stands who serves which slot, how that is found out, and what follows from MOVED, ASK and their like. The rest is
+`_redis_nodes`.
+"""
+
+from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
+
+from shotover._codec.slots cimport SLOT_COUNT
+from shotover._core.request cimport request_t
+from shotover._net.timers cimport timer_t
+from shotover.sinks._redis_node cimport RedisNode, client_t
+from shotover.sinks._redis_nodes cimport RedisNodes
+from shotover.sinks._redis_state cimport redis_state_t
+
+
+cdef enum:
+    NO_OWNER = 0xffff
+    REDIRECT_SIZE_MAX = 320
+    AUTH_SIZE_MAX = 1024
+
+cdef class RedisSinkCluster(RedisNodes):
+    cdef:
+        uint16_t   table[SLOT_COUNT]    # the number of each slot's master
+        uint16_t   was[SLOT_COUNT]      # ... before it last changed
+        uint64_t   unsettled_ns         # until then a slot may have moved while requests were under way
+        uint16_t  *masters              # numbers of the masters that have slots
+        uint32_t   master_count
+        object     view                 # what the cluster has said of itself; None: nothing yet
+        dict       numbers              # (host, port) -> number of a node
+        dict       renamed              # (host, port) as announced -> as reached
+        bint       cluster_like         # how it presents itself
+        bint       locked               # it says nothing without a login
+        bint       asking               # a question is under way
+        bint       wanted               # one more is
+        uint32_t   turn                 # who is asked next
+        uint64_t   asked_ns
+        uint64_t   refresh_ns
+        timer_t    refresh
+        uint8_t    auth[AUTH_SIZE_MAX]  # words of AUTH for its own questions, as in FIELD_AUTH
+        size_t     auth_size            # 0: it has no login of its own
+        uint8_t    redirect[REDIRECT_SIZE_MAX]      # the last address that a redirect named
+        size_t     redirect_size
+        uint32_t   redirect_number
+        uint64_t   moved_total, asked_total, refused_total, refreshes_total
+
+    cdef void want_topology(self) noexcept nogil
+    cdef void ask_topology(self) noexcept nogil
+    cdef redis_state_t *_question_state(self, RedisNode node) noexcept nogil
+    cdef void _answer_cluster(self, client_t *client, request_t *request) noexcept
+    cdef void _moved(self, uint32_t slot, uint32_t number) noexcept nogil
+    cdef uint32_t _target(self, RedisNode node, request_t *request, uint32_t *slot) noexcept nogil
+    cdef void _send_on(self, client_t *client, request_t *request, uint32_t number, bint asking) noexcept nogil
+    cdef bint _cluster_command(self, client_t *client, request_t *request) noexcept nogil

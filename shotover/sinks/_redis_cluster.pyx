@@ -1,0 +1,409 @@
+"""See _redis_cluster.pxd.
+
+What a cluster says of itself (CLUSTER NODES) is asked of one node after the other: at the start, at intervals, and
+whenever a reply shows that the map is wrong or a node is lost. MOVED is believed at once for its one slot.
+"""
+
+from libc.errno cimport EHOSTUNREACH
+from libc.stdlib cimport free, malloc
+from libc.string cimport memcmp, memcpy, memset, strlen
+
+from shotover._codec.commands cimport (
+    CONDUCT_ALONE,
+    CONDUCT_BLOCK,
+    CONDUCT_EXEC,
+    CONDUCT_PLAIN,
+    CONDUCT_SUBSCRIBE,
+    CONDUCT_UNSUBSCRIBE,
+    CONDUCT_WATCH,
+    ID_CLUSTER,
+    command_t,
+)
+from shotover._codec.slots cimport key_slot
+from shotover._core.debug cimport likely, unlikely
+from shotover._core.slice cimport slice_t
+from shotover._net.loop cimport stream_t
+from shotover._proxy.session cimport session_t
+from shotover._proxy.step cimport LOG_INFO, LOG_WARNING
+from shotover.sinks._redis_node cimport BUSY_ALONE, BUSY_TIED, NO_NODE, S_TOPOLOGY, hold_t
+from shotover.sinks._redis_nodes cimport BAD_WORDS
+from shotover.sinks._redis_state cimport FIELD_AUTH, FIELD_COUNT, redis_state_t
+
+from shotover.config.address import parse_address
+from shotover.sinks import cluster_view
+
+cdef enum:
+    ASK_AGAIN_NS = 100000000        # between two questions at least
+    UNSETTLED_NS = 60000000000
+    REFUSED_NS = 20000000           # what a server refused for now is tried again after that
+
+cdef const char *QUESTION = b"*2\r\n$7\r\nCLUSTER\r\n$5\r\nNODES\r\n"
+
+
+cdef void _on_refresh(timer_t *timer) noexcept nogil:
+    (<RedisSinkCluster>timer.owner).ask_topology()
+
+
+cdef class RedisSinkCluster(RedisNodes):
+
+    def __init__(self, context, *, str name, list first_contact_points, int connect_timeout_ms, read_timeout,
+                 int connection_count, int max_pending_requests, int max_leases, int retries, float retry_timeout,
+                 int max_held_requests, int max_redirects, float refresh_interval, str present_as, username, password,
+                 dict address_map):
+        cdef uint32_t slot
+        self.options = dict(
+            name=name, connect_timeout_ms=connect_timeout_ms, read_timeout=read_timeout, connection="shared",
+            connection_count=connection_count, max_pending_requests=max_pending_requests, max_leases=max_leases,
+            retries=retries,
+        )
+        self.hold_ns = int(retry_timeout * 1e9)
+        self.holds_max = max_held_requests
+        self.attempts_max = max_redirects
+        self.refresh_ns = int(refresh_interval * 1e9)
+        self.cluster_like = present_as == "cluster"
+        if password is not None:
+            self._log_in((username or "default").encode(), password.encode())
+        self.renamed = {(a.host, a.port): (b.host, b.port) for a, b in address_map.items()}
+        self.numbers = {}
+        for slot in range(SLOT_COUNT):
+            self.table[slot] = NO_OWNER
+            self.was[slot] = NO_OWNER
+        self.refresh.fire = _on_refresh
+        self.refresh.owner = <void *>self
+        refused = None
+        for address in first_contact_points:
+            try:
+                self.number_of(address.host, address.port)
+            except OSError as error:
+                refused = error
+        if not self.numbers:
+            raise refused
+
+    def __dealloc__(self):
+        free(self.masters)
+
+    def _log_in(self, bytes user, bytes password):
+        """The words of AUTH that its own questions are asked with."""
+        words = b"".join(len(word).to_bytes(2, "little") + word for word in (user, password))
+        if len(words) > AUTH_SIZE_MAX:
+            raise ValueError("username and password are too long")
+        memcpy(self.auth, <const char *>words, len(words))
+        self.auth_size = len(words)
+
+    def on_linked(self):
+        RedisNodes.on_linked(self)
+        self.loop.set_timer(&self.refresh, 1)
+
+    # ---- the map ------------------------------------------------------------------------------------------------
+
+    def number_of(self, str host, int port):
+        """The number of the node with that address, made if need be. OSError: its name cannot be resolved."""
+        key = self.renamed.get((host, port), (host, port))
+        number = self.numbers.get(key)
+        if number is None:
+            if self.node_count >= NO_OWNER:
+                raise OSError(0, "too many nodes")
+            number = self.numbers[key] = self.add_node(parse_address(f"[{key[0]}]:{key[1]}" if ":" in key[0] else f"{key[0]}:{key[1]}")).number
+        return number
+
+    cdef void want_topology(self) noexcept nogil:
+        """Soon, but not more often than is good for the servers."""
+        cdef uint64_t due = self.asked_ns + ASK_AGAIN_NS
+        if self.asking or self.wanted:
+            self.wanted = True
+            return
+        self.wanted = True
+        self.loop.set_timer(&self.refresh, due - self.loop.now if due > self.loop.now else 1)
+
+    cdef void ask_topology(self) noexcept nogil:
+        cdef:
+            uint32_t       _
+            redis_state_t *state
+        self.asked_ns = self.loop.now
+        self.wanted = False
+        for _ in range(self.node_count):
+            self.turn = (self.turn + 1) % self.node_count
+            if (<RedisNode>self.nodes[self.turn]).down:
+                continue
+            state = self._question_state(<RedisNode>self.nodes[self.turn])
+            if state is not NULL and (<RedisNode>self.nodes[self.turn]).ask(state, QUESTION, strlen(QUESTION), S_TOPOLOGY):
+                self.asking = True
+                return
+        self.wanted = True
+        self.loop.set_timer(&self.refresh, ASK_AGAIN_NS)
+
+    cdef redis_state_t *_question_state(self, RedisNode node) noexcept nogil:
+        """Who asks: the sink itself, or, where that is not enough, any client that has logged in."""
+        cdef:
+            slice_t        fields[FIELD_COUNT]
+            redis_state_t *known = self.states
+        memset(fields, 0, sizeof(fields))
+        if self.auth_size:
+            fields[FIELD_AUTH].data = self.auth
+            fields[FIELD_AUTH].size = self.auth_size
+        elif self.locked:
+            while known is not NULL and known.sizes[FIELD_AUTH] == 0:
+                known = known.next
+            if known is NULL:
+                return node.fresh
+            fields[FIELD_AUTH].data = known.fields[FIELD_AUTH]
+            fields[FIELD_AUTH].size = known.sizes[FIELD_AUTH]
+        else:
+            return node.fresh
+        return node._state_for(fields)
+
+    cdef void no_topology(self, RedisNode node) noexcept nogil:
+        self.asking = False
+        self.wanted = False
+        self.want_topology()
+
+    cdef void on_topology(self, RedisNode node, request_t *answer) noexcept nogil:
+        cdef:
+            slice_t text
+            bint    good = False
+        self.asking = False
+        if answer.failed or answer.reply.size == 0:
+            pass
+        elif answer.reply.data[0] == b'-':
+            if answer.reply.size > 7 and memcmp(answer.reply.data, b"-NOAUTH", 7) == 0:
+                self.locked = True
+        else:
+            with gil:
+                good = self._learn(node, answer.reply.data[:answer.reply.size])
+        if good:
+            self.refreshes_total += 1
+            self.loop.set_timer(&self.refresh, ASK_AGAIN_NS if self.wanted else self.refresh_ns)
+            self.wanted = False
+            self.go_on_all()
+        elif self.locked and not self.auth_size and self.view is None:
+            self.wanted = False             # until somebody logs in
+        else:
+            self.wanted = False
+            self.want_topology()
+
+    def _learn(self, RedisNode node, bytes reply):
+        """Takes over the map. True: it is one; whatever is wrong with it is logged, and the old one stays."""
+        cdef uint16_t *masters
+        host, _, port = node.address.rpartition(":")
+        try:
+            view = cluster_view.parse(reply, host.strip("[]"), int(port))
+            numbers = [self.number_of(master.host, master.port) for master in view.masters]
+        except (ValueError, OSError) as error:
+            self.hub.note(LOG_WARNING, "what a node says of its cluster cannot be used",
+                          {"node": node.address, "error": str(error), "sink": self.name})
+            return False
+        if not view.masters:
+            return False
+        masters = <uint16_t *>malloc(len(numbers) * sizeof(uint16_t))
+        if masters is NULL:
+            return False
+        free(self.masters)
+        self.masters = masters
+        self.master_count = 0
+        owners = [NO_OWNER] * SLOT_COUNT
+        for number, master in zip(numbers, view.masters):
+            self.masters[self.master_count] = number
+            self.master_count += 1
+            for first, last in master.slots:
+                owners[first:last + 1] = [number] * (last + 1 - first)
+        for slot, number in enumerate(owners):
+            if self.table[slot] != number:
+                self._moved(slot, number)
+        if self.view != view:
+            self.hub.note(LOG_INFO, "the cluster has changed" if self.view else "the cluster is known",
+                          {"masters": len(view.masters), "node": node.address, "sink": self.name})
+        self.view = view
+        return True
+
+    cdef void _moved(self, uint32_t slot, uint32_t number) noexcept nogil:
+        if self.table[slot] != NO_OWNER and number != NO_OWNER:
+            self.was[slot] = self.table[slot]
+            self.unsettled_ns = self.loop.now + UNSETTLED_NS
+        self.table[slot] = <uint16_t>number
+
+    # ---- which node ---------------------------------------------------------------------------------------------
+
+    cdef uint32_t place_of(self, const uint8_t *key, size_t size) noexcept nogil:
+        return key_slot(key, size)
+
+    cdef uint32_t node_of(self, uint32_t place, request_t *request, client_t *client) noexcept nogil:
+        cdef uint16_t number = self.table[place]
+        if likely(number != NO_OWNER):
+            return number
+        if self.locked and self.master_count == 0:
+            return self.any_node(client)        # it will say that a login is needed
+        return NO_NODE
+
+    cdef uint32_t any_node(self, client_t *client) noexcept nogil:
+        cdef:
+            uint64_t first = 0 if client.session is NULL else client.session.id
+            uint32_t count = self.master_count if self.master_count else self.node_count
+            uint32_t index, number
+        for index in range(count):
+            number = <uint32_t>((first + index) % count)
+            if self.master_count:
+                number = self.masters[number]
+            if not (<RedisNode>self.nodes[number]).down:
+                return number
+        return NO_NODE
+
+    cdef bint must_wait(self, uint32_t place, client_t *client, hold_t *hold) noexcept nogil:
+        cdef uint32_t old
+        if likely(self.loop.now >= self.unsettled_ns):
+            return False
+        old = self.was[place]
+        if old == NO_OWNER or old >= client.place_count or old == self.table[place] \
+                or client.places[old].sent == client.places[old].done:
+            return False
+        if hold is not NULL:
+            hold.node = old
+            hold.seq = client.places[old].sent
+        return True
+
+    cdef void nowhere(self, uint32_t place) noexcept nogil:
+        self.want_topology()
+
+    cdef void node_lost(self, RedisNode node, int error) noexcept nogil:
+        self.want_topology()
+
+    cdef void state_changed(self, RedisNode node, session_t *session, redis_state_t *state) noexcept nogil:
+        RedisNodes.state_changed(self, node, session, state)
+        if self.locked and self.view is None:
+            self.want_topology()
+
+    # ---- redirects ----------------------------------------------------------------------------------------------
+
+    cdef bint refused(self, RedisNode node, request_t *request) noexcept nogil:
+        cdef:
+            const uint8_t *text = request.reply.data
+            size_t         size = request.reply.size
+            uint32_t       number, slot = 0
+            client_t      *client
+            bint           asks
+        if begins(text, size, b"-MOVED ") or begins(text, size, b"-ASK "):
+            asks = text[1] == b'A'
+            number = self._target(node, request, &slot)
+            if number == NO_NODE or request.attempts >= self.attempts_max:
+                self.refused_total += 1
+                return False
+            request.attempts += 1
+            if asks:
+                self.asked_total += 1
+                if request.conduct != CONDUCT_PLAIN and request.conduct != CONDUCT_ALONE:
+                    self.later(node, request, EHOSTUNREACH, REFUSED_NS)
+                    return True
+            else:
+                self.moved_total += 1
+                self._moved(slot, number)
+                self.want_topology()
+            client = self.uncount(node, request)
+            self._as_new(request)
+            self._send_on(client, request, number, asks)
+            if client.session is NULL:
+                self.after(client)
+            return True
+        if begins(text, size, b"-TRYAGAIN") or begins(text, size, b"-CLUSTERDOWN") or begins(text, size, b"-LOADING") \
+                or begins(text, size, b"-MASTERDOWN") or begins(text, size, b"-READONLY"):
+            if not (text[1] == b'T' or text[1] == b'L'):
+                self.want_topology()
+            self.later(node, request, 0, REFUSED_NS)
+            return True
+        return False
+
+    cdef void _send_on(self, client_t *client, request_t *request, uint32_t number, bint asking) noexcept nogil:
+        """To the node that a redirect has named."""
+        if not self.make_room(client, number):
+            self.refuse(request, b"no memory")
+            return
+        if request.conduct != CONDUCT_PLAIN and request.conduct != CONDUCT_ALONE and request.conduct != CONDUCT_EXEC \
+                and client is not &self.orphan:
+            client.alone = request
+            client.busy |= BUSY_ALONE
+        if asking:
+            (<RedisNode>self.nodes[number]).take_asking(request, client)
+        else:
+            (<RedisNode>self.nodes[number]).take(request, client)
+
+    cdef uint32_t _target(self, RedisNode node, request_t *request, uint32_t *slot) noexcept nogil:
+        """The node that "-MOVED 3999 127.0.0.1:6381" or "-ASK ..." names; NO_NODE: none that can be reached."""
+        cdef:
+            uint8_t *at = request.reply.data
+            uint8_t *end = at + request.reply.size - 2
+            uint32_t number = 0
+            size_t   size
+        while at < end and at[0] != b' ':
+            at += 1
+        at += 1
+        while at < end and 48 <= at[0] <= 57:
+            number = number * 10 + at[0] - 48
+            at += 1
+        if number >= SLOT_COUNT or at >= end:
+            return NO_NODE
+        slot[0] = number
+        at += 1
+        size = <size_t>(end - at)
+        if at < end and at[0] == b':':
+            self.redirect_size = 0                  # ":6381": a port of the node that says it
+        elif size == self.redirect_size and memcmp(at, self.redirect, size) == 0:
+            return self.redirect_number
+        with gil:
+            number = self._number_of_text(node, at[:size])
+        if number != NO_NODE and size <= REDIRECT_SIZE_MAX and at[0] != b':':
+            memcpy(self.redirect, at, size)
+            self.redirect_size = size
+            self.redirect_number = number
+        return number
+
+    def _number_of_text(self, RedisNode node, bytes text):
+        host, _, port = text.decode("ascii", "replace").rpartition(":")
+        try:
+            return self.number_of(host.strip("[]") or node.address.rpartition(":")[0].strip("[]"), int(port))
+        except (ValueError, OSError) as error:
+            self.hub.note(LOG_WARNING, "a node sends on to an address that cannot be used",
+                          {"node": node.address, "address": text.decode("ascii", "replace"), "error": str(error)})
+            return NO_NODE
+
+    # ---- CLUSTER ------------------------------------------------------------------------------------------------
+
+    cdef bint try_send(self, client_t *client, request_t *request, hold_t *hold, uint64_t blocked) noexcept nogil:
+        cdef const command_t *command = <const command_t *>request.command
+        if command is not NULL and command.parent == ID_CLUSTER and not client.busy:
+            return self._cluster_command(client, request)
+        return RedisNodes.try_send(self, client, request, hold, blocked)
+
+    cdef bint _cluster_command(self, client_t *client, request_t *request) noexcept nogil:
+        with gil:
+            self._answer_cluster(client, request)
+        return True
+
+    cdef void _answer_cluster(self, client_t *client, request_t *request) noexcept:
+        cdef:
+            uint32_t count = 0, index
+            bytes    answer
+        if not self.cluster_like:
+            self.refuse_take(request, b"ERR", b"This instance has cluster support disabled", 42)
+            return
+        self.read_words(request, &count)
+        words = [self.words[index].data[:self.words[index].size] for index in range(count)]
+        if client.session is NULL:
+            self.refuse(request, b"the client is gone")
+            return
+        own = self.loop.name_of((<stream_t *>client.session).handle.fd)
+        resp3 = client.state is not NULL and client.state.sizes[0] > 0
+        answer = cluster_view.answer(words, own, self.view, resp3)
+        self.answer_take(request, <const uint8_t *><const char *>answer, len(answer))
+
+    def samples(self):
+        labels = {"chain": self.chain.name, "transform": self.type_name, "name": self.name}
+        return RedisNodes.samples(self) + [
+            ("shotover_cluster_moved_count", labels, "counter", self.moved_total),
+            ("shotover_cluster_ask_count", labels, "counter", self.asked_total),
+            ("shotover_cluster_redirects_failed_count", labels, "counter", self.refused_total),
+            ("shotover_cluster_refreshes_count", labels, "counter", self.refreshes_total),
+            ("shotover_cluster_masters", labels, "gauge", self.master_count),
+        ]
+
+
+cdef inline bint begins(const uint8_t *reply, size_t size, const char *text) noexcept nogil:
+    cdef size_t text_size = strlen(text)
+    return size >= text_size and memcmp(reply, text, text_size) == 0

@@ -1,0 +1,335 @@
+"""See _redis_node.pxd.
+
+The breaker: a node that did not answer in time, or cannot be reached, is *down*. Then requests for it go back to the owner
+at once, and only the node itself tries, with a PING after growing pauses, whether it is back. So a client's request is
+never the probe.
+"""
+
+from libc.errno cimport ECONNREFUSED, ETIMEDOUT
+
+from shotover._codec.commands cimport CONDUCT_EXEC, CONDUCT_PLAIN, CONDUCT_WATCH
+from shotover._core.debug cimport likely, unlikely
+from shotover._core.request cimport WATCHED_BY_SINK, request_own
+from shotover._net.loop cimport CLOSE_LOCAL
+from shotover._proxy.retry cimport keeper_keep
+from shotover._proxy.session cimport session_slots
+from shotover._proxy.upstream cimport Sink, put_text
+from shotover.sinks._redis_leases cimport IN_WATCH, S_LEASED, S_NONE, S_PING, S_STATE
+from shotover.sinks._redis_state cimport FIELD_COUNT, state_fields
+from shotover.sinks._redis_transaction cimport transaction_trim, transaction_void
+
+cdef enum:
+    PROBE_NS = 100000000        # after that long a node that was lost is tried again; then the back-off of connects counts
+
+
+cdef void _on_probe(timer_t *timer) noexcept nogil:
+    (<RedisNode>timer.owner).try_again()
+
+
+cdef class NodesOwner(Step):
+
+    cdef client_t *client_of(self, session_t *session) noexcept nogil:
+        """What is known of the session, made if need be; NULL: no memory."""
+        return NULL
+
+    cdef bint make_room(self, client_t *client, uint32_t number) noexcept nogil:
+        """Makes `places` reach to that node. False: no memory."""
+        return False
+
+    cdef bint refused(self, RedisNode node, request_t *request) noexcept nogil:
+        """A request of a client has been answered by an error, which is in its reply. True: that is not the end of it,
+        and it has been taken over."""
+        return False
+
+    cdef void returned(self, RedisNode node, request_t *request, int error) noexcept nogil:
+        """It could not be sent. Takes it over."""
+        pass
+
+    cdef void before(self, RedisNode node, request_t *request, client_t *client) noexcept nogil:
+        """The reply of a busy client's request is about to go up."""
+        pass
+
+    cdef void after(self, client_t *client) noexcept nogil:
+        """... and has."""
+        pass
+
+    cdef void child_answered(self, RedisNode node, request_t *child) noexcept nogil:
+        """A request whose tag is odd has its reply. Takes it over."""
+        pass
+
+    cdef void state_changed(self, RedisNode node, session_t *session, redis_state_t *state) noexcept nogil:
+        pass
+
+    cdef void node_lost(self, RedisNode node, int error) noexcept nogil:
+        pass
+
+    cdef void node_back(self, RedisNode node) noexcept nogil:
+        pass
+
+    cdef void on_topology(self, RedisNode node, request_t *answer) noexcept nogil:
+        """The answer to a question of its own; it stays the node's."""
+        pass
+
+    cdef void no_topology(self, RedisNode node) noexcept nogil:
+        """... which will not be answered."""
+        pass
+
+
+cdef class RedisNode(RedisSinkSingle):
+
+    def __init__(self, context, NodesOwner owner, int number, address, **options):
+        RedisSinkSingle.__init__(self, context, remote_address=address, **options)
+        self.owner = owner
+        self.number = number
+        self.address = str(address)
+        self.probe.fire = _on_probe
+        self.probe.owner = <void *>self
+
+    def on_linked(self):
+        RedisSinkSingle.on_linked(self)
+        put_text(self.place, sizeof(self.place), f"chain {self.chain.name}, {self.type_name}, {self.address}")
+
+    # ---- down ---------------------------------------------------------------------------------------------------
+
+    cdef void take(self, request_t *request, client_t *client) noexcept nogil:
+        """Takes over a request of the client: sends it, or gives it back to the owner. The client has a place here."""
+        cdef:
+            place_t         *place = &client.places[self.number]
+            redis_session_t *rs = place.rs
+        place.sent += 1
+        client.under_way += 1
+        request.tags[self.owner.tag] = client
+        if unlikely(self.down):
+            self.unreachable(request, self.connect_error)
+            return
+        keeper_keep(&self.keeper, request)
+        if unlikely(request.owner is NULL) and not request_own(&self.loop.pool, request):
+            self.fail(request, b"no memory")
+        elif likely(rs is NULL and client.state is NULL and request.conduct == CONDUCT_PLAIN
+                    and request.command is not NULL):
+            self._send_shared(request, client.session, self.fresh)
+        else:
+            self.route(request, client.session, rs)
+
+    cdef void unreachable(self, request_t *request, int error) noexcept nogil:
+        if request.tags[self.owner.tag] is NULL:
+            RedisSinkSingle.unreachable(self, request, error)
+        else:
+            self.owner.returned(self, request, error if error else ECONNREFUSED)
+
+    cdef void retry(self, request_t *request) noexcept nogil:
+        """A read on a connection that was lost: by now it may belong elsewhere."""
+        if request.tags[self.owner.tag] is NULL:
+            RedisSinkSingle.retry(self, request)
+        else:
+            self.owner.returned(self, request, 0)
+
+    cdef void take_asking(self, request_t *request, client_t *client) noexcept nogil:
+        """As `take`, for a plain request whose key is on its way here: ASKING goes before it on the same connection."""
+        cdef:
+            place_t         *place = &client.places[self.number]
+            redis_session_t *rs = place.rs
+            upstream_t      *upstream
+            request_t       *asking
+        place.sent += 1
+        client.under_way += 1
+        request.tags[self.owner.tag] = client
+        if client.session is not NULL and client.state is not NULL:
+            rs = self._session_of(client.session)
+            if rs is NULL:
+                self.fail(request, b"no memory")
+                return
+        if rs is not NULL and rs.lease is not NULL:
+            upstream = rs.lease
+        else:
+            upstream = self._shared(client.session, self.fresh if rs is NULL else rs.state)
+        asking = self._own_request(b"*1\r\n$6\r\nASKING\r\n", 16) if upstream is not NULL and not self.down else NULL
+        if asking is NULL:
+            self.unreachable(request, self.connect_error)
+            return
+        asking.sink_state = S_PING
+        asking.discard = 1
+        self.upstream_send(upstream, asking)
+        if rs is not NULL and rs.lease is not NULL:
+            request.sink_state = S_LEASED
+        self.upstream_send(upstream, request)
+
+    # ---- up -----------------------------------------------------------------------------------------------------
+
+    cdef void complete(self, request_t *request) noexcept nogil:
+        cdef:
+            void     *tag = request.tags[self.owner.tag]
+            client_t *client
+            uint8_t   busy
+        if tag is NULL:
+            Sink.complete(self, request)
+            return
+        if unlikely(request.watched & WATCHED_BY_SINK):
+            request.watched &= ~<uint8_t>WATCHED_BY_SINK
+            if self._looked_at(request):
+                return
+        if <size_t>tag & 1:
+            self.owner.child_answered(self, request)
+            return
+        client = <client_t *>tag
+        request.tags[self.owner.tag] = NULL
+        client.places[self.number].done += 1
+        client.under_way -= 1
+        if likely(client.busy == 0):
+            Sink.complete(self, request)
+        else:
+            self.owner.before(self, request, client)
+            Sink.complete(self, request)
+            self.owner.after(client)
+
+    cdef bint _looked_at(self, request_t *request) noexcept nogil:
+        """A whole transaction, or one that was answered by an error. True: the owner has taken it over."""
+        cdef:
+            redis_session_t *rs
+            bint             void = False
+        if request.conduct == CONDUCT_EXEC and request.edited:
+            void = transaction_trim(request)
+        if request.reply.size == 0 or request.reply.data[0] != b'-':
+            return False
+        if request.conduct == CONDUCT_WATCH and request.queued:
+            rs = self._find(<session_t *>request.session)
+            if rs is not NULL:
+                rs.reasons &= ~<uint32_t>IN_WATCH       # it watches nothing
+        if self.owner.refused(self, request):
+            return True
+        if void:
+            transaction_void(&self.loop.pool, request)
+        return False
+
+    cdef void on_error_reply(self, upstream_t *upstream, request_t *request, const uint8_t *reply, size_t size) noexcept nogil:
+        if request.tags[self.owner.tag] is not NULL and request.sink_state != S_STATE:
+            request.watched |= WATCHED_BY_SINK
+            if request.sink_state == S_NONE:
+                request.sink_state = S_CHECK        # else the node's own business comes first; `complete` looks again
+        RedisSinkSingle.on_error_reply(self, upstream, request, reply, size)
+
+    cdef void on_finished(self, upstream_t *upstream, request_t *request) noexcept nogil:
+        if request.sink_state == S_CHECK:
+            request.sink_state = S_NONE
+            self.complete(request)
+        elif request.sink_state == S_TOPOLOGY:
+            self.owner.on_topology(self, request)
+            self.hub.request_free(request)
+        elif request.sink_state == S_PROBE:
+            self._answered_probe(request)
+        else:
+            RedisSinkSingle.on_finished(self, upstream, request)
+
+    cdef bint on_request_lost(self, request_t *request) noexcept nogil:
+        if request.sink_state == S_TOPOLOGY:
+            self.hub.request_free(request)
+            self.owner.no_topology(self)
+            return True
+        if request.sink_state == S_PROBE:
+            self.hub.request_free(request)
+            self._probe_later()
+            return True
+        if request.sink_state == S_CHECK:
+            request.sink_state = S_NONE             # cut in the middle of an error
+        return RedisSinkSingle.on_request_lost(self, request)
+
+    cdef void fail(self, request_t *request, const char *text) noexcept nogil:
+        if request.conduct == CONDUCT_EXEC and request.left > 1 and request.count == 1:
+            request.left = 1                        # a whole transaction: one answer is owed
+        RedisSinkSingle.fail(self, request, text)
+
+    # ---- state --------------------------------------------------------------------------------------------------
+
+    cdef redis_session_t *_find(self, session_t *session) noexcept nogil:
+        cdef client_t *client = <client_t *>session_slots(session)[self.owner.slot]
+        if client is NULL or self.number >= client.place_count:
+            return NULL
+        return client.places[self.number].rs
+
+    cdef void **_place(self, session_t *session) noexcept nogil:
+        cdef client_t *client = self.owner.client_of(session)
+        if client is NULL or not self.owner.make_room(client, self.number):
+            return NULL
+        return <void **>&client.places[self.number].rs
+
+    cdef redis_state_t *_state_at_first(self, session_t *session) noexcept nogil:
+        cdef:
+            client_t *client = self.owner.client_of(session)
+            slice_t   fields[FIELD_COUNT]
+        if client is NULL or client.state is NULL:
+            return self.fresh
+        state_fields(client.state, fields)
+        return self._state_for(fields)
+
+    cdef void _set_state(self, redis_session_t *rs, redis_state_t *state) noexcept nogil:
+        RedisSinkSingle._set_state(self, rs, state)
+        self.owner.state_changed(self, rs.session, state)
+
+    cdef void follow_state(self, redis_session_t *rs, slice_t *fields) noexcept nogil:
+        """Another node has accepted a new state of this session; nothing of it is under way here."""
+        cdef:
+            redis_state_t *state
+            redis_state_t *old = rs.state
+        if rs.lease is not NULL or rs.barrier is not NULL or rs.waiting.head is not NULL:
+            return                          # subscribed: what its connection knows, it keeps
+        state = self._state_for(fields)
+        if state is NULL or state is old:
+            return
+        state.users += 1
+        rs.state = state
+        self._drop_state_user(old)
+        self._forget(rs.session)
+
+    # ---- the breaker --------------------------------------------------------------------------------------------
+
+    cdef void on_lost(self, upstream_t *upstream, int error) noexcept nogil:
+        RedisSinkSingle.on_lost(self, upstream, error)
+        if error == CLOSE_LOCAL:
+            return
+        if not self.down and (error == ETIMEDOUT or not upstream.connected):
+            self.down = True
+            self.down_ns = self.loop.now
+            self.connect_error = error
+            self._probe_later()
+        self.owner.node_lost(self, error)
+
+    cdef void _probe_later(self) noexcept nogil:
+        cdef uint64_t delay = PROBE_NS
+        if self.retry_at_ns > self.loop.now + delay:
+            delay = self.retry_at_ns - self.loop.now
+        if self.down and self.probe.home is NULL:
+            self.loop.set_timer(&self.probe, delay)
+
+    cdef void try_again(self) noexcept nogil:
+        if not self.ask(self.fresh, b"*1\r\n$4\r\nPING\r\n", 14, S_PROBE):
+            self._probe_later()
+
+    cdef void _answered_probe(self, request_t *request) noexcept nogil:
+        cdef bint loading = request.reply.size > 8 and request.reply.data[0] == b'-' and request.reply.data[1] == b'L'
+        self.hub.request_free(request)
+        if loading:
+            self._probe_later()
+        else:
+            self.down = False
+            self.connect_error = 0
+            self.owner.node_back(self)
+
+    cdef bint ask(self, redis_state_t *state, const char *wire, size_t size, uint8_t sink_state) noexcept nogil:
+        """A question of the proxy's own on the shared connection of `state`. False: it cannot be sent now."""
+        cdef:
+            upstream_t *upstream = self._shared(NULL, state)
+            request_t  *request = self._own_request(wire, size) if upstream is not NULL else NULL
+        if request is NULL:
+            return False
+        request.sink_state = sink_state
+        request.watched = WATCHED_BY_SINK
+        self.upstream_send(upstream, request)
+        return True
+
+    def samples(self):
+        return [
+            (name, labels | {"node": self.address} if "transform" in labels else labels, kind, value)
+            for name, labels, kind, value in RedisSinkSingle.samples(self)
+            if name not in ("shotover_transform_total_count", "shotover_transform_latency_seconds",
+                            "shotover_source_to_sink_latency_seconds")
+        ]

@@ -1,0 +1,155 @@
+"""Sink `RedisSinkCluster`, also `ValkeySinkCluster`: a Redis Cluster behind one address."""
+
+from __future__ import annotations
+
+from shotover.config.address import Address, parse_address
+from shotover.config.fields import address, choice, integer, list_of, number, refused, settings, text
+from shotover.config.steps import NO_TLS, SinkConfig
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from shotover._proxy.step import Step
+    from shotover.config.errors import Problems
+    from shotover.runtime.assemble import BuildContext
+
+
+class RedisSinkClusterConfig(SinkConfig, tag="RedisSinkCluster", aliases=("ValkeySinkCluster",)):
+    """Sends each request to the node of a Redis or Valkey cluster that has its keys.
+
+    Clients that know nothing of clusters see one server. With `present_as: cluster`, clients that
+    know of clusters are served too: they see a cluster of one node, the proxy, which has all slots.
+
+    The map of the cluster is asked of its nodes at the start, at intervals, and whenever a node
+    sends a request on (MOVED) or is lost. A request whose node cannot be reached, or that is
+    refused for now (LOADING, TRYAGAIN, CLUSTERDOWN), is held and sent again, for `retry_timeout`
+    at most; one that may have been carried out is not sent again unless it only reads.
+
+    Connections to each node are shared and leased as by RedisSinkSingle.
+    """
+
+    protocols = frozenset({"redis"})
+
+    first_contact_points: tuple[Address, ...] = list_of(
+        address(), doc="nodes to ask first for the map of the cluster: host:port or [IPv6]:port"
+    )
+    direct_destination: None = refused(
+        "is not supported: the proxy answers for the whole cluster; see present_as",
+        doc="not supported: see present_as",
+    )
+    present_as: str = choice(
+        "standalone",
+        "cluster",
+        default="standalone",
+        doc="what clients see: one server without clusters, or a cluster whose only node is the proxy",
+    )
+    connect_timeout_ms: int = integer(
+        minimum=1, maximum=3_600_000, default=3000, doc="milliseconds a connect may take"
+    )
+    read_timeout: float | None = number(
+        minimum=0.001,
+        maximum=86_400,
+        default=10.0,
+        doc="seconds a reply may take; blocking commands and subscriptions are exempt; null "
+        "waits without end",
+    )
+    retry_timeout: float = number(
+        minimum=0,
+        maximum=3600,
+        default=5.0,
+        doc="seconds for which a request is held whose node is away or refuses it for now; 0 holds none",
+    )
+    max_held_requests: int = integer(
+        minimum=0,
+        maximum=10_000_000,
+        default=65_536,
+        doc="most requests held at once, a worker",
+    )
+    max_redirects: int = integer(
+        minimum=0, maximum=100, default=8, doc="times a request is sent on (MOVED, ASK) at most"
+    )
+    refresh_interval: float = number(
+        minimum=0.1,
+        maximum=86_400,
+        default=10.0,
+        doc="seconds after which the map is asked for though nothing seems to have changed",
+    )
+    username: str | None = text(
+        default=None, doc="user with which the map is asked for; null with a password: default"
+    )
+    password: str | None = text(
+        default=None,
+        secret=True,
+        doc="password with which the map is asked for; null asks as nobody, and where that is refused "
+        "as one of the clients; requests of clients always go with their own login",
+    )
+    address_map: dict[str, Any] = settings(
+        default={},
+        doc="addresses as nodes announce them, and where to reach them instead: "
+        "{'10.0.0.1:6379': '192.0.2.7:7001'}",
+    )
+    connection_count: int = integer(
+        minimum=1,
+        maximum=64,
+        default=1,
+        doc="shared connections a worker keeps to each node for each client state",
+    )
+    max_pending_requests: int = integer(
+        minimum=1,
+        maximum=10_000_000,
+        default=65_536,
+        doc="most requests awaiting a reply on one connection",
+    )
+    max_leases: int = integer(
+        minimum=0,
+        maximum=1_000_000,
+        default=10_000,
+        doc="most connections to one node leased at once, a worker",
+    )
+    retries: int = integer(
+        minimum=0,
+        maximum=100,
+        default=10,
+        doc="reads sent a second time when a node hangs up on a shared connection, at most, in "
+        "percent of all its requests; 0 sends none",
+    )
+    tls: None = refused(NO_TLS, doc="not supported yet")
+
+    def check(self, problems: Problems) -> None:
+        for announced, reached in self.address_map.items():
+            for written in (announced, reached):
+                try:
+                    if parse_address(str(written)).path:
+                        raise ValueError("a path is no address of a node")
+                except ValueError as error:
+                    problems.add(
+                        self.place_of("address_map"),
+                        f"expected addresses as host:port, got {written!r}: {error}",
+                    )
+
+    def build(self, context: BuildContext) -> Step:
+        from ._redis_cluster import RedisSinkCluster
+
+        return RedisSinkCluster(
+            context,
+            name=self.name,
+            first_contact_points=list(self.first_contact_points),
+            present_as=self.present_as,
+            connect_timeout_ms=self.connect_timeout_ms,
+            read_timeout=self.read_timeout,
+            retry_timeout=self.retry_timeout,
+            max_held_requests=self.max_held_requests,
+            max_redirects=self.max_redirects,
+            refresh_interval=self.refresh_interval,
+            username=self.username,
+            password=self.password,
+            address_map={
+                parse_address(str(announced)): parse_address(str(reached))
+                for announced, reached in self.address_map.items()
+            },
+            connection_count=self.connection_count,
+            max_pending_requests=self.max_pending_requests,
+            max_leases=self.max_leases,
+            retries=self.retries,
+        )
