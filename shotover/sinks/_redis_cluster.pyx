@@ -29,8 +29,7 @@ from shotover.sinks._redis_node cimport BUSY_ALONE, BUSY_TIED, NO_NODE, S_TOPOLO
 from shotover.sinks._redis_nodes cimport BAD_WORDS
 from shotover.sinks._redis_state cimport FIELD_AUTH, FIELD_COUNT, redis_state_t
 
-from shotover.config.address import parse_address
-from shotover.sinks import cluster_view
+from shotover.sinks import redis_cluster_view
 
 cdef enum:
     ASK_AGAIN_NS = 100000000        # between two questions at least
@@ -103,7 +102,7 @@ cdef class RedisSinkCluster(RedisNodes):
         if number is None:
             if self.node_count >= NO_OWNER:
                 raise OSError(0, "too many nodes")
-            number = self.numbers[key] = self.add_node(parse_address(f"[{key[0]}]:{key[1]}" if ":" in key[0] else f"{key[0]}:{key[1]}")).number
+            number = self.numbers[key] = self.add_node(redis_cluster_view.Endpoint(*key)).number
         return number
 
     cdef void want_topology(self) noexcept nogil:
@@ -186,7 +185,7 @@ cdef class RedisSinkCluster(RedisNodes):
         cdef uint16_t *masters
         host, _, port = node.address.rpartition(":")
         try:
-            view = cluster_view.parse(reply, host.strip("[]"), int(port))
+            view = redis_cluster_view.parse(reply, host.strip("[]"), int(port))
             numbers = [self.number_of(master.host, master.port) for master in view.masters]
         except (ValueError, OSError) as error:
             self.hub.note(LOG_WARNING, "what a node says of its cluster cannot be used",
@@ -390,7 +389,7 @@ cdef class RedisSinkCluster(RedisNodes):
             return
         own = self.loop.name_of((<stream_t *>client.session).handle.fd)
         resp3 = client.state is not NULL and client.state.sizes[0] > 0
-        answer = cluster_view.answer(words, own, self.view, resp3)
+        answer = redis_cluster_view.answer(words, own, self.view, resp3)
         self.answer_take(request, <const uint8_t *><const char *>answer, len(answer))
 
     def samples(self):

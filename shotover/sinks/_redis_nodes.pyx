@@ -83,57 +83,14 @@ cdef const char *NO_PIN = b"this setting belongs to one connection, and the prox
 cdef const char *SEVERAL = b"Keys in request don't hash to the same slot"
 
 
-cdef void _on_tick(timer_t *timer) noexcept nogil:
-    (<RedisNodes>timer.owner).go_on_all()
-
-
-cdef class RedisNodes(NodesOwner):
+cdef class RedisNodes(HoldingSink):
 
     def __cinit__(self, context, *args, **kwargs):
-        self.context = context
-        self.node_list = []
-        slab_init(&self.clients, sizeof(client_t))
-        slab_init(&self.holds, sizeof(hold_t))
-        self.tick.fire = _on_tick
-        self.tick.owner = <void *>self
         self.wants_each = True
-        self.wants_slot = True
-        self.wants_end = True
-        self.tag = 0
 
     def __dealloc__(self):
-        cdef redis_state_t *state
-        while self.states is not NULL:
-            state = self.states
-            self.states = state.next
-            free(state)
-        free(self.orphan.places)
-        slab_close(&self.clients)
-        slab_close(&self.holds)
-        free(self.nodes)
         free(self.words)
         free(self.found)
-
-    def add_node(self, address):
-        """A new node, which gets the next number. MemoryError; OSError: its name cannot be resolved."""
-        cdef:
-            RedisNode node
-            void    **nodes
-        node = RedisNode(self.context, self, self.node_count, address, **self.options)
-        nodes = <void **>realloc(self.nodes, (self.node_count + 1) * sizeof(void *))
-        if nodes is NULL:
-            raise MemoryError()
-        self.nodes = nodes
-        nodes[self.node_count] = <void *>node
-        self.node_count += 1
-        self.node_list.append(node)
-        if self.chain is not None:
-            node.link(self.chain, self.index, None, self)
-        return node
-
-    def on_linked(self):
-        for node in self.node_list:
-            node.link(self.chain, self.index, None, self)
 
     # ---- down ---------------------------------------------------------------------------------------------------
 
@@ -249,7 +206,7 @@ cdef class RedisNodes(NodesOwner):
         if conduct == CONDUCT_PIN:
             return self._try_pin(client, request, hold, blocked)
         if conduct == CONDUCT_RESET:
-            self._end_queue(client)
+            self.end_queue(client)
         if conduct == CONDUCT_BLOCK or conduct == CONDUCT_WATCH or conduct == CONDUCT_SUBSCRIBE \
                 or conduct == CONDUCT_UNSUBSCRIBE:
             place = self.place_of_request(request)
@@ -400,7 +357,7 @@ cdef class RedisNodes(NodesOwner):
             const char *why
             uint32_t    place
         if request.conduct == CONDUCT_DISCARD:
-            self._end_queue(client)
+            self.end_queue(client)
             if not client.busy & BUSY_TIED:
                 self.answer_take(request, b"+OK\r\n", 5)
                 return True
@@ -452,7 +409,7 @@ cdef class RedisNodes(NodesOwner):
             self.hold_back(client, request, &hold, False)
         return True
 
-    cdef void _end_queue(self, client_t *client) noexcept nogil:
+    cdef void end_queue(self, client_t *client) noexcept nogil:
         if client.busy & BUSY_QUEUEING:
             client.busy &= ~<uint8_t>BUSY_QUEUEING
             queue_free(client.queue, &self.loop.pool)
@@ -469,409 +426,18 @@ cdef class RedisNodes(NodesOwner):
                 self.refuse_take(request, b"ERR", b"EXEC without MULTI", 18)
                 return True
             if client.queue.failed or not queue_close(client.queue, &self.loop.pool, request):
-                self._end_queue(client)
+                self.end_queue(client)
                 if client.busy & BUSY_TIED:
                     hold.deadline_ns = 0        # its watch ends, too: an empty transaction sees to that
                 self.refuse_take(request, b"EXECABORT", b"Transaction discarded because of previous errors.", 49)
                 return True
-            self._end_queue(client)
+            self.end_queue(client)
         if client.busy & BUSY_TIED:
             return self.try_alone(client, request, hold, blocked, client.tied)
         place = self.place_of_request(request)
         if place == NO_PLACE:
             return self.try_keyless(client, request, hold, blocked)
         return self.try_place(client, request, hold, blocked, place)
-
-    # ---- held requests ------------------------------------------------------------------------------------------
-
-    cdef void hold_back(self, client_t *client, request_t *request, hold_t *like, bint returned) noexcept nogil:
-        """Takes over a request that cannot go now."""
-        cdef:
-            hold_t *hold = NULL
-            hold_t *before
-        if self.hold_count < self.holds_max and (request.owner is not NULL or request_own(&self.loop.pool, request)):
-            hold = <hold_t *>slab_take(&self.holds)
-        if hold is NULL or client is &self.orphan or client.session is NULL:
-            if hold is not NULL:
-                slab_give(&self.holds, hold)
-            self.over_holds += 1
-            like.request = request
-            self.give_up(client, like)
-            return
-        hold[0] = like[0]
-        hold.request = request
-        hold.returned = returned
-        before = client.returned_tail if returned else client.held_tail
-        hold.previous = before
-        hold.next = client.held if before is NULL else before.next
-        if hold.next is not NULL:
-            hold.next.previous = hold
-        else:
-            client.held_tail = hold
-        if before is NULL:
-            client.held = hold
-        else:
-            before.next = hold
-        if returned:
-            client.returned_tail = hold
-        client.held_bits |= hold.bits
-        client.busy |= BUSY_HELD
-        client.held_count += 1
-        self.hold_count += 1
-        self.held_total += 1
-        client.again = 1
-        if client.held_count == 1:
-            client.previous = NULL
-            client.next = self.holders
-            if self.holders is not NULL:
-                self.holders.previous = client
-            self.holders = client
-        if client.held_count == PAUSE_HELD and not client.session.blocking:
-            session_pause(client.session, PAUSE_SINK)
-        if (hold.deadline_ns or hold.not_before_ns) and self.tick.home is NULL:
-            self.loop.set_timer(&self.tick, TICK_NS)
-
-    cdef void unhold(self, client_t *client, hold_t *hold) noexcept nogil:
-        if client.returned_tail is hold:
-            client.returned_tail = hold.previous
-        if hold.previous is NULL:
-            client.held = hold.next
-        else:
-            hold.previous.next = hold.next
-        if hold.next is NULL:
-            client.held_tail = hold.previous
-        else:
-            hold.next.previous = hold.previous
-        slab_give(&self.holds, hold)
-        client.held_count -= 1
-        client.again = 1
-        self.hold_count -= 1
-        if client.held_count:
-            return
-        client.held_bits = 0
-        client.busy &= ~<uint8_t>BUSY_HELD
-        if client.next is not NULL:
-            client.next.previous = client.previous
-        if client.previous is not NULL:
-            client.previous.next = client.next
-        else:
-            self.holders = client.next
-        if client.session is not NULL:
-            session_resume(client.session, PAUSE_SINK)
-
-    cdef void give_up(self, client_t *client, hold_t *hold) noexcept nogil:
-        """Its request is answered with what kept it from being sent."""
-        cdef request_t *request = hold.request
-        self.expired_total += 1
-        if request.reply.size:
-            request.failed = 1
-            request.left = 0
-        elif hold.node < self.node_count:
-            request.left = request.count
-            (<RedisNode>self.nodes[hold.node]).fail_errno(request, b"upstream unavailable", hold.error)
-            return
-        if request.tags[self.tag] is not NULL:
-            self.child_answered(None, request)
-        elif request.reply.size:
-            self.reply_take(request)
-        else:
-            self.refuse(request, b"no server is known for this request")
-
-    cdef inline bint _due(self, client_t *client, hold_t *hold) noexcept nogil:
-        return hold.not_before_ns <= self.loop.now and (
-            hold.node == NO_NODE or hold.node >= client.place_count
-            or <int>(client.places[hold.node].done - hold.seq) >= 0
-        )
-
-    cdef void go_on(self, client_t *client) noexcept nogil:
-        """Sends what need not be held any longer."""
-        cdef:
-            hold_t    *hold
-            request_t *request
-            uint64_t   blocked
-        client.again = 1
-        if client.going:
-            return
-        client.going = 1
-        while client.again and client.held is not NULL:
-            client.again = 0
-            blocked = 0
-            hold = client.held
-            while hold is not NULL and not client.again:
-                request = hold.request
-                if hold.deadline_ns and hold.deadline_ns <= self.loop.now:
-                    self._expire(client, hold)
-                    break
-                if hold.bits & blocked and hold.bits != ALL_BITS or not self._due(client, hold):
-                    blocked |= hold.bits
-                    hold = hold.next
-                    continue
-                if hold.returned:
-                    self._as_new(request)
-                hold.node = NO_NODE
-                hold.not_before_ns = 0
-                if self.try_send(client, request, hold, blocked):
-                    self.unhold(client, hold)
-                    break
-                blocked |= hold.bits
-                client.held_bits |= hold.bits
-                if (hold.deadline_ns or hold.not_before_ns) and self.tick.home is NULL:
-                    self.loop.set_timer(&self.tick, TICK_NS)
-                hold = hold.next
-        client.going = 0
-
-    cdef void _expire(self, client_t *client, hold_t *hold) noexcept nogil:
-        cdef hold_t gone = hold[0]
-        self.unhold(client, hold)
-        self.give_up(client, &gone)
-
-    cdef void _as_new(self, request_t *request) noexcept nogil:
-        request_drop_reply(&self.loop.pool, request)
-        request.failed = 0
-        request.begun = 0
-        request.left = request.count
-        if request.edited and request.conduct == CONDUCT_EXEC:
-            request.left = request.argc
-            request.watched |= WATCHED_BY_SINK
-
-    cdef void go_on_all(self) noexcept nogil:
-        """The tick, or news of a node: everybody's held requests are looked at."""
-        cdef:
-            client_t *client = self.holders
-            client_t *following
-            bint      timed = False
-        while client is not NULL:
-            following = client.next
-            self.go_on(client)
-            if client.held is not NULL:
-                timed = True
-            client = following
-        if timed and self.tick.home is NULL:
-            self.loop.set_timer(&self.tick, TICK_NS)
-
-    # ---- what nodes tell ----------------------------------------------------------------------------------------
-
-    cdef client_t *uncount(self, RedisNode node, request_t *request) noexcept nogil:
-        """It is not with the node any more, though not answered."""
-        cdef client_t *client = <client_t *>request.tags[self.tag]
-        request.tags[self.tag] = NULL
-        client.places[node.number].done += 1
-        client.under_way -= 1
-        if request is client.alone:
-            client.alone = NULL
-            client.busy &= ~<uint8_t>BUSY_ALONE
-        return client
-
-    cdef void returned(self, RedisNode node, request_t *request, int error) noexcept nogil:
-        self._as_new(request)
-        self.later(node, request, error, TICK_NS if error else 0)
-
-    cdef void later(self, RedisNode node, request_t *request, int error, uint64_t delay_ns) noexcept nogil:
-        """Takes over a request that this node would not or could not take now: it is held, or given up."""
-        cdef:
-            hold_t    hold
-            client_t *client = self.uncount(node, request)
-            uint64_t  since = request.arrived_ns
-        memset(&hold, 0, sizeof(hold))
-        if node.down and node.down_ns < since:
-            since = node.down_ns                # it had its time
-        hold.request = request
-        hold.bits = ALL_BITS
-        hold.node = node.number
-        hold.seq = client.places[node.number].sent
-        hold.error = error
-        hold.deadline_ns = since + self.hold_ns
-        hold.not_before_ns = self.loop.now + delay_ns
-        if hold.deadline_ns <= self.loop.now:
-            self.give_up(client, &hold)
-        else:
-            self.hold_back(client, request, &hold, True)
-            if delay_ns == 0:
-                self.go_on(client)
-        if client.session is NULL:
-            self.after(client)
-
-    cdef void before(self, RedisNode node, request_t *request, client_t *client) noexcept nogil:
-        """A request that was sent after one that came back has been carried out before it: then that one must not be."""
-        cdef:
-            hold_t *hold = client.held
-            hold_t *following
-        if request is client.alone:
-            client.alone = NULL
-            client.busy &= ~<uint8_t>BUSY_ALONE
-        if client.returned_tail is NULL or request.failed or (request.reply.size and request.reply.data[0] == b'-'):
-            return
-        while hold is not NULL and hold.returned:
-            following = hold.next
-            if hold.node == node.number and <int>(client.places[node.number].done - hold.seq) <= 0 \
-                    and not (request.kind == KIND_READ and hold.request.kind == KIND_READ) \
-                    and hold.request.reply.size:
-                self._expire(client, hold)
-            hold = following
-
-    cdef void after(self, client_t *client) noexcept nogil:
-        if client.session is NULL:
-            if client.under_way == 0 and client is not &self.orphan:
-                self._free_client(client)
-            return
-        self._retie(client)
-        if client.held is not NULL:
-            self.go_on(client)
-
-    cdef void _retie(self, client_t *client) noexcept nogil:
-        """Whether it still needs the lease of one node."""
-        cdef:
-            uint32_t         number
-            redis_session_t *rs
-        client.busy &= ~<uint8_t>BUSY_TIED
-        for number in range(client.place_count):
-            rs = client.places[number].rs
-            if rs is not NULL and rs.lease is not NULL and rs.reasons & (SUBSCRIBED | IN_WATCH) and not (
-                rs.channels + rs.patterns == 0 and rs.shard_channels
-            ):
-                client.tied = number
-                client.busy |= BUSY_TIED
-                return
-
-    cdef void state_changed(self, RedisNode node, session_t *session, redis_state_t *state) noexcept nogil:
-        """A client has logged in, named itself or the like: wherever it goes from here on, it does so as that."""
-        cdef:
-            client_t *client = self.client_of(session)
-            slice_t   fields[FIELD_COUNT]
-            uint32_t  number
-        if client is NULL:
-            return
-        state_fields(state, fields)
-        if client.state is not NULL:
-            self._drop_canonical(client.state)
-        client.state = NULL if state is node.fresh else self._canonical(fields)
-        for number in range(client.place_count):
-            if number != node.number and client.places[number].rs is not NULL:
-                (<RedisNode>self.nodes[number]).follow_state(client.places[number].rs, fields)
-
-    cdef redis_state_t *_canonical(self, slice_t *fields) noexcept nogil:
-        cdef:
-            uint64_t       hash = state_hash(fields)
-            redis_state_t *state = self.states
-        while state is not NULL and not state_is(state, fields, hash):
-            state = state.next
-        if state is NULL:
-            state = state_new(fields)
-            if state is NULL:
-                return NULL
-            state.next = self.states
-            self.states = state
-        state.users += 1
-        return state
-
-    cdef void _drop_canonical(self, redis_state_t *state) noexcept nogil:
-        cdef redis_state_t **link = &self.states
-        state.users -= 1
-        if state.users:
-            return
-        while link[0] is not state:
-            link = &link[0].next
-        link[0] = state.next
-        free(state)
-
-    cdef void node_back(self, RedisNode node) noexcept nogil:
-        self.go_on_all()
-
-    # ---- clients ------------------------------------------------------------------------------------------------
-
-    cdef client_t *client_of(self, session_t *session) noexcept nogil:
-        cdef client_t *client = <client_t *>session_slots(session)[self.slot]
-        if client is not NULL:
-            return client
-        client = <client_t *>slab_take(&self.clients)
-        if client is NULL:
-            return NULL
-        memset(client, 0, sizeof(client_t))
-        client.session = session
-        session_slots(session)[self.slot] = client
-        return client
-
-    cdef bint make_room(self, client_t *client, uint32_t number) noexcept nogil:
-        cdef:
-            uint32_t count = max(self.node_count, number + 1)
-            place_t *places
-        if number < client.place_count:
-            return True
-        places = <place_t *>realloc(client.places, count * sizeof(place_t))
-        if places is NULL:
-            return False
-        memset(places + client.place_count, 0, (count - client.place_count) * sizeof(place_t))
-        client.places = places
-        client.place_count = count
-        return True
-
-    cdef void on_session_end(self, void *ended) noexcept nogil:
-        cdef:
-            session_t *session = <session_t *>ended
-            client_t  *client = <client_t *>session_slots(session)[self.slot]
-            uint32_t   number
-            hold_t     gone
-        if client is NULL:
-            return
-        client.going = 1                    # nothing more of it is sent
-        while client.held is not NULL:
-            gone = client.held[0]
-            self.unhold(client, client.held)
-            gone.request.session = NULL
-            self.give_up(client, &gone)
-        for number in range(client.place_count):
-            if client.places[number].rs is not NULL:
-                (<RedisNode>self.nodes[number]).on_session_end(session)
-        self._end_queue(client)
-        if client.state is not NULL:
-            self._drop_canonical(client.state)
-            client.state = NULL
-        session_slots(session)[self.slot] = NULL
-        client.session = NULL
-        client.busy |= BUSY_GONE
-        if client.under_way == 0:
-            self._free_client(client)
-
-    cdef void _free_client(self, client_t *client) noexcept nogil:
-        free(client.places)
-        slab_give(&self.clients, client)
-
-    cdef void on_session_eof(self, void *session) noexcept nogil:
-        cdef:
-            client_t *client = <client_t *>session_slots(<session_t *>session)[self.slot]
-            uint32_t  number
-        if client is NULL:
-            return
-        for number in range(client.place_count):
-            if client.places[number].rs is not NULL:
-                (<RedisNode>self.nodes[number]).on_session_eof(session)
-
-    cdef void on_session_drained(self, void *session) noexcept nogil:
-        cdef:
-            client_t *client = <client_t *>session_slots(<session_t *>session)[self.slot]
-            uint32_t  number
-        if client is NULL:
-            return
-        for number in range(client.place_count):
-            if client.places[number].rs is not NULL:
-                (<RedisNode>self.nodes[number]).on_session_drained(session)
-
-    cdef void on_probe(self) noexcept nogil:
-        cdef uint32_t number
-        for number in range(self.node_count):
-            (<RedisNode>self.nodes[number]).on_probe()
-
-    def samples(self):
-        labels = {"chain": self.chain.name, "transform": self.type_name, "name": self.name}
-        gathered = NodesOwner.samples(self) + [
-            ("shotover_held_requests", labels, "gauge", self.hold_count),
-            ("shotover_held_requests_count", labels, "counter", self.held_total),
-            ("shotover_held_requests_given_up_count", labels, "counter", self.expired_total),
-            ("shotover_limits_hit_count", labels | {"limit": "max_held_requests"}, "counter", self.over_holds),
-        ]
-        for node in self.node_list:
-            gathered.extend(node.samples())
-        return gathered
 
     # ---- for subclasses -----------------------------------------------------------------------------------------
 

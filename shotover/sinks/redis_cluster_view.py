@@ -11,6 +11,19 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 
+class Endpoint:
+    """Where a node is reached; its text is host:port or [IPv6]:port."""
+
+    path = ""
+
+    def __init__(self, host: str, port: int) -> None:
+        self.host = host
+        self.port = port
+
+    def __str__(self) -> str:
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
 class Member:
     """One node: where it is, and the ranges of slots (both ends included) that it serves."""
 
