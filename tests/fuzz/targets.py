@@ -22,6 +22,7 @@ from shotover.observability import httpwire
 
 codec = load("codec_probe")
 probe = load("fuzz_probe")
+fans = load("fan_probe")
 
 CORPUS = Path(__file__).parents[1] / "codec" / "corpus"
 COMPARISONS = 3  # COMPARE_* of compare.pxd
@@ -204,6 +205,70 @@ REPLY_TOKENS = (
 )  # fmt: skip
 
 
+# ---- one request for several servers -----------------------------------------------------------------------------
+
+
+def splitting(data: bytes) -> None:
+    """A request in parts: each of them one whole request, and all of its keys in them."""
+    pool, number = fans.Pool(), zlib.crc32(data)
+    for targets, homes in ((1, 0), (2 + number % 300, 0), (2 + number % 70, 1 + number % 5)):
+        try:
+            fan = fans.Fan(data, targets=targets, homes=homes, pool=pool)
+        except ValueError:
+            return  # no command that is known
+        if fan.said == "SPLIT":
+            assert targets > 1 and len(fan.parts) > 1
+            assert sum(count for _, count, _ in fan.parts) == len(fan.places)
+            for _, _, wire in fan.parts:
+                assert codec.words(wire)
+            assert sum(len(leg[2]) for leg in fan.legs()) == sum(len(part[2]) for part in fan.parts)
+        fan.free()
+        assert pool.live == 0
+
+
+def joining(data: bytes) -> None:
+    """Three replies, cut out of the bytes: what comes of them is one reply, by every policy."""
+    number = zlib.crc32(data)
+    some = sorted((number >> shift) % (len(data) + 1) for shift in (0, 9))
+    pieces = [data[: some[0]], data[some[0] : some[1]], data[some[1] :]]
+    size = probe.frame_size(data)
+    for parts in (pieces, [data] * 3, [data[:size], data[size:], b":1\r\n"]):
+        for policy in range(FAN_POLICIES):
+            joined(fans.Fan(b"*1\r\n$4\r\nPING\r\n", everywhere=3, policy=policy), parts)
+            joined(fans.Fan(MGET, targets=3, policy=policy), parts)
+    pool = fans.Pool()
+    fan = fans.Fan(MGET, targets=6, homes=2, pool=pool)
+    fan.take(0, data)
+    fan.take(1, data[some[0] :], owned=False)
+    said = fan.join()[1]
+    assert probe.frame_size(said) == len(said) > 0
+    fan.free()
+    assert pool.live == 0
+
+
+def joined(fan: Any, parts: Sequence[bytes]) -> None:
+    for index, part in enumerate(parts):
+        fan.reply(index, part)
+    outcome, said = fan.join()
+    if outcome == "SPECIAL":
+        return
+    assert probe.frame_size(said) == len(said) > 0
+    assert (outcome == "ERROR") == (said[:1] in b"-!")
+
+
+FAN_POLICIES = 12  # POLICY_* of commands.h
+MGET = b"*7\r\n$4\r\nMGET\r\n" + b"".join(b"$1\r\n%c\r\n" % letter for letter in b"abcdef")
+FAN_TOKENS = (
+    b"*5\r\n$4\r\nMGET\r\n", b"*5\r\n$4\r\nMSET\r\n", b"*3\r\n$3\r\nDEL\r\n", b"*6\r\n$6\r\nMSETEX\r\n$1\r\n2\r\n", b"$2\r\nNX\r\n",
+    b"*4\r\n$6\r\nSINTER\r\n", b"*5\r\n$4\r\nEVAL\r\n$0\r\n\r\n$1\r\n2\r\n", b"$1\r\na\r\n", b"$1\r\nb\r\n", b"$0\r\n\r\n", b"$2\r\n-1\r\n",
+    b"$000000", b"$12\r\n",
+)  # fmt: skip
+
+
+def splitting_seeds() -> list[bytes]:
+    return [MGET, *FAN_TOKENS, *request_seeds()]
+
+
 # ---- replies to COMMAND ------------------------------------------------------------------------------------------
 
 
@@ -332,6 +397,8 @@ TARGETS = {
         Target("requests", requests, request_seeds, (*TOKENS, *COMMAND_TOKENS)),
         Target("inline", requests, lambda: INLINE_TOKENS, INLINE_TOKENS),
         Target("replies", replies, reply_seeds, REPLY_TOKENS),
+        Target("splitting", splitting, splitting_seeds, (*FAN_TOKENS, *COMMAND_TOKENS)),
+        Target("joining", joining, reply_seeds, REPLY_TOKENS),
         Target("learned", learn, command_seeds, LEARNED_TOKENS),
         Target("http", http, http_seeds, HTTP_TOKENS, compiled=False),
     )
