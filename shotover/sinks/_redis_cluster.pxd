@@ -24,8 +24,9 @@ cdef class RedisSinkCluster(RedisNodes):
         uint16_t   table[SLOT_COUNT]    # the number of each slot's master
         uint16_t   was[SLOT_COUNT]      # ... before it last changed
         uint64_t   unsettled_ns         # until then a slot may have moved while requests were under way
-        uint16_t  *masters              # numbers of the masters that have slots
+        uint16_t  *masters              # numbers of the masters that have slots, then of the replicas
         uint32_t   master_count
+        uint32_t   replica_count
         object     view                 # what the cluster has said of itself; None: nothing yet
         dict       numbers              # (host, port) -> number of a node
         dict       renamed              # (host, port) as announced -> as reached
@@ -50,5 +51,5 @@ cdef class RedisSinkCluster(RedisNodes):
     cdef void _answer_cluster(self, client_t *client, request_t *request) noexcept
     cdef void _moved(self, uint32_t slot, uint32_t number) noexcept nogil
     cdef uint32_t _target(self, RedisNode node, request_t *request, uint32_t *slot) noexcept nogil
-    cdef void _send_on(self, client_t *client, request_t *request, uint32_t number, bint asking) noexcept nogil
+    cdef void send_on(self, client_t *client, request_t *request, uint32_t number, bint asking) noexcept nogil
     cdef bint _cluster_command(self, client_t *client, request_t *request) noexcept nogil

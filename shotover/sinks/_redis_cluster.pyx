@@ -186,7 +186,7 @@ cdef class RedisSinkCluster(RedisNodes):
         host, _, port = node.address.rpartition(":")
         try:
             view = redis_cluster_view.parse(reply, host.strip("[]"), int(port))
-            numbers = [self.number_of(master.host, master.port) for master in view.masters]
+            numbers = [self.number_of(member.host, member.port) for member in view.masters + view.replicas]
         except (ValueError, OSError) as error:
             self.hub.note(LOG_WARNING, "what a node says of its cluster cannot be used",
                           {"node": node.address, "error": str(error), "sink": self.name})
@@ -198,11 +198,12 @@ cdef class RedisSinkCluster(RedisNodes):
             return False
         free(self.masters)
         self.masters = masters
-        self.master_count = 0
+        self.master_count = len(view.masters)
+        self.replica_count = len(view.replicas)
         owners = [NO_OWNER] * SLOT_COUNT
+        for index, number in enumerate(numbers):
+            self.masters[index] = number
         for number, master in zip(numbers, view.masters):
-            self.masters[self.master_count] = number
-            self.master_count += 1
             for first, last in master.slots:
                 owners[first:last + 1] = [number] * (last + 1 - first)
         for slot, number in enumerate(owners):
@@ -246,6 +247,16 @@ cdef class RedisSinkCluster(RedisNodes):
                 return number
         return NO_NODE
 
+    cdef uint32_t all_nodes(self, uint32_t *numbers, bint everyone) noexcept nogil:
+        cdef uint32_t index
+        for index in range(self.master_count):
+            numbers[index] = self.masters[index]
+        if not everyone:
+            return self.master_count
+        for index in range(self.replica_count):
+            numbers[self.master_count + index] = self.masters[self.master_count + index]
+        return self.master_count + self.replica_count
+
     cdef bint must_wait(self, uint32_t place, client_t *client, hold_t *hold) noexcept nogil:
         cdef uint32_t old
         if likely(self.loop.now >= self.unsettled_ns):
@@ -279,6 +290,9 @@ cdef class RedisSinkCluster(RedisNodes):
             uint32_t       number, slot = 0
             client_t      *client
             bint           asks
+            size_t         tag = <size_t>request.tags[self.tag]
+        if tag & 1 and not tag & 2:
+            return False                    # a leg: its parts are looked at one by one
         if begins(text, size, b"-MOVED ") or begins(text, size, b"-ASK "):
             asks = text[1] == b'A'
             number = self._target(node, request, &slot)
@@ -296,8 +310,8 @@ cdef class RedisSinkCluster(RedisNodes):
                 self._moved(slot, number)
                 self.want_topology()
             client = self.uncount(node, request)
-            self._as_new(request)
-            self._send_on(client, request, number, asks)
+            self.as_new(request)
+            self.send_on(client, request, number, asks)
             if client.session is NULL:
                 self.after(client)
             return True
@@ -309,7 +323,7 @@ cdef class RedisSinkCluster(RedisNodes):
             return True
         return False
 
-    cdef void _send_on(self, client_t *client, request_t *request, uint32_t number, bint asking) noexcept nogil:
+    cdef void send_on(self, client_t *client, request_t *request, uint32_t number, bint asking) noexcept nogil:
         """To the node that a redirect has named."""
         if not self.make_room(client, number):
             self.refuse(request, b"no memory")

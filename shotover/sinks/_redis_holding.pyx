@@ -5,66 +5,17 @@ What a server refused for now (LOADING, TRYAGAIN ...) goes back to the front of 
 its way may then be carried out first; in that case the older one's refusal is its answer.
 """
 
+from libc.stdio cimport snprintf
 from libc.stdlib cimport free, realloc
-from libc.string cimport memset, strlen
+from libc.string cimport memset, strerror, strlen
 
-from shotover._codec.commands cimport (
-    CONDUCT_ALONE,
-    CONDUCT_BLOCK,
-    CONDUCT_DISCARD,
-    CONDUCT_EXEC,
-    CONDUCT_MONITOR,
-    CONDUCT_MULTI,
-    CONDUCT_PIN,
-    CONDUCT_PLAIN,
-    CONDUCT_QUIT,
-    CONDUCT_REPLICATION,
-    CONDUCT_REPLY_MODE,
-    CONDUCT_RESET,
-    CONDUCT_STATE,
-    CONDUCT_SUBSCRIBE,
-    CONDUCT_UNSUBSCRIBE,
-    CONDUCT_UNWATCH,
-    CONDUCT_WATCH,
-    ID_ASKING,
-    ID_CLIENT_GETREDIR,
-    ID_CLIENT_ID,
-    ID_CLIENT_INFO,
-    ID_CLIENT_TRACKINGINFO,
-    ID_READONLY,
-    ID_READWRITE,
-    KEYS_NONE,
-    KEYS_RANGE,
-    KIND_READ,
-    command_blocks,
-    command_slot_words,
-)
-from shotover._codec.resp cimport resp_words
-from shotover._core.debug cimport likely, unlikely
+from shotover._codec.commands cimport CONDUCT_EXEC, KIND_READ
 from shotover._core.memory cimport slab_close, slab_give, slab_init, slab_take
-from shotover._core.request cimport WATCHED_BY_SINK, batch_pop, request_drop_reply, request_own
+from shotover._core.request cimport WATCHED_BY_SINK, request_add_reply, request_drop_reply, request_own
 from shotover._proxy.session cimport PAUSE_SINK, session_pause, session_resume, session_slots
 from shotover.sinks._redis_leases cimport IN_WATCH, SUBSCRIBED, redis_session_t
-from shotover.sinks._redis_node cimport (
-    BUSY_ALONE,
-    BUSY_GONE,
-    BUSY_HELD,
-    BUSY_QUEUEING,
-    BUSY_QUITTING,
-    BUSY_TIED,
-    NO_NODE,
-    place_t,
-)
-from shotover.sinks._redis_state cimport (
-    FIELD_COUNT,
-    FIELD_PROTOCOL,
-    state_fields,
-    state_hash,
-    state_is,
-    state_new,
-)
-from shotover.sinks._redis_transaction cimport queue_add, queue_close, queue_free, queue_new, queue_refuses
-
+from shotover.sinks._redis_node cimport BUSY_ALONE, BUSY_GONE, BUSY_HELD, BUSY_TIED, NO_NODE, place_t
+from shotover.sinks._redis_state cimport FIELD_COUNT, state_fields, state_hash, state_is, state_new
 
 cdef enum:
     PAUSE_HELD = 1024           # a client with so many held requests is not read
@@ -198,21 +149,37 @@ cdef class HoldingSink(NodesOwner):
 
     cdef void give_up(self, client_t *client, hold_t *hold) noexcept nogil:
         """Its request is answered with what kept it from being sent."""
-        cdef request_t *request = hold.request
+        cdef:
+            request_t *request = hold.request
+            char       text[400]
+            uint8_t    out[500]
+            size_t     size
         self.expired_total += 1
-        if request.reply.size:
-            request.failed = 1
-            request.left = 0
-        elif hold.node < self.node_count:
-            request.left = request.count
-            (<RedisNode>self.nodes[hold.node]).fail_errno(request, b"upstream unavailable", hold.error)
-            return
+        if request.reply.size == 0:
+            if hold.node < self.node_count:
+                snprintf(text, sizeof(text), b"shotover: upstream unavailable: %s (%s)", strerror(hold.error),
+                         (<RedisNode>self.nodes[hold.node]).place)
+            else:
+                snprintf(text, sizeof(text), b"shotover: no server is known for this request")
+            size = self.codec.error(out, sizeof(out), b"ERR", text, strlen(text))
+            request_add_reply(&self.loop.pool, request, out, size)
+        request.failed = 1
+        request.left = 0
+        self.failures_total += 1
         if request.tags[self.tag] is not NULL:
             self.child_answered(None, request)
-        elif request.reply.size:
-            self.reply_take(request)
         else:
-            self.refuse(request, b"no server is known for this request")
+            self.reply_take(request)
+
+    cdef bint nobody(self, request_t *request, hold_t *hold) noexcept nogil:
+        """There is no node for it: says to `hold` how long it waits for one. False, as try_send returns."""
+        hold.not_before_ns = self.loop.now + TICK_NS
+        if hold.deadline_ns == 0:
+            hold.deadline_ns = request.arrived_ns + self.hold_ns
+        return False
+
+    cdef void refuse(self, request_t *request, const char *text) noexcept nogil:
+        self.refuse_take(request, b"ERR", text, strlen(text))
 
     cdef inline bint _due(self, client_t *client, hold_t *hold) noexcept nogil:
         return hold.not_before_ns <= self.loop.now and (
@@ -244,7 +211,7 @@ cdef class HoldingSink(NodesOwner):
                     hold = hold.next
                     continue
                 if hold.returned:
-                    self._as_new(request)
+                    self.as_new(request)
                 hold.node = NO_NODE
                 hold.not_before_ns = 0
                 if self.try_send(client, request, hold, blocked):
@@ -262,7 +229,7 @@ cdef class HoldingSink(NodesOwner):
         self.unhold(client, hold)
         self.give_up(client, &gone)
 
-    cdef void _as_new(self, request_t *request) noexcept nogil:
+    cdef void as_new(self, request_t *request) noexcept nogil:
         request_drop_reply(&self.loop.pool, request)
         request.failed = 0
         request.begun = 0
@@ -290,8 +257,9 @@ cdef class HoldingSink(NodesOwner):
 
     cdef client_t *uncount(self, RedisNode node, request_t *request) noexcept nogil:
         """It is not with the node any more, though not answered."""
-        cdef client_t *client = <client_t *>request.tags[self.tag]
-        request.tags[self.tag] = NULL
+        cdef client_t *client = self.client_of_tag(request)
+        if not <size_t>request.tags[self.tag] & 1:
+            request.tags[self.tag] = NULL
         client.places[node.number].done += 1
         client.under_way -= 1
         if request is client.alone:
@@ -299,8 +267,12 @@ cdef class HoldingSink(NodesOwner):
             client.busy &= ~<uint8_t>BUSY_ALONE
         return client
 
+    cdef client_t *client_of_tag(self, request_t *request) noexcept nogil:
+        """The client of a request that is with a node; a child is a subclass's own."""
+        return <client_t *>request.tags[self.tag]
+
     cdef void returned(self, RedisNode node, request_t *request, int error) noexcept nogil:
-        self._as_new(request)
+        self.as_new(request)
         self.later(node, request, error, TICK_NS if error else 0)
 
     cdef void later(self, RedisNode node, request_t *request, int error, uint64_t delay_ns) noexcept nogil:

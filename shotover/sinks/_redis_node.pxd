@@ -85,6 +85,7 @@ cdef class NodesOwner(Step):
     cdef void before(self, RedisNode node, request_t *request, client_t *client) noexcept nogil
     cdef void after(self, client_t *client) noexcept nogil
     cdef void child_answered(self, RedisNode node, request_t *child) noexcept nogil
+    cdef void edit_reply(self, RedisNode node, request_t *request) noexcept nogil
     cdef void state_changed(self, RedisNode node, session_t *session, redis_state_t *state) noexcept nogil
     cdef void node_lost(self, RedisNode node, int error) noexcept nogil
     cdef void node_back(self, RedisNode node) noexcept nogil

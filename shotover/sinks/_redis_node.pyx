@@ -57,6 +57,10 @@ cdef class NodesOwner(Step):
         """A request whose tag is odd has its reply. Takes it over."""
         pass
 
+    cdef void edit_reply(self, RedisNode node, request_t *request) noexcept nogil:
+        """A request that the owner had edited, and watches, has its reply."""
+        pass
+
     cdef void state_changed(self, RedisNode node, session_t *session, redis_state_t *state) noexcept nogil:
         pass
 
@@ -98,7 +102,8 @@ cdef class RedisNode(RedisSinkSingle):
             redis_session_t *rs = place.rs
         place.sent += 1
         client.under_way += 1
-        request.tags[self.owner.tag] = client
+        if likely(request.tags[self.owner.tag] is NULL):        # else it is a child, and that tells whose
+            request.tags[self.owner.tag] = client
         if unlikely(self.down):
             self.unreachable(request, self.connect_error)
             return
@@ -133,7 +138,8 @@ cdef class RedisNode(RedisSinkSingle):
             request_t       *asking
         place.sent += 1
         client.under_way += 1
-        request.tags[self.owner.tag] = client
+        if request.tags[self.owner.tag] is NULL:
+            request.tags[self.owner.tag] = client
         if client.session is not NULL and client.state is not NULL:
             rs = self._session_of(client.session)
             if rs is NULL:
@@ -189,6 +195,8 @@ cdef class RedisNode(RedisSinkSingle):
             bint             void = False
         if request.conduct == CONDUCT_EXEC and request.edited:
             void = transaction_trim(request)
+        elif request.edited:
+            self.owner.edit_reply(self, request)
         if request.reply.size == 0 or request.reply.data[0] != b'-':
             return False
         if request.conduct == CONDUCT_WATCH and request.queued:

@@ -71,6 +71,9 @@ cdef class RedisNodes(HoldingSink):
     cdef void _send_part(self, client_t *client, fan_t *fan, uint32_t part, RedisNode node, int error) noexcept nogil
     cdef void _leg_answered(self, client_t *client, fan_t *fan, uint32_t leg, request_t *child) noexcept nogil
     cdef void _fan_done(self, client_t *client, fan_t *fan) noexcept nogil
+    cdef fan_t *_fan_of(self, request_t *part_child) noexcept nogil
+    cdef void _pick(self, fan_t *fan, request_t *request) noexcept nogil
+    cdef bint _edit_cursor(self, request_t *request, uint32_t count, uint64_t cursor) noexcept nogil
     cdef bint retries_reply(self, slice_t *reply) noexcept nogil
     # what a subclass says:
     cdef uint32_t place_of(self, const uint8_t *key, size_t size) noexcept nogil

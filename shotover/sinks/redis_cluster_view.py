@@ -90,7 +90,7 @@ def parse(reply: bytes, asked_host: str, asked_port: int) -> View:
         elif "fail" not in flags:
             member.replica_of = fields[3]
             replicas.append(member)
-    masters.sort(key=lambda member: member.id)
+    masters.sort(key=lambda member: member.slots)
     replicas.sort(key=lambda member: member.id)
     return View(masters, replicas)
 
