@@ -1,0 +1,249 @@
+"""A primary with replicas, and the sentinels that watch them: real servers on free loopback ports."""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import redis
+from redis.sentinel import Sentinel
+
+from support.resp import RawClient
+from support.servers import PATHS, Server
+from support.wait import DEADLINE_S, can_connect, free_port, wait_until
+
+NAME = "primary"  # what the sentinels call the primary
+DOWN_MS = 500  # without an answer for so long, a server counts as down
+PERIOD_MS = (
+    200  # between a sentinel's questions to servers (10 s by default) and its words to others (2 s)
+)
+FAILOVER_S = 15.0  # what a failover may take: some three votes, each with a delay by chance
+
+
+class SentinelServer:
+    """One sentinel; what it watches is given by `start`, so that it can be started again."""
+
+    def __init__(self, kind: str, lines: list[str], options: list[str]) -> None:
+        self.path = PATHS[kind]()
+        self.kind = kind
+        self.directory = Path(tempfile.mkdtemp(prefix="sentinel-"))
+        self.options = options
+        self.port = free_port()
+        (self.directory / "sentinel.conf").write_text("\n".join([*lines, ""]))
+        self.process: subprocess.Popen[bytes] | None = None
+        self.start()
+
+    def start(self) -> None:
+        """Returns when it accepts. It goes on where it was: its file tells what it knew."""
+        command = [
+            self.path,
+            "sentinel.conf",
+            "--sentinel",
+            "--port",
+            str(self.port),
+            *self.options,
+        ]
+        with open(self.directory / "log", "ab") as log:
+            self.process = subprocess.Popen(
+                command, cwd=self.directory, stdout=log, stderr=log, stdin=subprocess.DEVNULL
+            )
+        process = self.process
+        wait_until(
+            lambda: process.poll() is not None or can_connect(self.port),
+            f"a sentinel accepts on {self.port}",
+        )
+        assert process.poll() is None, f"the sentinel ended:\n{self.log()[-2000:]}"
+
+    def kill(self) -> None:
+        if self.process is not None:
+            self.process.kill()
+            self.process.wait()
+            self.process = None
+
+    def stop(self) -> None:
+        """Kill it and forget its directory."""
+        self.kill()
+        shutil.rmtree(self.directory, ignore_errors=True)
+
+    def log(self) -> str:
+        return (self.directory / "log").read_text(errors="replace")
+
+    def raw(self) -> RawClient:
+        return RawClient(self.port)
+
+
+class Sentinels:
+    """`servers[0]` is the primary at first; `password` is that of the servers, `sentinel_password` the sentinels'."""
+
+    def __init__(
+        self,
+        *,
+        replicas: int = 1,
+        sentinels: int = 3,
+        kind: str = "redis",
+        password: str = "",
+        sentinel_password: str = "",
+        down_ms: int = DOWN_MS,
+        options: tuple[str, ...] = (),
+    ) -> None:
+        self.kind = kind
+        self.password = password
+        self.sentinel_password = sentinel_password
+        self.servers: list[Server] = []
+        self.sentinels: list[SentinelServer] = []
+        self._closing = contextlib.ExitStack()
+        try:
+            self._start_servers(replicas, options)
+            self._start_sentinels(sentinels, down_ms)
+            self.wait_settled()
+        except BaseException:
+            self.stop()
+            raise
+
+    def _start_servers(self, replicas: int, options: tuple[str, ...]) -> None:
+        secret = ["--requirepass", self.password, "--masterauth", self.password]
+        options = (*(secret if self.password else ()), "--repl-diskless-sync-delay", "0", *options)
+        self.servers.append(Server(self.kind, *options))
+        of = f"127.0.0.1 {self.servers[0].port}"
+        for _ in range(replicas):
+            self.servers.append(Server(self.kind, "--replicaof", of, *options))
+
+    def _start_sentinels(self, count: int, down_ms: int) -> None:
+        lines = [
+            f"sentinel monitor {NAME} 127.0.0.1 {self.servers[0].port} {count // 2 + 1}",
+            f"sentinel down-after-milliseconds {NAME} {down_ms}",
+            f"sentinel failover-timeout {NAME} 3000",
+            f"sentinel parallel-syncs {NAME} 5",
+        ]
+        if self.password:
+            lines.append(f"sentinel auth-pass {NAME} {self.password}")
+        options = ["--bind", "127.0.0.1"]
+        if self.sentinel_password:
+            options += ["--requirepass", self.sentinel_password]
+            lines.append(f"sentinel sentinel-pass {self.sentinel_password}")
+        for index in range(count):
+            self.sentinels.append(SentinelServer(self.kind, lines, options))
+            client = self.sentinel(index)
+            client.execute_command(
+                "SENTINEL", "DEBUG", "INFO-PERIOD", PERIOD_MS, "PUBLISH-PERIOD", PERIOD_MS
+            )
+
+    # --- what they say
+
+    def sentinel(self, index: int = 0) -> redis.Redis:
+        """A driver to one of the sentinels."""
+        password = self.sentinel_password or None
+        client = redis.Redis(
+            port=self.sentinels[index].port, password=password, socket_timeout=5, protocol=2
+        )
+        self._closing.callback(client.close)
+        return client
+
+    def primary_port(self, index: int = 0) -> int:
+        """The primary's port, as a sentinel has it."""
+        with contextlib.closing(self.sentinel(index)) as client:
+            address = client.execute_command("SENTINEL", "GET-MASTER-ADDR-BY-NAME", NAME)
+        return int(address[1])
+
+    def server(self, port: int) -> Server:
+        return next(server for server in self.servers if server.port == port)
+
+    def primary(self) -> Server:
+        return self.server(self.primary_port(self._alive()))
+
+    def replicas(self) -> list[Server]:
+        primary = self.primary()
+        return [server for server in self.servers if server is not primary and server.process]
+
+    def client(self, server: Server, **options: Any) -> redis.Redis:
+        """A driver straight to one of the servers."""
+        return server.client(**{"password": self.password or None, "socket_timeout": 5, **options})
+
+    def role(self, server: Server) -> str:
+        with contextlib.closing(self.client(server)) as client:
+            return str(client.role()[0].decode())
+
+    def driver(self, **options: Any) -> Sentinel:
+        """redis-py's own client of sentinels."""
+        secret = {"password": self.sentinel_password} if self.sentinel_password else {}
+        return Sentinel(
+            [("127.0.0.1", each.port) for each in self.sentinels],
+            sentinel_kwargs=secret,
+            socket_timeout=5,
+            password=self.password or None,
+            **options,
+        )
+
+    @property
+    def addresses(self) -> list[str]:
+        """The sentinels, as a topology names them."""
+        return [f"127.0.0.1:{each.port}" for each in self.sentinels]
+
+    # --- what befalls them
+
+    def fail_over(self, *, gracefully: bool = True) -> Server:
+        """Makes a replica the primary and returns it: by order of a sentinel, or by killing the old one."""
+        old = self.primary()
+        if gracefully:
+            self.sentinel(self._alive()).execute_command("SENTINEL", "FAILOVER", NAME)
+        else:
+            old.kill()
+        self.wait_primary(lambda port: port != old.port)
+        return self.primary()
+
+    def wait_primary(self, wanted: Any, *, deadline_s: float = FAILOVER_S) -> None:
+        """Until all living sentinels name a primary whose port `wanted` holds true of, and it says so itself."""
+
+        def agreed() -> bool:
+            ports = {self.primary_port(i) for i, each in enumerate(self.sentinels) if each.process}
+            return len(ports) == 1 and wanted(*ports) and self.role(self.server(*ports)) == "master"
+
+        wait_until(agreed, "the sentinels agree on a primary", deadline_s=deadline_s, poll_s=0.02)
+
+    def wait_settled(self, *, deadline_s: float = FAILOVER_S) -> None:
+        """Until every sentinel knows the others and the replicas that live, and these follow the primary."""
+        others = sum(1 for each in self.sentinels if each.process) - 1
+        replicas = sum(1 for each in self.servers if each.process) - 1
+
+        def known(index: int) -> bool:
+            client = self.sentinel(index)
+            master = client.sentinel_master(NAME)
+            following = [
+                each
+                for each in client.sentinel_slaves(NAME)
+                if not each["is_disconnected"]
+                and each["master-link-status"] == "ok"
+                and not each["is_sdown"]
+            ]
+            client.close()
+            return master["num-other-sentinels"] >= others and len(following) == replicas
+
+        def settled() -> bool:
+            return all(known(i) for i, each in enumerate(self.sentinels) if each.process)
+
+        wait_until(
+            settled,
+            "the sentinels know each other",
+            deadline_s=deadline_s + DEADLINE_S,
+            poll_s=0.05,
+        )
+
+    def _alive(self) -> int:
+        return next(i for i, each in enumerate(self.sentinels) if each.process)
+
+    def stop(self) -> None:
+        self._closing.close()
+        for sentinel in self.sentinels:
+            sentinel.stop()
+        for server in self.servers:
+            server.stop()
+
+    def __enter__(self) -> Sentinels:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.stop()
