@@ -5,10 +5,13 @@ One that is missing is an error.
 
 from __future__ import annotations
 
+import contextlib
 import shutil
+import signal
 import subprocess
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import redis
 
@@ -110,6 +113,15 @@ class Server:
             self.process.wait()
             self.process = None
 
+    def pause(self) -> None:
+        """SIGSTOP: its connections stay open, and nothing is answered."""
+        assert self.process is not None
+        self.process.send_signal(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        assert self.process is not None
+        self.process.send_signal(signal.SIGCONT)
+
     def stop(self) -> None:
         """Kill it and forget its directory; nothing is worth saving."""
         self.kill()
@@ -145,3 +157,167 @@ class Server:
             if users:
                 raw.command("ACL", "DELUSER", *users)
             raw.command("ACL", "LOG", "RESET")
+
+
+SLOTS = 16384
+
+
+class Cluster:
+    """A cluster of real servers: `nodes` in all, of which each master has `replicas`.
+
+    Cluster(6, 1) is three masters and three replicas. `servers` holds the masters first, then the
+    replicas in turn: with 3 masters, servers[3 + i] replicates servers[i]. Bus ports are free
+    ports of their own, not port + 10000. Full coverage is not required: when a master is gone, the
+    slots of the others are served.
+    """
+
+    def __init__(
+        self,
+        nodes: int = 3,
+        replicas: int = 0,
+        *options: str,
+        kind: str = "redis",
+        password: str | None = None,
+        node_timeout_ms: int = 1000,
+    ) -> None:
+        self.masters = nodes // (replicas + 1)
+        self.password = password
+        self.options = [
+            *("--cluster-enabled", "yes", "--cluster-config-file", "nodes.conf"),
+            *("--cluster-node-timeout", str(node_timeout_ms)),
+            *("--cluster-require-full-coverage", "no", "--enable-debug-command", "yes"),
+            *(("--requirepass", password, "--masterauth", password) if password else ()),
+            *options,
+        ]
+        self.servers: list[Server] = []
+        try:
+            for _ in range(nodes):
+                bus = str(free_port())
+                self.servers.append(Server(kind, *self.options, "--cluster-port", bus))
+            self._form()
+        except BaseException:
+            self.stop()
+            raise
+
+    @property
+    def ports(self) -> list[int]:
+        return [server.port for server in self.servers]
+
+    def _form(self) -> None:
+        first = self.servers[0]
+        bus = first.options[-1]
+        for index, server in enumerate(self.servers):
+            with self.raw(index) as raw:
+                raw.command("CLUSTER", "SET-CONFIG-EPOCH", index + 1)
+                if index < self.masters:
+                    begin = SLOTS * index // self.masters
+                    end = SLOTS * (index + 1) // self.masters - 1
+                    raw.command("CLUSTER", "ADDSLOTSRANGE", begin, end)
+                if server is not first:
+                    raw.command("CLUSTER", "MEET", "127.0.0.1", first.port, bus)
+        self.wait_ok()
+        for index in range(self.masters, len(self.servers)):
+            with self.raw(index) as raw:
+                assert raw.ask("CLUSTER", "REPLICATE", self.id(index % self.masters)) == b"OK"
+        wait_until(self._settled, "every replica follows its master")
+
+    def _settled(self) -> bool:
+        """Whether all nodes name the same replicas of each master, and these are up to date."""
+        for index in range(self.masters, len(self.servers)):
+            with self.raw(index) as raw:
+                if b"master_link_status:up" not in raw.ask("INFO", "replication"):
+                    return False
+        replicas = len(self.servers) - self.masters
+        for index in range(len(self.servers)):
+            with self.raw(index) as raw:
+                if raw.ask("CLUSTER", "NODES").count(b"slave") != replicas:
+                    return False
+        return True
+
+    def wait_ok(self) -> None:
+        """Wait until every node that runs knows all nodes and finds the cluster in order."""
+        wait_until(lambda: all(map(self._is_ok, self.running())), "the cluster's state is ok")
+
+    def _is_ok(self, index: int) -> bool:
+        with self.raw(index) as raw:
+            lines = raw.ask("CLUSTER", "INFO").split(b"\r\n")
+        known = b"cluster_known_nodes:%d" % len(self.servers)
+        return {b"cluster_state:ok", b"cluster_slots_ok:%d" % SLOTS, known} <= set(lines)
+
+    def running(self) -> list[int]:
+        """Indexes of the nodes that have a process."""
+        return [index for index, server in enumerate(self.servers) if server.process is not None]
+
+    def id(self, index: int) -> str:
+        """The node's name within the cluster."""
+        with self.raw(index) as raw:
+            return raw.ask("CLUSTER", "MYID").decode()
+
+    def role(self, index: int) -> str:
+        """ "master" or "slave", as the node itself has it."""
+        with self.raw(index) as raw:
+            return raw.ask("ROLE")[0].decode()
+
+    def owner(self, slot: int) -> int:
+        """Index of the master that serves `slot`, in the eyes of the first node that runs."""
+        with self.raw(self.running()[0]) as raw:
+            for entry in raw.ask("CLUSTER", "SLOTS"):
+                if entry[0] <= slot <= entry[1]:
+                    return self.ports.index(entry[2][1])
+        raise LookupError(f"nobody serves slot {slot}")
+
+    def raw(self, index: int) -> RawClient:
+        """A connection to one node, authenticated if there is a password."""
+        raw = self.servers[index].raw()
+        if self.password:
+            raw.command("AUTH", self.password)
+        return raw
+
+    def client(self, **options: Any) -> redis.RedisCluster:
+        """The driver for clusters, straight to the nodes."""
+        nodes = [redis.cluster.ClusterNode("127.0.0.1", port) for port in self.ports]
+        return redis.RedisCluster(
+            startup_nodes=nodes, **{"protocol": 2, "password": self.password, **options}
+        )
+
+    def move_slot(self, slot: int, target: int) -> None:
+        """Reshard one slot, with its keys, from who serves it to the master `target`."""
+        source = self.owner(slot)
+        ids = {index: self.id(index) for index in (source, target)}
+        auth = ("AUTH", self.password) if self.password else ()
+        with self.raw(source) as old, self.raw(target) as new:
+            new.command("CLUSTER", "SETSLOT", slot, "IMPORTING", ids[source])
+            old.command("CLUSTER", "SETSLOT", slot, "MIGRATING", ids[target])
+            while keys := old.ask("CLUSTER", "GETKEYSINSLOT", slot, 100):
+                port = self.ports[target]
+                words = ("MIGRATE", "127.0.0.1", port, "", 0, 5000, *auth, "KEYS", *keys)
+                assert old.ask(*words) == b"OK"
+            new.command("CLUSTER", "SETSLOT", slot, "NODE", ids[target])
+            old.command("CLUSTER", "SETSLOT", slot, "NODE", ids[target])
+
+    def kill(self, index: int) -> None:
+        """SIGKILL one node. Its data is gone, its place in the cluster is not: see `restart`."""
+        self.servers[index].kill()
+
+    def restart(self, index: int) -> None:
+        """Start a killed node again, on its port and with what it knew of the cluster."""
+        self.servers[index].restart()
+
+    def pause(self, index: int) -> None:
+        self.servers[index].pause()
+
+    def resume(self, index: int) -> None:
+        self.servers[index].resume()
+
+    def clean(self) -> None:
+        """Empty every master."""
+        for index in self.running():
+            if self.role(index) == "master":
+                with self.raw(index) as raw:
+                    raw.command("FLUSHALL")
+
+    def stop(self) -> None:
+        for server in self.servers:
+            with contextlib.suppress(AssertionError):
+                server.resume()
+            server.stop()
