@@ -31,6 +31,7 @@ cdef class RedisSinkCluster(RedisNodes):
         dict       numbers              # (host, port) -> number of a node
         dict       renamed              # (host, port) as announced -> as reached
         bint       cluster_like         # how it presents itself
+        uint32_t   direct               # the node for what has no keys; NO_NODE: none in particular
         bint       locked               # it says nothing without a login
         bint       asking               # a question is under way
         bint       wanted               # one more is

@@ -48,7 +48,7 @@ cdef class RedisSinkCluster(RedisNodes):
     def __init__(self, context, *, str name, list first_contact_points, int connect_timeout_ms, read_timeout,
                  int connection_count, int max_pending_requests, int max_leases, int retries, float retry_timeout,
                  int max_held_requests, int max_redirects, float refresh_interval, str present_as, username, password,
-                 dict address_map):
+                 dict address_map, direct_destination, str multi_key):
         cdef uint32_t slot
         self.options = dict(
             name=name, connect_timeout_ms=connect_timeout_ms, read_timeout=read_timeout, connection="shared",
@@ -64,6 +64,8 @@ cdef class RedisSinkCluster(RedisNodes):
             self._log_in((username or "default").encode(), password.encode())
         self.renamed = {(a.host, a.port): (b.host, b.port) for a, b in address_map.items()}
         self.numbers = {}
+        self.splits = multi_key == "split"
+        self.direct = NO_NODE
         for slot in range(SLOT_COUNT):
             self.table[slot] = NO_OWNER
             self.was[slot] = NO_OWNER
@@ -77,6 +79,8 @@ cdef class RedisSinkCluster(RedisNodes):
                 refused = error
         if not self.numbers:
             raise refused
+        if direct_destination is not None:
+            self.direct = self.number_of(direct_destination.host, direct_destination.port)
 
     def __dealloc__(self):
         free(self.masters)
@@ -239,6 +243,8 @@ cdef class RedisSinkCluster(RedisNodes):
             uint64_t first = 0 if client.session is NULL else client.session.id
             uint32_t count = self.master_count if self.master_count else self.node_count
             uint32_t index, number
+        if self.direct != NO_NODE:
+            return self.direct
         for index in range(count):
             number = <uint32_t>((first + index) % count)
             if self.master_count:
@@ -380,9 +386,14 @@ cdef class RedisSinkCluster(RedisNodes):
 
     cdef bint try_send(self, client_t *client, request_t *request, hold_t *hold, uint64_t blocked) noexcept nogil:
         cdef const command_t *command = <const command_t *>request.command
-        if command is not NULL and command.parent == ID_CLUSTER and not client.busy:
+        if command is not NULL and command.parent == ID_CLUSTER and not client.busy and self.direct == NO_NODE:
             return self._cluster_command(client, request)
         return RedisNodes.try_send(self, client, request, hold, blocked)
+
+    cdef bint try_keyless(self, client_t *client, request_t *request, hold_t *hold, uint64_t blocked) noexcept nogil:
+        if self.direct != NO_NODE:
+            return self.try_any(client, request, hold)
+        return RedisNodes.try_keyless(self, client, request, hold, blocked)
 
     cdef bint _cluster_command(self, client_t *client, request_t *request) noexcept nogil:
         with gil:

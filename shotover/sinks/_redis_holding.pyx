@@ -179,7 +179,9 @@ cdef class HoldingSink(NodesOwner):
         return False
 
     cdef void refuse(self, request_t *request, const char *text) noexcept nogil:
-        self.refuse_take(request, b"ERR", text, strlen(text))
+        cdef char full[300]
+        snprintf(full, sizeof(full), b"shotover: %s", text)
+        self.refuse_take(request, b"ERR", full, strlen(full))
 
     cdef inline bint _due(self, client_t *client, hold_t *hold) noexcept nogil:
         return hold.not_before_ns <= self.loop.now and (

@@ -8,10 +8,10 @@ from shotover.config.steps import NO_TLS, SinkConfig
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from typing import Any
 
     from shotover._proxy.step import Step
-    from shotover.config.errors import Problems
     from shotover.runtime.assemble import BuildContext
 
 
@@ -34,9 +34,9 @@ class RedisSinkClusterConfig(SinkConfig, tag="RedisSinkCluster", aliases=("Valke
     first_contact_points: tuple[Address, ...] = list_of(
         address(), doc="nodes to ask first for the map of the cluster: host:port or [IPv6]:port"
     )
-    direct_destination: None = refused(
-        "is not supported: the proxy answers for the whole cluster; see present_as",
-        doc="not supported: see present_as",
+    direct_destination: Address | None = address(
+        default=None,
+        doc="node that gets whatever has no keys, as it is; null: such commands go by the servers' own tips",
     )
     present_as: str = choice(
         "standalone",
@@ -65,6 +65,13 @@ class RedisSinkClusterConfig(SinkConfig, tag="RedisSinkCluster", aliases=("Valke
         maximum=10_000_000,
         default=65_536,
         doc="most requests held at once, a worker",
+    )
+    multi_key: str = choice(
+        "split",
+        "refuse",
+        default="split",
+        doc="what becomes of MGET, MSET, DEL and their like when their keys have several slots: a request "
+        "to each node, which is not atomic, or CROSSSLOT as from a node",
     )
     max_redirects: int = integer(
         minimum=0, maximum=100, default=8, doc="times a request is sent on (MOVED, ASK) at most"
@@ -116,17 +123,14 @@ class RedisSinkClusterConfig(SinkConfig, tag="RedisSinkCluster", aliases=("Valke
     )
     tls: None = refused(NO_TLS, doc="not supported yet")
 
-    def check(self, problems: Problems) -> None:
+    def validate(self) -> Iterator[tuple[str, str | None]]:
         for announced, reached in self.address_map.items():
             for written in (announced, reached):
                 try:
                     if parse_address(str(written)).path:
                         raise ValueError("a path is no address of a node")
                 except ValueError as error:
-                    problems.add(
-                        self.place_of("address_map"),
-                        f"expected addresses as host:port, got {written!r}: {error}",
-                    )
+                    yield f"expected addresses as host:port, got {written!r}: {error}", "address_map"
 
     def build(self, context: BuildContext) -> Step:
         from ._redis_cluster import RedisSinkCluster
@@ -136,10 +140,12 @@ class RedisSinkClusterConfig(SinkConfig, tag="RedisSinkCluster", aliases=("Valke
             name=self.name,
             first_contact_points=list(self.first_contact_points),
             present_as=self.present_as,
+            direct_destination=self.direct_destination,
             connect_timeout_ms=self.connect_timeout_ms,
             read_timeout=self.read_timeout,
             retry_timeout=self.retry_timeout,
             max_held_requests=self.max_held_requests,
+            multi_key=self.multi_key,
             max_redirects=self.max_redirects,
             refresh_interval=self.refresh_interval,
             username=self.username,
