@@ -65,11 +65,20 @@ def redis_topology(
     source: dict[str, Any] | None = None,
     sink: dict[str, Any] | None = None,
     chain: Sequence[Any] = (),
+    end: dict[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """One Redis source, `chain`, one RedisSinkSingle;
+    """One Redis source, `chain`, one RedisSinkSingle, or `end` in its place;
 
     `source` and `sink` add fields to those two.
     """
+    single = {
+        "RedisSinkSingle": {
+            "name": "sink",
+            "remote_address": f"127.0.0.1:{upstream_port}",
+            "connect_timeout_ms": 3000,
+            **(sink or {}),
+        }
+    }
     return {
         "sources": [
             {
@@ -79,14 +88,7 @@ def redis_topology(
                     **(source or {}),
                     "chain": [
                         *chain,
-                        {
-                            "RedisSinkSingle": {
-                                "name": "sink",
-                                "remote_address": f"127.0.0.1:{upstream_port}",
-                                "connect_timeout_ms": 3000,
-                                **(sink or {}),
-                            }
-                        },
+                        end or single,
                     ],
                 }
             }
@@ -104,6 +106,7 @@ class Proxy:
         source: dict[str, Any] | None = None,
         sink: dict[str, Any] | None = None,
         chain: Sequence[Any] = (),
+        end: dict[str, Any] | None = None,
         arguments: Sequence[str] = (),
         port: int = 0,
         log_format: str = "json",
@@ -117,7 +120,7 @@ class Proxy:
         self.looked = 0  # log lines that `check_log` has passed
         self._write(
             "topology.yaml",
-            redis_topology(self.port, upstream_port, source=source, sink=sink, chain=chain),
+            redis_topology(self.port, upstream_port, source=source, sink=sink, chain=chain, end=end),
         )
         self._write(
             "config.yaml",
