@@ -11,7 +11,8 @@ from shotover._core.debug cimport invariant, unlikely
 
 
 cdef enum:
-    CHUNK_CLASSES = 3
+    CHUNK_CLASSES = 4
+    CHUNK_TINY = 128            # a short reply that waits for its turn
     CHUNK_SMALL = 4096          # whole chunks, header included
     CHUNK_MEDIUM = 16384
     CHUNK_LARGE = 65536
@@ -54,11 +55,11 @@ cdef inline uint8_t *chunk_data(chunk_t *chunk) noexcept nogil:
     return <uint8_t *>(chunk + 1)
 
 cdef inline chunk_t *chunk_small(pool_t *pool) noexcept nogil:
-    """A chunk of the smallest class: the common case, without a call."""
-    cdef chunk_t *chunk = pool.free[0]
+    """A chunk of CHUNK_SMALL: the common case, without a call."""
+    cdef chunk_t *chunk = pool.free[1]
     if chunk is not NULL and pool.live_bytes + CHUNK_SMALL <= pool.bytes_max:
-        pool.free[0] = chunk.next
-        pool.free_count[0] -= 1
+        pool.free[1] = chunk.next
+        pool.free_count[1] -= 1
         pool.live_count += 1
         pool.live_bytes += CHUNK_SMALL
         chunk.refs = 1

@@ -1,7 +1,7 @@
 """Chunk pool and slabs: the parts that are not in everybody's inner loop."""
 
-cdef size_t[CHUNK_CLASSES] CLASS_SIZES = [CHUNK_SMALL, CHUNK_MEDIUM, CHUNK_LARGE]
-cdef uint32_t[CHUNK_CLASSES] CLASS_KEPT = [256, 64, 16]     # free ones kept: at most 3 MiB in all
+cdef size_t[CHUNK_CLASSES] CLASS_SIZES = [CHUNK_TINY, CHUNK_SMALL, CHUNK_MEDIUM, CHUNK_LARGE]
+cdef uint32_t[CHUNK_CLASSES] CLASS_KEPT = [4096, 256, 64, 16]   # free ones kept: at most 4 MiB in all
 
 
 cdef void pool_init(pool_t *pool, uint64_t bytes_max) noexcept nogil:
