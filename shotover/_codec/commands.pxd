@@ -191,6 +191,10 @@ cdef extern from "shotover/_codec/commands.h" nogil:
         ID_COMMAND
         ID_DISCARD
         ID_ECHO
+        ID_EVAL
+        ID_EVALSHA
+        ID_EVALSHA_RO
+        ID_EVAL_RO
         ID_EXEC
         ID_HELLO
         ID_INFO
@@ -205,6 +209,8 @@ cdef extern from "shotover/_codec/commands.h" nogil:
         ID_READONLY
         ID_READWRITE
         ID_RESET
+        ID_SCRIPT_FLUSH
+        ID_SCRIPT_LOAD
         ID_SELECT
         ID_SPUBLISH
         ID_SSUBSCRIBE

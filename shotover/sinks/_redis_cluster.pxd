@@ -18,6 +18,18 @@ cdef enum:
     NO_OWNER = 0xffff
     REDIRECT_SIZE_MAX = 320
     AUTH_SIZE_MAX = 1024
+    READERS_MAX = 15            # replicas of one master that are read from, at most
+
+cdef enum:                          # read_from
+    FROM_MASTER = 0
+    FROM_PREFER_REPLICA = 1
+    FROM_REPLICA = 2
+    FROM_NEAREST = 3
+
+cdef struct readers_t:              # of one master's slots
+    uint32_t count                  # replicas
+    uint32_t turn
+    uint16_t numbers[READERS_MAX]
 
 cdef class RedisSinkCluster(RedisNodes):
     cdef:
@@ -27,6 +39,12 @@ cdef class RedisSinkCluster(RedisNodes):
         uint16_t  *masters              # numbers of the masters that have slots, then of the replicas
         uint32_t   master_count
         uint32_t   replica_count
+        readers_t *readers              # by node number; NULL unless replicas are read from
+        uint32_t   readers_count
+        uint8_t    read_from            # FROM_*
+        list       contact_points       # as they are written
+        object     looked_up            # a list of what they resolve to now, made by another thread; or None
+        bint       looking_up
         object     view                 # what the cluster has said of itself; None: nothing yet
         dict       numbers              # (host, port) -> number of a node
         dict       renamed              # (host, port) as announced -> as reached
@@ -53,4 +71,7 @@ cdef class RedisSinkCluster(RedisNodes):
     cdef void _moved(self, uint32_t slot, uint32_t number) noexcept nogil
     cdef uint32_t _target(self, RedisNode node, request_t *request, uint32_t *slot) noexcept nogil
     cdef void send_on(self, client_t *client, request_t *request, uint32_t number, bint asking) noexcept nogil
+    cdef uint32_t _reader(self, uint32_t master) noexcept nogil
+    cdef void _time_nodes(self) noexcept nogil
+    cdef bint _look_up(self) noexcept nogil
     cdef bint _cluster_command(self, client_t *client, request_t *request) noexcept nogil

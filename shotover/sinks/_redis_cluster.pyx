@@ -5,7 +5,7 @@ whenever a reply shows that the map is wrong or a node is lost. MOVED is believe
 """
 
 from libc.errno cimport EHOSTUNREACH
-from libc.stdlib cimport free, malloc
+from libc.stdlib cimport calloc, free, malloc
 from libc.string cimport memcmp, memcpy, memset, strlen
 
 from shotover._codec.commands cimport (
@@ -17,6 +17,7 @@ from shotover._codec.commands cimport (
     CONDUCT_UNSUBSCRIBE,
     CONDUCT_WATCH,
     ID_CLUSTER,
+    KIND_READ,
     command_t,
 )
 from shotover._codec.slots cimport key_slot
@@ -29,12 +30,18 @@ from shotover.sinks._redis_node cimport BUSY_ALONE, BUSY_TIED, NO_NODE, S_TOPOLO
 from shotover.sinks._redis_nodes cimport BAD_WORDS
 from shotover.sinks._redis_state cimport FIELD_AUTH, FIELD_COUNT, redis_state_t
 
+from _socket import SOCK_STREAM
+from socket import getaddrinfo
+from threading import Thread
+
 from shotover.sinks import redis_cluster_view
 
 cdef enum:
     ASK_AGAIN_NS = 100000000        # between two questions at least
     UNSETTLED_NS = 60000000000
     REFUSED_NS = 20000000           # what a server refused for now is tried again after that
+
+READ_FROM = ["master", "prefer_replica", "replica", "nearest"]
 
 cdef const char *QUESTION = b"*2\r\n$7\r\nCLUSTER\r\n$5\r\nNODES\r\n"
 
@@ -48,13 +55,15 @@ cdef class RedisSinkCluster(RedisNodes):
     def __init__(self, context, *, str name, list first_contact_points, int connect_timeout_ms, read_timeout,
                  int connection_count, int max_pending_requests, int max_leases, int retries, float retry_timeout,
                  int max_held_requests, int max_redirects, float refresh_interval, str present_as, username, password,
-                 dict address_map, direct_destination, str multi_key):
+                 dict address_map, direct_destination, str multi_key, str read_from):
         cdef uint32_t slot
         self.options = dict(
             name=name, connect_timeout_ms=connect_timeout_ms, read_timeout=read_timeout, connection="shared",
             connection_count=connection_count, max_pending_requests=max_pending_requests, max_leases=max_leases,
             retries=retries,
         )
+        self.read_from = READ_FROM.index(read_from)
+        self.options["readonly"] = self.read_from != FROM_MASTER
         self.hold_ns = int(retry_timeout * 1e9)
         self.holds_max = max_held_requests
         self.attempts_max = max_redirects
@@ -71,6 +80,7 @@ cdef class RedisSinkCluster(RedisNodes):
             self.was[slot] = NO_OWNER
         self.refresh.fire = _on_refresh
         self.refresh.owner = <void *>self
+        self.contact_points = first_contact_points
         refused = None
         for address in first_contact_points:
             try:
@@ -84,6 +94,7 @@ cdef class RedisSinkCluster(RedisNodes):
 
     def __dealloc__(self):
         free(self.masters)
+        free(self.readers)
 
     def _log_in(self, bytes user, bytes password):
         """The words of AUTH that its own questions are asked with."""
@@ -134,6 +145,39 @@ cdef class RedisSinkCluster(RedisNodes):
                 return
         self.wanted = True
         self.loop.set_timer(&self.refresh, ASK_AGAIN_NS)
+        self._look_up()
+
+    cdef bint _look_up(self) noexcept nogil:
+        """No node can be reached. They may all have moved behind their names: these are looked up again, elsewhere."""
+        if self.looking_up and <void *>self.looked_up is <void *>None:
+            return False
+        with gil:
+            self._look_up_names()
+        return True
+
+    def _look_up_names(self):
+        found, self.looked_up = self.looked_up, None
+        if found is None:
+            names = [(point.host, point.port) for point in self.contact_points if not point.is_literal]
+            if names:
+                self.looking_up = True
+                Thread(target=self._resolve, args=(names,), daemon=True).start()
+            return
+        self.looking_up = False
+        for host, port in found:
+            try:
+                self.number_of(host, port)
+            except OSError:
+                pass
+
+    def _resolve(self, names):
+        found = []
+        for host, port in names:
+            try:
+                found += [(entry[4][0], port) for entry in getaddrinfo(host, port, type=SOCK_STREAM)]
+            except OSError:
+                pass
+        self.looked_up = found
 
     cdef redis_state_t *_question_state(self, RedisNode node) noexcept nogil:
         """Who asks: the sink itself, or, where that is not enough, any client that has logged in."""
@@ -176,6 +220,8 @@ cdef class RedisSinkCluster(RedisNodes):
         if good:
             self.refreshes_total += 1
             self.loop.set_timer(&self.refresh, ASK_AGAIN_NS if self.wanted else self.refresh_ns)
+            if self.read_from == FROM_NEAREST:
+                self._time_nodes()
             self.wanted = False
             self.go_on_all()
         elif self.locked and not self.auth_size and self.view is None:
@@ -183,6 +229,13 @@ cdef class RedisSinkCluster(RedisNodes):
         else:
             self.wanted = False
             self.want_topology()
+
+    cdef void _time_nodes(self) noexcept nogil:
+        """How far each node is."""
+        cdef uint32_t number
+        for number in range(self.node_count):
+            if not (<RedisNode>self.nodes[number]).down:
+                (<RedisNode>self.nodes[number]).time()
 
     def _learn(self, RedisNode node, bytes reply):
         """Takes over the map. True: it is one; whatever is wrong with it is logged, and the old one stays."""
@@ -210,6 +263,8 @@ cdef class RedisSinkCluster(RedisNodes):
         for number, master in zip(numbers, view.masters):
             for first, last in master.slots:
                 owners[first:last + 1] = [number] * (last + 1 - first)
+        if self.read_from != FROM_MASTER and not self._note_readers(view):
+            return False
         for slot, number in enumerate(owners):
             if self.table[slot] != number:
                 self._moved(slot, number)
@@ -217,6 +272,24 @@ cdef class RedisSinkCluster(RedisNodes):
             self.hub.note(LOG_INFO, "the cluster has changed" if self.view else "the cluster is known",
                           {"masters": len(view.masters), "node": node.address, "sink": self.name})
         self.view = view
+        return True
+
+    def _note_readers(self, view):
+        cdef:
+            uint32_t   master
+            readers_t *readers = <readers_t *>calloc(self.node_count, sizeof(readers_t))
+        if readers is NULL:
+            return False
+        by_id = {member.id: self.number_of(member.host, member.port) for member in view.masters}
+        for replica in view.replicas:
+            number = by_id.get(replica.replica_of)
+            if number is not None and readers[<uint32_t>number].count < READERS_MAX:
+                master = number
+                readers[master].numbers[readers[master].count] = self.number_of(replica.host, replica.port)
+                readers[master].count += 1
+        free(self.readers)
+        self.readers = readers
+        self.readers_count = self.node_count
         return True
 
     cdef void _moved(self, uint32_t slot, uint32_t number) noexcept nogil:
@@ -233,10 +306,39 @@ cdef class RedisSinkCluster(RedisNodes):
     cdef uint32_t node_of(self, uint32_t place, request_t *request, client_t *client) noexcept nogil:
         cdef uint16_t number = self.table[place]
         if likely(number != NO_OWNER):
+            if unlikely(self.read_from) and request.kind == KIND_READ and request.conduct == CONDUCT_PLAIN \
+                    and request.attempts == 0:
+                return self._reader(number)
             return number
         if self.locked and self.master_count == 0:
             return self.any_node(client)        # it will say that a login is needed
         return NO_NODE
+
+    cdef uint32_t _reader(self, uint32_t master) noexcept nogil:
+        """Where a read for this master's slots goes."""
+        cdef:
+            readers_t *readers
+            uint32_t   index, number, best = master
+            uint64_t   least
+        if master >= self.readers_count:
+            return NO_NODE if self.read_from == FROM_REPLICA else master
+        readers = &self.readers[master]
+        if self.read_from == FROM_NEAREST:
+            least = (<RedisNode>self.nodes[master]).round_trip_ns
+            if (<RedisNode>self.nodes[master]).down:
+                least = <uint64_t>-1
+            for index in range(readers.count):
+                number = readers.numbers[index]
+                if not (<RedisNode>self.nodes[number]).down and (<RedisNode>self.nodes[number]).round_trip_ns < least:
+                    least = (<RedisNode>self.nodes[number]).round_trip_ns
+                    best = number
+            return best
+        for index in range(readers.count):
+            readers.turn = (readers.turn + 1) % readers.count
+            number = readers.numbers[readers.turn]
+            if not (<RedisNode>self.nodes[number]).down:
+                return number
+        return NO_NODE if self.read_from == FROM_REPLICA else master
 
     cdef uint32_t any_node(self, client_t *client) noexcept nogil:
         cdef:
@@ -327,7 +429,7 @@ cdef class RedisSinkCluster(RedisNodes):
                 self.want_topology()
             self.later(node, request, 0, REFUSED_NS)
             return True
-        return False
+        return begins(text, size, b"-NOSCRIPT") and self.restore_script(node, request)
 
     cdef void send_on(self, client_t *client, request_t *request, uint32_t number, bint asking) noexcept nogil:
         """To the node that a redirect has named."""

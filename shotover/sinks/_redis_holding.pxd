@@ -48,10 +48,12 @@ cdef class HoldingSink(NodesOwner):
     cdef client_t *client_of_tag(self, request_t *request) noexcept nogil
     cdef bint _due(self, client_t *client, hold_t *hold) noexcept nogil
     cdef void _expire(self, client_t *client, hold_t *hold) noexcept nogil
+    cdef void _no_longer(self, client_t *client, request_t *request) noexcept nogil
     cdef void _retie(self, client_t *client) noexcept nogil
     cdef void _free_client(self, client_t *client) noexcept nogil
     cdef redis_state_t *_canonical(self, slice_t *fields) noexcept nogil
     cdef void _drop_canonical(self, redis_state_t *state) noexcept nogil
     # to be overridden:
     cdef bint try_send(self, client_t *client, request_t *request, hold_t *hold, uint64_t blocked) noexcept nogil
+    cdef void passed_gate(self, RedisNode node, request_t *request) noexcept nogil
     cdef void end_queue(self, client_t *client) noexcept nogil

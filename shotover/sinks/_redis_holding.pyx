@@ -14,7 +14,7 @@ from shotover._core.memory cimport slab_close, slab_give, slab_init, slab_take
 from shotover._core.request cimport WATCHED_BY_SINK, request_add_reply, request_drop_reply, request_own
 from shotover._proxy.session cimport PAUSE_SINK, session_pause, session_resume, session_slots
 from shotover.sinks._redis_leases cimport IN_WATCH, SUBSCRIBED, redis_session_t
-from shotover.sinks._redis_node cimport BUSY_ALONE, BUSY_GONE, BUSY_HELD, BUSY_TIED, NO_NODE, place_t
+from shotover.sinks._redis_node cimport BUSY_ALONE, BUSY_GATED, BUSY_GONE, BUSY_HELD, BUSY_TIED, NO_NODE, place_t
 from shotover.sinks._redis_state cimport FIELD_COUNT, state_fields, state_hash, state_is, state_new
 
 cdef enum:
@@ -201,7 +201,7 @@ cdef class HoldingSink(NodesOwner):
         client.going = 1
         while client.again and client.held is not NULL:
             client.again = 0
-            blocked = 0
+            blocked = client.gate_bits
             hold = client.held
             while hold is not NULL and not client.again:
                 request = hold.request
@@ -264,10 +264,19 @@ cdef class HoldingSink(NodesOwner):
             request.tags[self.tag] = NULL
         client.places[node.number].done += 1
         client.under_way -= 1
+        if client.busy:
+            self._no_longer(client, request)
+        return client
+
+    cdef void _no_longer(self, client_t *client, request_t *request) noexcept nogil:
+        """It is not what others wait for any more."""
         if request is client.alone:
             client.alone = NULL
             client.busy &= ~<uint8_t>BUSY_ALONE
-        return client
+        elif request is client.gate:
+            client.gate = NULL
+            client.gate_bits = 0
+            client.busy &= ~<uint8_t>BUSY_GATED
 
     cdef client_t *client_of_tag(self, request_t *request) noexcept nogil:
         """The client of a request that is with a node; a child is a subclass's own."""
@@ -307,9 +316,9 @@ cdef class HoldingSink(NodesOwner):
         cdef:
             hold_t *hold = client.held
             hold_t *following
-        if request is client.alone:
-            client.alone = NULL
-            client.busy &= ~<uint8_t>BUSY_ALONE
+        if request is client.gate:
+            self.passed_gate(node, request)
+        self._no_longer(client, request)
         if client.returned_tail is NULL or request.failed or (request.reply.size and request.reply.data[0] == b'-'):
             return
         while hold is not NULL and hold.returned:
@@ -490,6 +499,10 @@ cdef class HoldingSink(NodesOwner):
         """Sends or answers the request. False: it must wait, and `hold` says for what. `blocked`: the classes of places in
         which older requests wait."""
         return False
+
+    cdef void passed_gate(self, RedisNode node, request_t *request) noexcept nogil:
+        """The request for which others waited has its reply."""
+        pass
 
     cdef void end_queue(self, client_t *client) noexcept nogil:
         """The client has ended: what it had queued since MULTI is not wanted any more."""

@@ -65,7 +65,7 @@ cdef class LeasingSink(LearningSink):
     # ---- shared connections -------------------------------------------------------------------------------------
 
     cdef request_t *_own_request(self, const char *wire, size_t size) noexcept nogil:
-        """A request of the proxy's own."""
+        """A request of the proxy's own, with `size` bytes of `wire` (or, where that is empty, room for so many)."""
         cdef:
             request_t *request = self.hub.request_new(self.chain)
             chunk_t   *chunk = pool_take(&self.loop.pool, size)
@@ -75,7 +75,8 @@ cdef class LeasingSink(LearningSink):
             if chunk is not NULL:
                 chunk_put(&self.loop.pool, chunk)
             return NULL
-        memcpy(chunk_data(chunk), wire, size)
+        if wire[0]:
+            memcpy(chunk_data(chunk), wire, size)
         request.owner = chunk
         request.wire.data = chunk_data(chunk)
         request.wire.size = size

@@ -25,6 +25,7 @@ cdef enum:                      # request_t.sink_state, beside those of _redis_l
     S_CHECK = 32                # answered by an error that the owner wants to see
     S_TOPOLOGY = 33             # the proxy's own: who is who?
     S_PROBE = 34                # the proxy's own: are you back?
+    S_TIMING = 35               # the proxy's own: how far are you?
 
 cdef enum:                      # client_t.busy: why its requests take the long way
     BUSY_HELD = 1               # requests of it are held
@@ -33,6 +34,8 @@ cdef enum:                      # client_t.busy: why its requests take the long 
     BUSY_QUEUEING = 8           # between MULTI and EXEC
     BUSY_GONE = 16              # its session has ended
     BUSY_QUITTING = 32          # it has said QUIT: nothing is answered any more
+    BUSY_GATED = 64             # what shares a place with `gate` waits for it
+    SCRIPTS_KNOWN = 1024
 
 cdef struct place_t:            # of one client at one node
     redis_session_t *rs         # NULL: in the default state, without a lease
@@ -63,6 +66,8 @@ cdef struct client_t:           # a session, as a sink of several nodes knows it
     uint8_t        going        # its held requests are being looked through
     uint8_t        again        # ... and must be once more
     request_t     *alone        # with BUSY_ALONE
+    request_t     *gate         # with BUSY_GATED: a request that may have to be sent again
+    uint64_t       gate_bits
     uint32_t       tied         # with BUSY_TIED: the node whose lease it needs
     hold_t        *held
     hold_t        *held_tail
@@ -99,12 +104,19 @@ cdef class RedisNode(RedisSinkSingle):
         readonly str        address
         bint       down             # it did not answer, or cannot be reached: only probes go there
         uint64_t   down_ns          # since when
-        bint       reads_only       # a replica: READONLY is part of every greeting
+        bint       readonly         # READONLY is part of every greeting: it may be a replica
+        uint64_t   round_trip_ns    # of a PING on a connection that is there; smoothed. 0: not timed yet
         timer_t    probe
+        uint64_t   scripts[SCRIPTS_KNOWN]   # the beginnings of SHA-1s that EVALSHA has found there
 
     cdef void take(self, request_t *request, client_t *client) noexcept nogil
     cdef bint ask(self, redis_state_t *state, const char *wire, size_t size, uint8_t sink_state) noexcept nogil
     cdef void try_again(self) noexcept nogil
+    cdef bint knows_script(self, const slice_t *sha) noexcept nogil
+    cdef void forget_scripts(self) noexcept nogil
+    cdef void note_script(self, const slice_t *sha) noexcept nogil
+    cdef void time(self) noexcept nogil
+    cdef void _note_time(self, uint64_t taken_ns) noexcept nogil
     cdef void take_asking(self, request_t *request, client_t *client) noexcept nogil
     cdef bint _looked_at(self, request_t *request) noexcept nogil
     cdef void _probe_later(self) noexcept nogil

@@ -6,20 +6,27 @@ never the probe.
 """
 
 from libc.errno cimport ECONNREFUSED, ETIMEDOUT
+from libc.string cimport memcpy, memset
 
 from shotover._codec.commands cimport CONDUCT_EXEC, CONDUCT_PLAIN, CONDUCT_WATCH
+from shotover._codec.resp cimport resp_frame_size
 from shotover._core.debug cimport likely, unlikely
 from shotover._core.request cimport WATCHED_BY_SINK, request_own
-from shotover._net.loop cimport CLOSE_LOCAL
+from shotover._net.loop cimport CLOSE_LOCAL, stream_close
 from shotover._proxy.retry cimport keeper_keep
 from shotover._proxy.session cimport session_slots
 from shotover._proxy.upstream cimport Sink, put_text
-from shotover.sinks._redis_leases cimport IN_WATCH, S_LEASED, S_NONE, S_PING, S_STATE
+from shotover.sinks._redis_leases cimport IN_WATCH, S_GREETING, S_LEASED, S_NONE, S_PING, S_STATE
 from shotover.sinks._redis_state cimport FIELD_COUNT, state_fields
 from shotover.sinks._redis_transaction cimport transaction_trim, transaction_void
 
 cdef enum:
     PROBE_NS = 100000000        # after that long a node that was lost is tried again; then the back-off of connects counts
+
+
+cdef const char *READONLY_WIRE = b"*1\r\n$8\r\nREADONLY\r\n"
+cdef enum:
+    READONLY_SIZE = 18
 
 
 cdef void _on_probe(timer_t *timer) noexcept nogil:
@@ -81,10 +88,11 @@ cdef class NodesOwner(Step):
 
 cdef class RedisNode(RedisSinkSingle):
 
-    def __init__(self, context, NodesOwner owner, int number, address, **options):
+    def __init__(self, context, NodesOwner owner, int number, address, *, bint readonly=False, **options):
         RedisSinkSingle.__init__(self, context, remote_address=address, **options)
         self.owner = owner
         self.number = number
+        self.readonly = readonly
         self.address = str(address)
         self.probe.fire = _on_probe
         self.probe.owner = <void *>self
@@ -225,6 +233,9 @@ cdef class RedisNode(RedisSinkSingle):
             self.hub.request_free(request)
         elif request.sink_state == S_PROBE:
             self._answered_probe(request)
+        elif request.sink_state == S_TIMING:
+            self._note_time(self.loop.now - request.arrived_ns)
+            self.hub.request_free(request)
         else:
             RedisSinkSingle.on_finished(self, upstream, request)
 
@@ -236,6 +247,9 @@ cdef class RedisNode(RedisSinkSingle):
         if request.sink_state == S_PROBE:
             self.hub.request_free(request)
             self._probe_later()
+            return True
+        if request.sink_state == S_TIMING:
+            self.hub.request_free(request)
             return True
         if request.sink_state == S_CHECK:
             request.sink_state = S_NONE             # cut in the middle of an error
@@ -288,12 +302,27 @@ cdef class RedisNode(RedisSinkSingle):
         self._drop_state_user(old)
         self._forget(rs.session)
 
+    # ---- scripts ------------------------------------------------------------------------------------------------
+
+    cdef bint knows_script(self, const slice_t *sha) noexcept nogil:
+        """Whether EVALSHA of it has been seen to work here, since the node was last lost."""
+        cdef uint64_t mark = _mark(sha)
+        return mark != 0 and self.scripts[mark % SCRIPTS_KNOWN] == mark
+
+    cdef void note_script(self, const slice_t *sha) noexcept nogil:
+        cdef uint64_t mark = _mark(sha)
+        self.scripts[mark % SCRIPTS_KNOWN] = mark
+
+    cdef void forget_scripts(self) noexcept nogil:
+        memset(self.scripts, 0, sizeof(self.scripts))
+
     # ---- the breaker --------------------------------------------------------------------------------------------
 
     cdef void on_lost(self, upstream_t *upstream, int error) noexcept nogil:
         RedisSinkSingle.on_lost(self, upstream, error)
         if error == CLOSE_LOCAL:
             return
+        self.forget_scripts()
         if not self.down and (error == ETIMEDOUT or not upstream.connected):
             self.down = True
             self.down_ns = self.loop.now
@@ -322,6 +351,49 @@ cdef class RedisNode(RedisSinkSingle):
             self.connect_error = 0
             self.owner.node_back(self)
 
+    cdef void time(self) noexcept nogil:
+        self.ask(self.fresh, b"*1\r\n$4\r\nPING\r\n", 14, S_TIMING)
+
+    cdef void _note_time(self, uint64_t taken_ns) noexcept nogil:
+        self.round_trip_ns = taken_ns if self.round_trip_ns == 0 else (3 * self.round_trip_ns + taken_ns) // 4
+
+    cdef void on_connected(self, upstream_t *upstream) noexcept nogil:
+        """With READONLY behind what else there is to say, in the same write; masters do not mind."""
+        cdef:
+            redis_state_t *state = <redis_state_t *>upstream.state
+            request_t     *greeting
+        if not self.readonly:
+            RedisSinkSingle.on_connected(self, upstream)
+            return
+        greeting = self._own_request(b"", state.greeting_size + READONLY_SIZE)
+        if greeting is NULL:
+            stream_close(&upstream.stream, CLOSE_LOCAL)
+            return
+        memcpy(greeting.wire.data, state.greeting, state.greeting_size)
+        memcpy(greeting.wire.data + state.greeting_size, READONLY_WIRE, READONLY_SIZE)
+        greeting.count = state.greeting_count + 1
+        greeting.left = greeting.count
+        greeting.watched = WATCHED_BY_SINK
+        greeting.sink_state = S_GREETING
+        self.upstream_greet(upstream, greeting)
+
+    cdef void _greeted(self, upstream_t *upstream, request_t *greeting) noexcept nogil:
+        """What is said to READONLY does not matter: before a login it is refused, and so is all else."""
+        cdef:
+            uint8_t *at = greeting.reply.data
+            uint8_t *end = at + greeting.reply.size
+            uint8_t *last = at
+            size_t   size
+        while self.readonly and at < end:
+            size = resp_frame_size(at, end)
+            if size == 0:
+                break
+            last = at
+            at += size
+        if self.readonly:
+            greeting.reply.size = <size_t>(last - greeting.reply.data)
+        RedisSinkSingle._greeted(self, upstream, greeting)
+
     cdef bint ask(self, redis_state_t *state, const char *wire, size_t size, uint8_t sink_state) noexcept nogil:
         """A question of the proxy's own on the shared connection of `state`. False: it cannot be sent now."""
         cdef:
@@ -341,3 +413,11 @@ cdef class RedisNode(RedisSinkSingle):
             if name not in ("shotover_transform_total_count", "shotover_transform_latency_seconds",
                             "shotover_source_to_sink_latency_seconds")
         ]
+
+
+cdef inline uint64_t _mark(const slice_t *sha) noexcept nogil:
+    """The first eight bytes of its hex digits, in either case."""
+    cdef uint64_t mark = 0
+    if sha.size == 40:
+        memcpy(&mark, sha.data, 8)
+    return mark | 0x2020202020202020u if mark else 0

@@ -5,7 +5,8 @@ where, a subclass says.
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
 
 from shotover._core.request cimport batch_t, request_t
-from shotover.sinks._redis_node cimport client_t, hold_t
+from shotover.sinks._redis_node cimport RedisNode, client_t, hold_t
+from shotover.sinks._redis_scripts cimport ScriptBook
 from shotover.sinks._redis_spread cimport SpreadingSink
 
 
@@ -27,10 +28,15 @@ cdef enum:                          # how a command without keys goes
 cdef class RedisNodes(SpreadingSink):
     cdef:
         uint32_t       attempts_max
+        ScriptBook     book
         uint8_t        routes[COMMANDS_MAX]     # ROUTE_*, by command id
         uint8_t        joins[COMMANDS_MAX]      # POLICY_* instead of the command's own; 0: that
 
     cdef void _take(self, request_t *request, client_t *client) noexcept nogil
+    cdef bint _has_followers(self, request_t *request) noexcept nogil
+    cdef bint _try_script(self, client_t *client, request_t *request, hold_t *hold, uint64_t blocked, uint32_t place) noexcept nogil
+    cdef void _note_script(self, request_t *request) noexcept nogil
+    cdef bint restore_script(self, RedisNode node, request_t *request) noexcept nogil
     cdef bint try_alone(self, client_t *client, request_t *request, hold_t *hold, uint64_t blocked, uint32_t number) noexcept nogil
     cdef bint try_place(self, client_t *client, request_t *request, hold_t *hold, uint64_t blocked, uint32_t place) noexcept nogil
     cdef bint try_keyless(self, client_t *client, request_t *request, hold_t *hold, uint64_t blocked) noexcept nogil

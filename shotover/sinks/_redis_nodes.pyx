@@ -12,9 +12,11 @@ places fall into). What a server refused for now (LOADING, TRYAGAIN ...) goes ba
 that was already on its way may then be carried out first, in which case the older one's refusal is its answer.
 """
 
+from libc.stdint cimport uint16_t
 from libc.string cimport memset, strlen
 
 from shotover._codec.commands cimport (
+    CATEGORY_SCRIPTING,
     CONDUCT_ALONE,
     CONDUCT_BLOCK,
     CONDUCT_DISCARD,
@@ -37,8 +39,14 @@ from shotover._codec.commands cimport (
     ID_CLIENT_ID,
     ID_CLIENT_INFO,
     ID_CLIENT_TRACKINGINFO,
+    ID_EVAL,
+    ID_EVALSHA,
+    ID_EVALSHA_RO,
+    ID_EVAL_RO,
     ID_READONLY,
     ID_READWRITE,
+    ID_SCRIPT_FLUSH,
+    ID_SCRIPT_LOAD,
     KEYS_NONE,
     KEYS_RANGE,
     POLICY_AGG_MIN,
@@ -55,7 +63,7 @@ from shotover._core.slice cimport slice_t
 from shotover._proxy.session cimport session_slots, session_t
 from shotover.sinks._redis_holding cimport ALL_BITS
 from shotover.sinks._redis_leases cimport SUBSCRIBED, redis_session_t
-from shotover.sinks._redis_node cimport BUSY_ALONE, BUSY_QUEUEING, BUSY_QUITTING, BUSY_TIED, NO_NODE
+from shotover.sinks._redis_node cimport BUSY_ALONE, BUSY_GATED, BUSY_QUEUEING, BUSY_QUITTING, BUSY_TIED, NO_NODE
 from shotover.sinks._redis_spread cimport several_slots
 from shotover.sinks._redis_state cimport FIELD_PROTOCOL
 from shotover.sinks._redis_transaction cimport queue_add, queue_close, queue_free, queue_new, queue_refuses
@@ -89,6 +97,7 @@ cdef class RedisNodes(SpreadingSink):
 
     def __cinit__(self, context, *args, **kwargs):
         self.wants_each = True
+        self.book = ScriptBook()
         for name, route, join in ROUTES:
             number = describe(name.encode())["id"]
             self.routes[number] = route
@@ -127,7 +136,7 @@ cdef class RedisNodes(SpreadingSink):
         cdef hold_t hold
         memset(&hold, 0, sizeof(hold))
         hold.node = NO_NODE
-        if not self.try_send(client, request, &hold, client.held_bits):
+        if not self.try_send(client, request, &hold, client.held_bits | client.gate_bits):
             self.hold_back(client, request, &hold, False)
 
     cdef bint try_send(self, client_t *client, request_t *request, hold_t *hold, uint64_t blocked) noexcept nogil:
@@ -154,11 +163,15 @@ cdef class RedisNodes(SpreadingSink):
             elif client.busy & BUSY_TIED and self._only_tied(client, conduct):
                 return self.try_alone(client, request, hold, blocked, client.tied)
         if conduct == CONDUCT_PLAIN and command is not NULL or conduct == CONDUCT_ALONE:
+            if command.categories & CATEGORY_SCRIPTING:
+                self._note_script(request)
             place = self.place_of_request(request)
             if place == NO_PLACE or place == BAD_WORDS:
                 return self.try_keyless(client, request, hold, blocked)
             if place == SEVERAL_PLACES:
                 return self.try_several(client, request, hold, blocked)
+            if command.id == ID_EVALSHA or command.id == ID_EVALSHA_RO:
+                return self._try_script(client, request, hold, blocked, place)
             return self.try_place(client, request, hold, blocked, place)
         return self._try_special(client, request, hold, blocked)
 
@@ -286,6 +299,81 @@ cdef class RedisNodes(SpreadingSink):
             self.refuse(request, ONE_SERVER)
             return True
         return self.try_any(client, request, hold)
+
+    cdef void _note_script(self, request_t *request) noexcept nogil:
+        cdef:
+            uint16_t id = (<const command_t *>request.command).id
+            uint32_t count = 0
+            uint32_t which = 1 if id == ID_EVAL or id == ID_EVAL_RO else 2 if id == ID_SCRIPT_LOAD else 0
+        if id == ID_SCRIPT_FLUSH:
+            self.book.forget()
+            for which in range(self.node_count):
+                (<RedisNode>self.nodes[which]).forget_scripts()
+        elif which and self.read_words(request, &count) and count > which:
+            self.book.note(&self.words[which])
+
+    cdef bint _try_script(self, client_t *client, request_t *request, hold_t *hold, uint64_t blocked,
+                          uint32_t place) noexcept nogil:
+        """EVALSHA of a script of which it is not known whether the node has it: until that is clear the client's requests
+        for the same keys wait, so that it can be sent again before them."""
+        cdef:
+            uint32_t count = 0
+            uint32_t number = self.node_of(place, request, client)
+            bint     gated = number != NO_NODE and client is not &self.orphan and self.read_words(request, &count) \
+                and count > 1 and not (<RedisNode>self.nodes[number]).knows_script(&self.words[1])
+        if not gated:
+            return self.try_place(client, request, hold, blocked, place)
+        if client.busy & BUSY_GATED:
+            hold.bits = ALL_BITS
+            return False
+        client.gate = request               # before it is sent, which may end at once
+        client.gate_bits = <uint64_t>1 << (place & 63)
+        client.busy |= BUSY_GATED
+        if self.try_place(client, request, hold, blocked, place):
+            return True
+        self._no_longer(client, request)
+        return False
+
+    cdef void passed_gate(self, RedisNode node, request_t *request) noexcept nogil:
+        cdef uint32_t count = 0
+        if not (request.reply.size and request.reply.data[0] == b'-') and self.read_words(request, &count) and count > 1:
+            node.note_script(&self.words[1])
+
+    cdef bint _has_followers(self, request_t *request) noexcept nogil:
+        """Whether its client has sent something behind it for the same keys, or what may be."""
+        cdef:
+            request_t *later = request.after
+            uint32_t   place = self.place_of_request(request)
+            uint32_t   other
+        if not request.queued:
+            return True
+        while later is not NULL:
+            if not later.done and later.tags[self.tag] is not NULL:
+                other = self.place_of_request(later)
+                if other == place or other == SEVERAL_PLACES:
+                    return True
+            later = later.after
+        return False
+
+    cdef bint restore_script(self, RedisNode node, request_t *request) noexcept nogil:
+        """NOSCRIPT: the node does not have a script that others have. True: it has been sent again, with the script."""
+        cdef:
+            const command_t *command = <const command_t *>request.command
+            client_t        *client
+            uint32_t         count = 0
+        if command is NULL or (command.id != ID_EVALSHA and command.id != ID_EVALSHA_RO) or request.attempts \
+                or self._has_followers(request) \
+                or not self.read_words(request, &count) \
+                or not self.book.restore(&self.loop.pool, request, self.words, count):
+            return False
+        request.attempts += 1
+        client = self.uncount(node, request)
+        self.as_new(request)
+        client.gate = request
+        client.gate_bits = <uint64_t>1 << (self.place_of_request(request) & 63)
+        client.busy |= BUSY_GATED
+        node.take(request, client)
+        return True
 
     # ---- keys ---------------------------------------------------------------------------------------------------
 

@@ -66,6 +66,14 @@ class RedisSinkClusterConfig(SinkConfig, tag="RedisSinkCluster", aliases=("Valke
         default=65_536,
         doc="most requests held at once, a worker",
     )
+    read_from: str = choice(
+        "master",
+        "prefer_replica",
+        "replica",
+        "nearest",
+        default="master",
+        doc="where reads go. Replicas are behind their master: a client may not see what it has just written",
+    )
     multi_key: str = choice(
         "split",
         "refuse",
@@ -145,6 +153,7 @@ class RedisSinkClusterConfig(SinkConfig, tag="RedisSinkCluster", aliases=("Valke
             read_timeout=self.read_timeout,
             retry_timeout=self.retry_timeout,
             max_held_requests=self.max_held_requests,
+            read_from=self.read_from,
             multi_key=self.multi_key,
             max_redirects=self.max_redirects,
             refresh_interval=self.refresh_interval,
