@@ -63,7 +63,7 @@ cdef enum:
 
 
 cdef inline uint8_t *_word(uint8_t *at, uint8_t *end, slice_t *word) noexcept nogil:
-    """The bulk string at `at`; returns what follows it. NULL: there is none. Its line ends were checked when it was cut."""
+    """The bulk string at `at`; returns what follows it. NULL: there is none."""
     cdef:
         uint64_t size
         uint8_t  digit
@@ -80,7 +80,7 @@ cdef inline uint8_t *_word(uint8_t *at, uint8_t *end, slice_t *word) noexcept no
         if unlikely(size >= <uint64_t>(end - at)):      # so there is one more byte, and no overflow
             return NULL
         digit = at[0] - 48
-    if unlikely(size + 4 > <uint64_t>(end - at)):
+    if unlikely(size + 4 > <uint64_t>(end - at) or at[0] != b'\r'):
         return NULL
     at += 2
     word.data = at

@@ -47,7 +47,7 @@ cdef struct out_t:              # the joined reply
     const char *error           # what is to be said instead; NULL: nothing
 
 cdef const char *TYPES_DIFFER = b"-ERR shotover: the parts of this request have replies of different types\r\n"
-cdef const char *VALUES_DIFFER = b"-ERR shotover: the parts of this request have different replies, and nothing says how to join them\r\n"
+cdef const char *VALUES_DIFFER = b"-ERR shotover: the parts of this request have different replies that cannot be joined\r\n"
 cdef const char *SIZES_DIFFER = b"-ERR shotover: the parts of this request have replies of different or wrong lengths\r\n"
 cdef const char *NOT_NUMBERS = b"-ERR shotover: the replies to the parts of this request are no numbers that can be joined\r\n"
 cdef const char *NO_REPLY = b"-ERR shotover: what came for a part of this request is no reply\r\n"

@@ -13,7 +13,9 @@ probe = load("fan_probe")
 words_of = load("codec_probe").words
 frame_size = load("fuzz_probe").frame_size
 
-keys = st.sampled_from((b"a", b"b", b"c", b"", b"\r\n", b"$1\r\n", b"x" * 300)) | st.binary(max_size=4)
+keys = st.sampled_from((b"a", b"b", b"c", b"", b"\r\n", b"$1\r\n", b"x" * 300)) | st.binary(
+    max_size=4
+)
 values = st.binary(max_size=20)
 names = st.sampled_from((b"MGET", b"DEL", b"UNLINK", b"EXISTS", b"TOUCH", b"mGet", b"eXISTS"))
 

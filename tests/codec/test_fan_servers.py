@@ -114,7 +114,9 @@ def test_what_goes_to_all(connected) -> None:
     assert connected.everywhere("SCRIPT", "KILL") == connected.one.command("SCRIPT", "KILL")
     assert connected.everywhere("FLUSHALL") == b"+OK\r\n"
     assert connected.everywhere("KEYS", "*") == b"*0\r\n"
-    assert connected.everywhere("CONFIG", "SET", "nosuch", "x") == connected.one.command("CONFIG", "SET", "nosuch", "x")
+    assert connected.everywhere("CONFIG", "SET", "nosuch", "x") == connected.one.command(
+        "CONFIG", "SET", "nosuch", "x"
+    )
     assert connected.everywhere("WAIT", 0, 0) == b":0\r\n"
 
 

@@ -104,7 +104,18 @@ def test_a_key_says_all_where_there_can_be_one_alone() -> None:
 def test_who_may_have_several_keys() -> None:
     for name in ("GET", "SET", "HSET", "PING", "DBSIZE", "LPUSH"):
         assert not probe.may_cross(encode(name))
-    for name in ("MGET", "DEL", "MSET", "BLPOP", "EVAL", "LMOVE", "SORT", "XREAD", "SSUBSCRIBE", "MSETEX"):
+    for name in (
+        "MGET",
+        "DEL",
+        "MSET",
+        "BLPOP",
+        "EVAL",
+        "LMOVE",
+        "SORT",
+        "XREAD",
+        "SSUBSCRIBE",
+        "MSETEX",
+    ):
         assert probe.may_cross(encode(name))
 
 
@@ -126,7 +137,9 @@ def test_what_must_see_all_its_keys_cannot_be_split(words) -> None:
     assert pool.live == 0
 
 
-@pytest.mark.parametrize("words", [("PING",), ("DBSIZE",), ("MGET",), ("EVAL", "return 1", 0), ("MSET",)])
+@pytest.mark.parametrize(
+    "words", [("PING",), ("DBSIZE",), ("MGET",), ("EVAL", "return 1", 0), ("MSET",)]
+)
 def test_no_key_has_no_target(words) -> None:
     assert split(*words).said == "NO_KEYS"
 
@@ -151,7 +164,9 @@ def test_the_number_of_keys_is_that_of_each_part() -> None:
         [b"MSETEX", b"1", b"b", b"2", b"EX", b"10"],
     ]
     assert all(wire == encode(*words_of(wire)) for *_, wire in fan.parts)
-    many = split("MSETEX", 300, *[word for key in range(300) for word in (f"{key:03}", "v")], targets=2)
+    many = split(
+        "MSETEX", 300, *[word for key in range(300) for word in (f"{key:03}", "v")], targets=2
+    )
     assert sum(int(words_of(wire)[1]) for *_, wire in many.parts) == 300
 
 
@@ -169,20 +184,30 @@ def test_many_keys_over_many_targets() -> None:
     assert len(fan.parts) == len({target_of(key, 5000) for key in found})
     assert sum(count for _, count, _ in fan.parts) == len(found)
     wide = probe.Fan(
-        encode("DEL", *[bytes([a, b]) for a in range(1, 255) for b in range(4)]), targets=256, pool=pool
+        encode("DEL", *[bytes([a, b]) for a in range(1, 255) for b in range(4)]),
+        targets=256,
+        pool=pool,
     )
     assert len(wide.parts) == 256
     for index, (_, count, *_) in enumerate(fan.legs()):
         parts = fan.part_of_leg(index)
         assert len(parts) == count
-        fan.take(index, b"".join(b"*%d\r\n" % n + b"$1\r\nv\r\n" * n for n in (fan.parts[p][1] for p in parts)))
+        fan.take(
+            index,
+            b"".join(b"*%d\r\n" % n + b"$1\r\nv\r\n" * n for n in (fan.parts[p][1] for p in parts)),
+        )
     assert fan.join() == ("DONE", b"*10000\r\n" + b"$1\r\nv\r\n" * 10_000)
     fan.free()
     wide.free()
     assert pool.live == 0
 
 
-@given(request=requests(), room=st.integers(0, 40_000), targets=st.integers(2, 8), homes=st.integers(0, 3))
+@given(
+    request=requests(),
+    room=st.integers(0, 40_000),
+    targets=st.integers(2, 8),
+    homes=st.integers(0, 3),
+)
 def test_without_memory_nothing_is_left_behind(request, room, targets, homes) -> None:
     pool = probe.Pool(room)
     fan = probe.Fan(encode(*request), targets=targets, homes=homes, pool=pool)

@@ -25,4 +25,4 @@ cdef class Fan:
         route_t  route
         readonly int outcome
         readonly object one
-    cdef void _child(self, uint32_t leg, request_t *parent, request_t *child)
+    cdef void _child(self, uint32_t leg, request_t *parent, request_t *child) noexcept

@@ -172,7 +172,7 @@ cdef class Fan:
             chunk_put(&self.owner.pool, child.owner)
         return found
 
-    cdef void _child(self, uint32_t leg, request_t *parent, request_t *child):
+    cdef void _child(self, uint32_t leg, request_t *parent, request_t *child) noexcept:
         memset(parent, 0, sizeof(request_t))
         memset(child, 0, sizeof(request_t))
         parent.command = _command(&self.fan.parts[0].wire)
