@@ -188,6 +188,11 @@ cdef extern from "shotover/_codec/commands.h" nogil:
         ID_CLIENT_TRACKING
         ID_CLIENT_TRACKINGINFO
         ID_CLUSTER
+        ID_CLUSTER_NODES
+        ID_CLUSTER_REPLICAS
+        ID_CLUSTER_SHARDS
+        ID_CLUSTER_SLAVES
+        ID_CLUSTER_SLOTS
         ID_COMMAND
         ID_DISCARD
         ID_ECHO

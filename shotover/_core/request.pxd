@@ -21,6 +21,7 @@ cdef enum:
 cdef enum:                      # request_t.watched: who wants its reply whole before it goes up; bits
     WATCHED_BY_STEP = 1         # the steps above the sink; it goes through on_replies
     WATCHED_BY_SINK = 2         # the sink alone
+    WATCHED_FOR_ERROR = 4       # from an error on that the server gave, for a step with wants_errors
 
 cdef struct request_t:
     request_t *next             # in the one list that holds it now: a batch, a pipeline, a step's queue
@@ -46,6 +47,7 @@ cdef struct request_t:
     uint8_t    failed           # its reply is an error
     uint8_t    sink_state       # the sink's own
     uint8_t    edited           # wire is not what the client sent
+    uint8_t    apart            # never part of a run: a step may want this one, however rarely
     uint8_t    streamed         # wire is only its head: the rest goes by it, straight to the upstream, and cannot be had again
     uint64_t   arrived_ns       # when the turn began that read it
     uint64_t   sent_ns          # when it was handed to an upstream (0: never); once answered: when that was whole

@@ -20,6 +20,7 @@ ENTRY_POINT_GROUP = "shotover.transforms"
 
 _REDIS_SOURCE = "shotover.sources.redis:RedisSource"
 _REDIS_SINGLE = "shotover.sinks.redis_single:RedisSinkSingleConfig"
+_PORTS_REWRITE = "shotover.transforms.cluster_ports_rewrite:ClusterPortsRewriteConfig"
 _LOAD_BALANCE = "shotover.transforms.load_balance:LoadBalanceConfig"
 
 SOURCES = {
@@ -41,8 +42,10 @@ TRANSFORMS = {
     "Python": "shotover.transforms.python:PythonConfig",
     "QueryCounter": "shotover.transforms.query_counter:QueryCounterConfig",
     "QueryTypeFilter": "shotover.transforms.query_type_filter:QueryTypeFilterConfig",
+    "RedisClusterPortsRewrite": _PORTS_REWRITE,
     "RequestThrottling": "shotover.transforms.request_throttling:RequestThrottlingConfig",
     "Tee": "shotover.transforms.tee:TeeConfig",
+    "ValkeyClusterPortsRewrite": _PORTS_REWRITE,
 }
 STEPS = {**SINKS, **TRANSFORMS}
 TABLES = {"source": SOURCES, "transform": STEPS}
@@ -63,12 +66,10 @@ NOT_YET = frozenset(
         "OpenSearchSinkSingle",
         "Protect",
         "RedisCache",
-        "RedisClusterPortsRewrite",
         "RedisSinkCluster",
         "RedisTimestampTagger",
         "TuneableConsistencyScatter",
         "ValkeyCache",
-        "ValkeyClusterPortsRewrite",
         "ValkeySinkCluster",
     }
 )

@@ -20,6 +20,7 @@ CONFIGS = {  # what `SET key value` is answered with
     "query_counter": OK,
     "query_type_filter": FILTERED,
     "request_throttling": OK,
+    "cluster_ports_rewrite": OK,
     "coalesce": OK,
     "parallel_map": OK,
     "load_balance": OK,
