@@ -194,11 +194,14 @@ cdef extern from "shotover/_codec/commands.h" nogil:
         ID_CLUSTER_SLAVES
         ID_CLUSTER_SLOTS
         ID_COMMAND
+        ID_DBSIZE
         ID_DISCARD
         ID_ECHO
         ID_EXEC
         ID_HELLO
+        ID_HSCAN
         ID_INFO
+        ID_KEYS
         ID_MONITOR
         ID_MULTI
         ID_PING
@@ -210,8 +213,10 @@ cdef extern from "shotover/_codec/commands.h" nogil:
         ID_READONLY
         ID_READWRITE
         ID_RESET
+        ID_SCAN
         ID_SELECT
         ID_SPUBLISH
+        ID_SSCAN
         ID_SSUBSCRIBE
         ID_SUBSCRIBE
         ID_SUNSUBSCRIBE
@@ -219,6 +224,7 @@ cdef extern from "shotover/_codec/commands.h" nogil:
         ID_UNWATCH
         ID_WAIT
         ID_WATCH
+        ID_ZSCAN
 
 cdef enum:
     COMMAND_NAME_SIZE_MAX = 32      # of a first or second word; longer ones are unknown

@@ -10,6 +10,7 @@ from shotover._core.counters cimport histogram_add, histogram_value
 from shotover._core.debug cimport invariant, likely, unlikely
 from shotover._core.memory cimport slab_close, slab_give, slab_init, slab_take
 from shotover._core.request cimport (
+    LOST,
     WATCHED_BY_SINK,
     WATCHED_FOR_ERROR,
     batch_clear,
@@ -397,7 +398,7 @@ cdef class Sink(Step):
         self.failures_total += request.left
         request.left = 0
         request.begun = 0
-        request.failed = 1
+        request.failed = LOST
         request.sent_ns = self.loop.now
         self.complete(request)
 

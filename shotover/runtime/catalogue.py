@@ -43,8 +43,14 @@ TRANSFORMS = {
     "QueryCounter": "shotover.transforms.query_counter:QueryCounterConfig",
     "QueryTypeFilter": "shotover.transforms.query_type_filter:QueryTypeFilterConfig",
     "RedisClusterPortsRewrite": _PORTS_REWRITE,
+    "RedisTimestampTagger": (
+        "shotover.transforms.redis_timestamp_tagger:RedisTimestampTaggerConfig"
+    ),
     "RequestThrottling": "shotover.transforms.request_throttling:RequestThrottlingConfig",
     "Tee": "shotover.transforms.tee:TeeConfig",
+    "TuneableConsistencyScatter": (
+        "shotover.transforms.tuneable_consistency_scatter:TuneableConsistencyScatterConfig"
+    ),
     "ValkeyClusterPortsRewrite": _PORTS_REWRITE,
 }
 STEPS = {**SINKS, **TRANSFORMS}
@@ -67,8 +73,6 @@ NOT_YET = frozenset(
         "Protect",
         "RedisCache",
         "RedisSinkCluster",
-        "RedisTimestampTagger",
-        "TuneableConsistencyScatter",
         "ValkeyCache",
         "ValkeySinkCluster",
     }

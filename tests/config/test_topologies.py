@@ -61,6 +61,15 @@ OLDER = {
         f"'127.0.0.1:2220', {CT}}}]",
         fields=MANY,
     ),
+    "multi": old(
+        "[TuneableConsistencyScatter: {write_consistency: 2, read_consistency: 2, route_map: {"
+        + ", ".join(
+            f"{name}: [RedisTimestampTagger, RedisSinkSingle: "
+            f"{{remote_address: '127.0.0.1:{port}', {CT}}}]"
+            for name, port in (("one", 3331), ("two", 3332), ("three", 3333))
+        )
+        + "}}]"
+    ),
     "cluster ports": old(
         "[RedisClusterPortsRewrite: {new_port: 6380}, "
         f"RedisSinkSingle: {{remote_address: '127.0.0.1:2220', {CT}}}]",

@@ -32,6 +32,7 @@ ANSWERS = {  # what SET k v and GET k are answered with
     "older null": (NULL, NULL),
     "older null as a map": (NULL, NULL),
     "older disaster recovery": (OK, VALUE),
+    "older multi": (OK, VALUE),
     "older cluster ports": (OK, VALUE),
     "older shipped": (NULL, NULL),
     "newer passthrough": (OK, VALUE),
