@@ -72,6 +72,7 @@ cdef struct scan_t:             # where in a reply the bytes so far end; zero: b
     uint8_t  first              # first byte of the reply
     uint8_t  midway             # a part of a reply has passed
     uint32_t errors             # error replies passed since somebody reset it
+    uint8_t *error_at           # where the first of them began, among the bytes it was seen in; NULL since somebody reset it
 
 cdef class Codec:
     cdef readonly str protocol

@@ -188,7 +188,13 @@ cdef extern from "shotover/_codec/commands.h" nogil:
         ID_CLIENT_TRACKING
         ID_CLIENT_TRACKINGINFO
         ID_CLUSTER
+        ID_CLUSTER_NODES
+        ID_CLUSTER_REPLICAS
+        ID_CLUSTER_SHARDS
+        ID_CLUSTER_SLAVES
+        ID_CLUSTER_SLOTS
         ID_COMMAND
+        ID_DBSIZE
         ID_DISCARD
         ID_ECHO
         ID_EVAL
@@ -197,7 +203,9 @@ cdef extern from "shotover/_codec/commands.h" nogil:
         ID_EVAL_RO
         ID_EXEC
         ID_HELLO
+        ID_HSCAN
         ID_INFO
+        ID_KEYS
         ID_MONITOR
         ID_MULTI
         ID_PING
@@ -209,10 +217,12 @@ cdef extern from "shotover/_codec/commands.h" nogil:
         ID_READONLY
         ID_READWRITE
         ID_RESET
+        ID_SCAN
         ID_SCRIPT_FLUSH
         ID_SCRIPT_LOAD
         ID_SELECT
         ID_SPUBLISH
+        ID_SSCAN
         ID_SSUBSCRIBE
         ID_SUBSCRIBE
         ID_SUNSUBSCRIBE
@@ -220,6 +230,7 @@ cdef extern from "shotover/_codec/commands.h" nogil:
         ID_UNWATCH
         ID_WAIT
         ID_WATCH
+        ID_ZSCAN
 
 cdef enum:
     COMMAND_NAME_SIZE_MAX = 32      # of a first or second word; longer ones are unknown

@@ -10,6 +10,7 @@ from shotover._codec.codec cimport MERGE_KIN, SCAN_BAD, SCAN_DONE, SCAN_MORE, SC
 from shotover._codec.commands cimport (
     CONDUCT_ALONE,
     CONDUCT_PLAIN,
+    ID_CLUSTER,
     KIND_UNKNOWN,
     KIND_WRITE,
     command_find,
@@ -235,6 +236,7 @@ cdef class RespCodec(Codec):
             slice_t          word
             uint8_t          kind = KIND_UNKNOWN
             uint8_t          conduct = CONDUCT_PLAIN
+            bint             apart = False
         resume.offset = 0
         decode.at = end
         if unlikely(command is NULL and self.lexicon.known):
@@ -246,6 +248,7 @@ cdef class RespCodec(Codec):
                 sub = command_find_sub(command, word.data, word.size)
                 if sub is not NULL:
                     command = sub
+                    apart = command.parent == ID_CLUSTER
             kind = command.kind
             conduct = command.conduct
         elif unlikely(_is_http(name, resume.name_size)):
@@ -254,10 +257,11 @@ cdef class RespCodec(Codec):
         decode.requests += 1
         if (
             decode.merge
+            and not apart
             and conduct == CONDUCT_PLAIN
             and command is not NULL
             and tail is not NULL
-            and tail.session is decode.session
+            and not tail.apart
             and tail.conduct == CONDUCT_PLAIN
             and tail.command is not NULL
             and (decode.merge != MERGE_KIN or tail.command is command)
@@ -284,6 +288,7 @@ cdef class RespCodec(Codec):
         request.command = command
         request.kind = kind
         request.conduct = conduct
+        request.apart = apart
         request.argc = resume.argc
         if command is not NULL and command.first_key == 1:
             request.key_at = resume.key_at
@@ -399,6 +404,8 @@ cdef int resp_scan(scan_t *scan, uint8_t **at_io, uint8_t *end, uint32_t *left) 
                 scan.first = byte
                 if byte == b'-':
                     scan.errors += 1
+                    if scan.error_at is NULL:
+                        scan.error_at = at
             at += 1
             if byte == b'$' or byte == b'*' or byte == b'%' or byte == b'~' or byte == b'=' or byte == b'>' \
                     or byte == b'!' or byte == b'|':

@@ -21,6 +21,11 @@ cdef enum:
 cdef enum:                      # request_t.watched: who wants its reply whole before it goes up; bits
     WATCHED_BY_STEP = 1         # the steps above the sink; it goes through on_replies
     WATCHED_BY_SINK = 2         # the sink alone
+    WATCHED_FOR_ERROR = 4       # from an error on that the server gave, for a step with wants_errors
+
+cdef enum:                      # request_t.failed
+    REFUSED = 1                 # a step would not let it through, or had no means to
+    LOST = 2                    # the server is away, or went before it answered; it may have been carried out
 
 cdef struct request_t:
     request_t *next             # in the one list that holds it now: a batch, a pipeline, a step's queue
@@ -43,12 +48,14 @@ cdef struct request_t:
     uint8_t    watched          # WATCHED_* bits; 0: its reply goes to the client as it comes
     uint8_t    mute             # no reply will come, and none is owed
     uint8_t    discard          # nobody wants the reply: drop its bytes as they come
-    uint8_t    failed           # its reply is an error
+    uint8_t    failed           # its reply is an error that was made here: REFUSED or LOST; 0: it is not
     uint8_t    sink_state       # the sink's own
     uint8_t    edited           # wire is not what the client sent
+    uint8_t    apart            # never part of a run: a step may want this one, however rarely
     uint8_t    streamed         # wire is only its head: the rest goes by it, straight to the upstream, and cannot be had again
     uint8_t    attempts         # how often a sink has sent it on because a server did not have it
     uint64_t   arrived_ns       # when the turn began that read it
+    uint64_t   stamp            # how new what its reply shows is: larger is newer; 0: not known
     uint64_t   sent_ns          # when it was handed to an upstream (0: never); once answered: when that was whole
     slice_t    reply            # whole reply bytes, when watched or not yet its turn
     chunk_t   *reply_owner      # keeps reply alive; NULL: borrowed

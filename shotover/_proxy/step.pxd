@@ -6,6 +6,8 @@ replies, or the top of the chain. There it meets the whole replies of requests t
 out of the batch owes its reply: sooner or later it calls reply_take (or one of the *_take below) for it, exactly once.
 
 Reply bytes of requests that no step watches never become batches: the sink hands them to the session as they come.
+A step that must see errors alone, of whatever request, says so by `wants_errors`: from an error on, the rest of that
+reply (of a run: and of those behind it) comes through on_replies, and only then.
 """
 
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
@@ -79,6 +81,7 @@ cdef class Step:
         readonly Step up                # toward the client
         readonly int index              # in its chain; -1: the top
         bint       wants_replies        # set in __init__: replies come through on_replies, whole
+        bint       wants_errors         # set in __init__, beside wants_replies: errors that servers give come through on_replies
         bint       wants_each           # set in __init__: no runs, every request by itself
         bint       wants_kin            # set in __init__: runs only of requests of the same command
         bint       reads_bodies         # cleared in __init__: of a request with `streamed` it needs no more than there is
@@ -122,6 +125,7 @@ cdef class Chain:
         readonly Codec codec
         uint8_t    merge                # MERGE_*: which runs the codec may make
         bint       watched              # some step wants replies
+        bint       errors               # some step here, or above the step that owns this chain, wants errors
         bint       streams              # no step reads bodies: big requests may run while they still come
         uint32_t   upload_room          # how many more of them the sink can take now
         batch_t    requests             # of this turn, not yet run

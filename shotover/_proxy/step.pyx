@@ -339,6 +339,10 @@ cdef class Chain:
             if step.wants_replies:
                 up = step
                 self.watched = True
+            self.errors = self.errors or step.wants_errors
+            if self.errors:
+                for inner in step.chains:
+                    (<Chain>inner).show_errors()
             if step.tag >= 0:
                 step.tag = tags
                 tags += 1
@@ -359,6 +363,14 @@ cdef class Chain:
                     raise ValueError(f"chain {self.name}: at most {REQUEST_TAGS} steps on one way can hold or fan out requests")
             for chain in step.chains:
                 (<Chain>chain).shift_tags(inner, inner)
+
+    def show_errors(self):
+        """A step above wants the errors of its servers."""
+        cdef Step step
+        self.errors = True
+        for step in self.steps:
+            for chain in step.chains:
+                (<Chain>chain).show_errors()
 
     cdef void submit(self, request_t *request) noexcept nogil:
         """Takes over a request; it runs with the others of this turn. Not for what has a session but is not in its

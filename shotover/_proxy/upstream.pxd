@@ -99,6 +99,7 @@ cdef class Sink(Step):
     cdef void _connect_failed(self, int error) noexcept nogil
     cdef void _arm_timeout(self, upstream_t *upstream) noexcept nogil
     cdef void _deliver(self, request_t *request, const uint8_t *data, size_t size) noexcept nogil
+    cdef uint8_t *_from_error(self, upstream_t *upstream, request_t *request, uint8_t *start, uint8_t *end) noexcept nogil
     cdef void _read_streaming(self, upstream_t *upstream, uint8_t *data, size_t size) noexcept nogil
     cdef void _read_framed(self, upstream_t *upstream, uint8_t *data, size_t size) noexcept nogil
     cdef void _finish_head(self, upstream_t *upstream) noexcept nogil

@@ -10,7 +10,9 @@ from shotover._core.counters cimport histogram_add, histogram_value
 from shotover._core.debug cimport invariant, likely, unlikely
 from shotover._core.memory cimport slab_close, slab_give, slab_init, slab_take
 from shotover._core.request cimport (
+    LOST,
     WATCHED_BY_SINK,
+    WATCHED_FOR_ERROR,
     batch_clear,
     batch_pop,
     batch_push,
@@ -271,8 +273,8 @@ cdef class Sink(Step):
             start = data
             before = request.left
             result = self.codec.scan(&upstream.scan, &data, end, &request.left)
-            if unlikely(upstream.scan.errors and start[0] == b'-'):
-                self.on_error_reply(upstream, request, start, <size_t>(data - start))
+            if unlikely(upstream.scan.error_at is not NULL):
+                start = self._from_error(upstream, request, start, data)
             if likely(data > start):
                 self._deliver(request, start, <size_t>(data - start))
             upstream.pending -= before - request.left
@@ -284,6 +286,19 @@ cdef class Sink(Step):
                 self.garbage_total += 1
                 stream_close(&upstream.stream, EPROTO)
                 return
+
+    cdef uint8_t *_from_error(self, upstream_t *upstream, request_t *request, uint8_t *start, uint8_t *end) noexcept nogil:
+        """The first error among replies of this request has begun in [start, end). Returns what is left to deliver."""
+        cdef uint8_t *error_at = upstream.scan.error_at
+        upstream.scan.error_at = NULL
+        if error_at is start:
+            self.on_error_reply(upstream, request, start, <size_t>(end - start))
+        if self.chain.errors:
+            if error_at > start:
+                self._deliver(request, start, <size_t>(error_at - start))
+            request.watched |= WATCHED_FOR_ERROR
+            return error_at
+        return start
 
     cdef inline void _deliver(self, request_t *request, const uint8_t *data, size_t size) noexcept nogil:
         """A part of a reply: straight to the client when nobody on the way wants to see it."""
@@ -315,6 +330,7 @@ cdef class Sink(Step):
             at = frame + upstream.scanned
             left = 1
             result = self.codec.scan_frame(&upstream.scan, &at, end, &left)
+            upstream.scan.error_at = NULL       # on_frame sees it anyway
             if result == SCAN_BAD:
                 self.garbage_total += 1
                 stream_close(&upstream.stream, EPROTO)
@@ -382,7 +398,7 @@ cdef class Sink(Step):
         self.failures_total += request.left
         request.left = 0
         request.begun = 0
-        request.failed = 1
+        request.failed = LOST
         request.sent_ns = self.loop.now
         self.complete(request)
 

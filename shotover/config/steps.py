@@ -84,6 +84,8 @@ class StepConfig(Named):
 
     protocols: ClassVar[frozenset[str] | None] = None
     terminating: ClassVar[bool] = False
+    one_worker: ClassVar[bool] = False
+    """Whether what it knows cannot be shared: a source above it is served by one worker."""
     name_is_label: ClassVar[bool] = False
     """Whether older topologies used `name` for something that may repeat."""
     shorthands: ClassVar[tuple[str, ...]] = ()

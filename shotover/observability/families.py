@@ -129,6 +129,43 @@ FAMILIES: dict[str, tuple[str, str, str]] = {
         "Bytes of requests and replies that a Tee holds.",
         "bytes",
     ),
+    "shotover_scatter_route_up": (GAUGE, "1 while a route of a scatter has every write.", "routes"),
+    "shotover_scatter_route_stale": (
+        GAUGE,
+        "1 once a route has missed more than was kept for it.",
+        "routes",
+    ),
+    "shotover_scatter_journal_requests": (
+        GAUGE,
+        "Writes kept for a route that has missed them.",
+        "requests",
+    ),
+    "shotover_scatter_journal_bytes": (GAUGE, "Bytes that they take.", "bytes"),
+    "shotover_scatter_missed_count": (COUNTER, "Writes that a route has missed.", "requests"),
+    "shotover_scatter_replayed_count": (COUNTER, "Writes that it got later.", "requests"),
+    "shotover_scatter_refused_count": (COUNTER, "Requests that it then refused.", "requests"),
+    "shotover_scatter_away_count": (COUNTER, "Times a route went away.", "times"),
+    "shotover_scatter_overflows_count": (COUNTER, "Times a route became stale.", "times"),
+    "shotover_scatter_not_enough_count": (
+        COUNTER,
+        "Requests that had not enough good replies.",
+        "requests",
+    ),
+    "shotover_scatter_timeouts_count": (
+        COUNTER,
+        "Requests that a route had not answered within timeout_ms.",
+        "requests",
+    ),
+    "shotover_tagged_reads_count": (
+        COUNTER,
+        "Reads whose reply was stamped with its age.",
+        "requests",
+    ),
+    "shotover_untagged_reads_count": (
+        COUNTER,
+        "Reads of whose keys the server would tell no age.",
+        "requests",
+    ),
     "shotover_python_held": (
         GAUGE,
         "Requests that Python transforms hold.",

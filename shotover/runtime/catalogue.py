@@ -21,6 +21,7 @@ ENTRY_POINT_GROUP = "shotover.transforms"
 _REDIS_SOURCE = "shotover.sources.redis:RedisSource"
 _REDIS_SINGLE = "shotover.sinks.redis_single:RedisSinkSingleConfig"
 _REDIS_CLUSTER = "shotover.sinks.redis_cluster:RedisSinkClusterConfig"
+_PORTS_REWRITE = "shotover.transforms.cluster_ports_rewrite:ClusterPortsRewriteConfig"
 _LOAD_BALANCE = "shotover.transforms.load_balance:LoadBalanceConfig"
 
 SOURCES = {
@@ -44,8 +45,16 @@ TRANSFORMS = {
     "Python": "shotover.transforms.python:PythonConfig",
     "QueryCounter": "shotover.transforms.query_counter:QueryCounterConfig",
     "QueryTypeFilter": "shotover.transforms.query_type_filter:QueryTypeFilterConfig",
+    "RedisClusterPortsRewrite": _PORTS_REWRITE,
+    "RedisTimestampTagger": (
+        "shotover.transforms.redis_timestamp_tagger:RedisTimestampTaggerConfig"
+    ),
     "RequestThrottling": "shotover.transforms.request_throttling:RequestThrottlingConfig",
     "Tee": "shotover.transforms.tee:TeeConfig",
+    "TuneableConsistencyScatter": (
+        "shotover.transforms.tuneable_consistency_scatter:TuneableConsistencyScatterConfig"
+    ),
+    "ValkeyClusterPortsRewrite": _PORTS_REWRITE,
 }
 STEPS = {**SINKS, **TRANSFORMS}
 TABLES = {"source": SOURCES, "transform": STEPS}
@@ -66,11 +75,7 @@ NOT_YET = frozenset(
         "OpenSearchSinkSingle",
         "Protect",
         "RedisCache",
-        "RedisClusterPortsRewrite",
-        "RedisTimestampTagger",
-        "TuneableConsistencyScatter",
         "ValkeyCache",
-        "ValkeyClusterPortsRewrite",
     }
 )
 """Names users of other versions know, so that an error can say more than "unknown"."""

@@ -148,8 +148,11 @@ class Supervisor:
     def listen(self, source: SourceConfig) -> None:
         """Open a source's listener on every worker; they share the port by SO_REUSEPORT."""
         address = str(source.listen_addr)
-        # A UNIX socket cannot be shared that way: one worker serves it.
-        workers = self.threads[:1] if source.listen_addr.path else self.threads
+        # A UNIX socket cannot be shared that way, nor what some steps know: one worker serves it.
+        chain = source.chain
+        assert chain is not None, "a checked source has a chain"
+        alone = source.listen_addr.path or any(step.one_worker for step in walk(chain))
+        workers = self.threads[:1] if alone else self.threads
         chains = [build_source(thread.worker, source, self.steps) for thread in workers]
         try:
             listening.probe(source.listen_addr)

@@ -39,6 +39,7 @@ from shotover._core.debug cimport likely, unlikely
 from shotover._core.memory cimport slab_give
 from shotover._core.request cimport (
     WATCHED_BY_SINK,
+    WATCHED_FOR_ERROR,
     batch_pop,
     batch_push,
     batch_t,
@@ -555,6 +556,8 @@ cdef class RedisSinkSingle(LeasingSink):
         if frame[0] == b'-':
             self.error_replies_total += 1
             self.on_error_reply(upstream, head, frame, size)
+            if self.chain.errors:
+                head.watched |= WATCHED_FOR_ERROR
         if head.sink_state >= S_SUBSCRIBE and head.sink_state <= S_UNSUBSCRIBE_ALL and frame[0] != b'*' and frame[0] != b'>':
             done = head.left            # an error, or QUEUED: one for all its channels
         self._deliver(head, frame, size)

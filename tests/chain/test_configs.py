@@ -14,39 +14,51 @@ FILTERED = b"-ERR Message was filtered out by shotover\r\n"
 OK = b"+OK\r\n"
 CONFIGS = {  # what `SET key value` is answered with
     "redis": OK,
+    "redis_multi": OK,
     "null_sink": NULL,
     "debug_returner": b"$2\r\n42\r\n",
     "debug_printer": OK,
     "query_counter": OK,
     "query_type_filter": FILTERED,
     "request_throttling": OK,
+    "cluster_ports_rewrite": OK,
     "coalesce": OK,
     "parallel_map": OK,
     "load_balance": OK,
     "tee": OK,
     "tee_compare": OK,
 }
+TOGETHER = {  # transforms that make sense in one topology
+    "redis_timestamp_tagger": "redis_multi",
+    "tuneable_consistency_scatter": "redis_multi",
+}
 
 
 def test_every_topology_is_tried_and_every_transform_has_one() -> None:
     transforms = {path.stem.lstrip("_") for path in (ROOT / "shotover/transforms").glob("_*.pyx")}
-    assert transforms <= set(CONFIGS)
+    assert transforms - set(TOGETHER) <= set(CONFIGS)
+    assert set(TOGETHER.values()) <= set(CONFIGS)
     assert {path.stem for path in (ROOT / "configs").glob("*.yaml")} == {*CONFIGS, "config"}
 
 
 @pytest.mark.parametrize("name", CONFIGS)
 def test_it_serves(name, tmp_path, start_server) -> None:
-    first, second = start_server(), start_server()
+    first, second, third = start_server(), start_server(), start_server()
     with (
         Running(
-            name, tmp_path, REDIS=first.port, REDIS_SECOND=second.port, SWITCH=free_port()
+            name,
+            tmp_path,
+            REDIS=first.port,
+            REDIS_SECOND=second.port,
+            REDIS_THIRD=third.port,
+            SWITCH=free_port(),
         ) as running,
         running.raw() as client,
     ):
         assert client.command("SET", "key", "value") == CONFIGS[name]
         if CONFIGS[name] == OK:
             assert client.ask("GET", "key") == b"value"
-        if name.startswith("tee"):
+        if name.startswith("tee") or name == "redis_multi":
             wait_until_equal(
                 lambda: second.client().get("key"), b"value", "key in the second server"
             )

@@ -61,6 +61,20 @@ OLDER = {
         f"'127.0.0.1:2220', {CT}}}]",
         fields=MANY,
     ),
+    "multi": old(
+        "[TuneableConsistencyScatter: {write_consistency: 2, read_consistency: 2, route_map: {"
+        + ", ".join(
+            f"{name}: [RedisTimestampTagger, RedisSinkSingle: "
+            f"{{remote_address: '127.0.0.1:{port}', {CT}}}]"
+            for name, port in (("one", 3331), ("two", 3332), ("three", 3333))
+        )
+        + "}}]"
+    ),
+    "cluster ports": old(
+        "[RedisClusterPortsRewrite: {new_port: 6380}, "
+        f"RedisSinkSingle: {{remote_address: '127.0.0.1:2220', {CT}}}]",
+        fields="listen_addr: 127.0.0.1:6380",
+    ),
     "shipped": old("[DebugPrinter, NullSink]"),
 }
 NEWER = {
@@ -106,6 +120,11 @@ NEWER = {
     "parallel": new(
         "[ParallelMap: {name: map, parallelism: 3, ordered_results: true, chain: "
         "[DebugReturner: {name: r, Valkey: '1'}]}]"
+    ),
+    "cluster ports": new(
+        "[ValkeyClusterPortsRewrite: {name: ports, new_port: 6380}, ValkeySinkSingle: "
+        f"{{name: sink, remote_address: '127.0.0.1:2220', {CT}}}]",
+        port=6380,
     ),
     "throttled": new("[RequestThrottling: {name: t, max_requests_per_second: 50}, NullSink]"),
 }

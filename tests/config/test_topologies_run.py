@@ -32,6 +32,8 @@ ANSWERS = {  # what SET k v and GET k are answered with
     "older null": (NULL, NULL),
     "older null as a map": (NULL, NULL),
     "older disaster recovery": (OK, VALUE),
+    "older multi": (OK, VALUE),
+    "older cluster ports": (OK, VALUE),
     "older shipped": (NULL, NULL),
     "newer passthrough": (OK, VALUE),
     "newer filters": (FILTERED, bulk("42")),
@@ -45,6 +47,7 @@ ANSWERS = {  # what SET k v and GET k are answered with
     "newer hot reload": (OK, VALUE),
     "newer pool": (NULL, NULL),
     "newer parallel": (bulk("1"), bulk("1")),
+    "newer cluster ports": (OK, VALUE),
     "newer throttled": (NULL, NULL),
 }
 TEXTS = {f"older {name}": text for name, text in OLDER.items()} | {

@@ -6,6 +6,7 @@ from libc.string cimport memcpy, memset
 from shotover._codec.codec cimport MERGE_ANY, SCAN_BAD, SCAN_DONE, SCAN_MORE, SCAN_PUSH, decode_t
 from shotover._codec.commands cimport command_t
 from shotover._codec.resp cimport resp_words
+from shotover._codec.resp_ports cimport ports_room, replace_ports
 from shotover._core.memory cimport chunk_put, slab_close, slab_init
 from shotover._core.request cimport batch_clear, batch_pop, batch_push, request_free, request_own, request_t
 from shotover._core.slice cimport slice_t
@@ -307,3 +308,20 @@ cdef class Scanner:
                         break
                     total += 1
         return total
+
+
+def new_ports(int form, bytes reply, uint32_t port):
+    """The reply with each port replaced (PORTS_*: resp_ports.pxd), or None: it has another form."""
+    cdef:
+        uint8_t *at = _exact(reply)
+        uint8_t *out = <uint8_t *>malloc(ports_room(len(reply)))
+        size_t   size
+    try:
+        if out is NULL:
+            raise MemoryError
+        size = replace_ports(form, at, len(reply), port, out)
+        assert size <= ports_room(len(reply))
+        return out[:size] if size else None
+    finally:
+        free(at)
+        free(out)

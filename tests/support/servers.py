@@ -10,6 +10,7 @@ import shutil
 import signal
 import subprocess
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -168,7 +169,8 @@ class Cluster:
     Cluster(6, 1) is three masters and three replicas. `servers` holds the masters first, then the
     replicas in turn: with 3 masters, servers[3 + i] replicates servers[i]. Bus ports are free
     ports of their own, not port + 10000. Full coverage is not required: when a master is gone, the
-    slots of the others are served.
+    slots of the others are served. `hosts`: loopback addresses that the nodes announce, one each;
+    they listen on 127.0.0.1, too.
     """
 
     def __init__(
@@ -179,6 +181,7 @@ class Cluster:
         kind: str = "redis",
         password: str | None = None,
         node_timeout_ms: int = 1000,
+        hosts: Sequence[str] = (),
     ) -> None:
         self.masters = nodes // (replicas + 1)
         self.password = password
@@ -191,9 +194,12 @@ class Cluster:
         ]
         self.servers: list[Server] = []
         try:
-            for _ in range(nodes):
-                bus = str(free_port())
-                self.servers.append(Server(kind, *self.options, "--cluster-port", bus))
+            for index in range(nodes):
+                bus = ("--cluster-port", str(free_port()))
+                host = hosts[index : index + 1]
+                announced = ("--bind", "127.0.0.1", *host, "--cluster-announce-ip", *host)
+                own = announced if host else ()
+                self.servers.append(Server(kind, *self.options, *own, *bus))
             self._form()
         except BaseException:
             self.stop()

@@ -15,6 +15,7 @@ from support.proxy import READY, ROOT, environment
 from support.resp import RawClient
 from support.wait import free_port, wait_until
 
+BARE = ("LISTEN", "REDIS", "REDIS_SECOND", "REDIS_THIRD")
 EXIT_S = 15.0  # its own drain is bounded by 10 s
 COMMAND = Path(sys.executable).with_name("shotover")  # as pip has installed it
 
@@ -33,7 +34,7 @@ class Running:
         file = topology if isinstance(topology, Path) else ROOT / "configs" / f"{topology}.yaml"
         found = {"LISTEN": self.port, **addresses}
         variables = {
-            key: f"127.0.0.1:{value}" if key in ("LISTEN", "REDIS", "REDIS_SECOND") else str(value)
+            key: f"127.0.0.1:{value}" if key in BARE and isinstance(value, int) else str(value)
             for key, value in found.items()
         }
         self.log_file = folder / "log"

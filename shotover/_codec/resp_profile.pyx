@@ -1,0 +1,60 @@
+"""See resp_profile.pxd. HELLO may log in, too, and so may AUTH after it: their order is kept, and the last one holds."""
+
+from libc.string cimport memcpy
+
+from shotover._codec.commands cimport word_is
+from shotover._codec.resp cimport resp_frame_size, resp_words
+from shotover._core.slice cimport slice_t
+
+cdef enum:
+    WORDS = 3
+
+
+cdef size_t profile_add(uint8_t *out, const uint8_t *old, size_t old_size, const uint8_t *wire, size_t size) noexcept nogil:
+    """Writes `old` without what `wire` takes the place of, then `wire`, to `out` (PROFILE_SIZE_MAX). Returns its size; 0: it is
+    too long."""
+    cdef:
+        slice_t  words[WORDS]
+        slice_t  before[WORDS]
+        uint32_t count = resp_words(wire, wire + size, words, WORDS)
+        uint32_t count_before
+        const uint8_t *at = old
+        const uint8_t *end = old + old_size
+        size_t   used = 0, frame
+    while at < end:
+        frame = resp_frame_size(at, end)
+        if frame == 0:
+            break
+        count_before = resp_words(at, at + frame, before, WORDS)
+        if not _replaces(words, count, before, count_before):
+            if used + frame > PROFILE_SIZE_MAX:
+                return 0
+            memcpy(out + used, at, frame)
+            used += frame
+        at += frame
+    if count == 0 or used + size > PROFILE_SIZE_MAX:
+        return 0
+    memcpy(out + used, wire, size)
+    return used + size
+
+
+cdef bint _replaces(slice_t *words, uint32_t count, slice_t *before, uint32_t count_before) noexcept nogil:
+    """Whether the older one has nothing to say any more."""
+    if count == 0 or count_before == 0 or not _same(&words[0], &before[0]):
+        return False
+    if not word_is(&words[0], b"CLIENT", 6):
+        return True
+    if count < 3 or count_before < 3 or not _same(&words[1], &before[1]):
+        return False
+    return not word_is(&words[1], b"SETINFO", 7) or _same(&words[2], &before[2])
+
+
+cdef bint _same(slice_t *one, slice_t *other) noexcept nogil:
+    """Two words, but for case."""
+    cdef size_t at
+    if one.size != other.size:
+        return False
+    for at in range(one.size):
+        if one.data[at] & 223 != other.data[at] & 223:
+            return False
+    return True

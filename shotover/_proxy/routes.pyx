@@ -1,0 +1,451 @@
+"""See routes.pxd. What a route misses is put into its journal before any later write, and once it has a journal every write
+goes there. What was sent and is not back is waited for before the journal is sent: it comes before all that is in it.
+"""
+
+from libc.stdio cimport snprintf
+from libc.stdlib cimport calloc, free
+from libc.string cimport memcpy, memset
+
+from shotover._core.debug cimport invariant, likely
+from shotover._core.memory cimport chunk_data, chunk_put, chunk_ref, chunk_t, pool_take
+from shotover._core.request cimport LOST, batch_clear, batch_push
+from shotover._proxy.journal cimport (
+    entry_free,
+    journal_put,
+    journal_remove,
+    journal_unsend,
+    profile_data,
+    profile_put,
+    profile_ref,
+    profile_same,
+)
+from shotover._proxy.session cimport Source
+from shotover._proxy.step cimport LOG_ERROR, LOG_INFO, LOG_TEXT, LOG_WARNING, Chain
+
+cdef enum:
+    WINDOW_MAX = 256            # entries on their way to one route
+    WHY_SIZE_MAX = 100          # of a reply that is quoted in the log
+
+
+cdef void _on_probing(timer_t *timer) noexcept nogil:
+    (<RoutesStep>timer.owner)._probe_all()
+
+
+cdef void _on_burial(task_t *task) noexcept nogil:
+    (<RoutesStep>task.owner)._bury()
+
+
+cdef class RoutesStep(Step):
+
+    def __cinit__(self, context, *args, **kwargs):
+        self.probing.fire = _on_probing
+        self.probing.owner = <void *>self
+        self.burial.run = _on_burial
+        self.burial.owner = <void *>self
+
+    def add_route(self, str name, Chain chain, uint64_t journal_requests, uint64_t journal_bytes):
+        """In the order in which they shall be preferred."""
+        cdef:
+            route_t *route = &self.routes[self.route_count]
+            bytes    text = name.encode()[:sizeof(route.name) - 1]
+        memset(route, 0, sizeof(route_t))
+        memcpy(route.name, <const char *>text, len(text))
+        route.chain = <void *>chain
+        route.journal.count_max = journal_requests
+        route.journal.bytes_max = journal_bytes
+        route.probe_mark.what = CHILD_PROBE
+        route.ghost_mark.what = CHILD_GHOST
+        self.adopt(chain)
+        self.route_count += 1
+
+    cdef uint32_t all_routes(self) noexcept nogil:
+        return (<uint32_t>1 << self.route_count) - 1
+
+    cdef uint32_t routes_up(self) noexcept nogil:
+        """Those that have every write."""
+        cdef uint32_t route, mask = 0
+        for route in range(self.route_count):
+            if likely(self.routes[route].state == ROUTE_UP):
+                mask |= <uint32_t>1 << route
+        return mask
+
+    cdef uint32_t _route_of(self, request_t *child) noexcept nogil:
+        cdef uint32_t route = 0
+        while self.routes[route].chain is not child.chain:
+            route += 1
+            invariant(route < self.route_count)
+        return route
+
+    cdef void run_downs(self) noexcept nogil:
+        """What this batch has for each route goes there."""
+        cdef:
+            batch_t  down
+            uint32_t route
+        for route in range(self.route_count):
+            if self.downs[route].head is not NULL:
+                down = self.downs[route]
+                batch_clear(&self.downs[route])
+                (<Chain>self.routes[route].chain).run(&down)
+
+    # ---- health -------------------------------------------------------------------------------------------------
+
+    cdef void miss(self, uint32_t index, uint64_t order, slice_t *wire, profile_t *profile) noexcept nogil:
+        """The route does not get these requests now: its journal does."""
+        cdef:
+            route_t *route = &self.routes[index]
+            entry_t *entry
+        if route.state == ROUTE_STALE:
+            return
+        entry = journal_put(&route.journal, order, wire, profile)
+        if entry is NULL:
+            self._overflow(index)
+            return
+        entry.what = CHILD_ENTRY
+        route.missed_total += 1
+        if route.state == ROUTE_UP:
+            self._away(index, b"it has missed a write", 21)
+        elif route.state == ROUTE_CLOSING:
+            route.state = ROUTE_CATCHING
+
+    cdef void _away(self, uint32_t index, const char *why, size_t why_size) noexcept nogil:
+        cdef:
+            route_t *route = &self.routes[index]
+            char     line[LOG_TEXT]
+            char     quoted[WHY_SIZE_MAX + 1]
+            size_t   at = 0
+        if route.state == ROUTE_AWAY or route.state == ROUTE_STALE:
+            return
+        route.state = ROUTE_AWAY
+        if self.probing.home is NULL:
+            self.loop.set_timer(&self.probing, self.probe_ns)
+        if route.said:
+            return                              # it tried to come back
+        route.said = 1
+        route.away_total += 1
+        while at < min(why_size, <size_t>WHY_SIZE_MAX) and why[at] != b'\r':
+            quoted[at] = why[at]
+            at += 1
+        quoted[at] = 0
+        snprintf(line, sizeof(line), b"route %s is away, what it misses is kept: %s", route.name, quoted)
+        self.hub.log(LOG_WARNING, line)
+
+    cdef void _overflow(self, uint32_t index) noexcept nogil:
+        """It has missed more than may be kept. What is on its way goes when it comes back."""
+        cdef:
+            route_t *route = &self.routes[index]
+            entry_t *entry = route.journal.head
+            entry_t *following
+            char     line[LOG_TEXT]
+        if route.state == ROUTE_STALE:
+            return
+        self._away(index, b"its journal is full", 19)
+        route.state = ROUTE_STALE
+        route.overflows_total += 1
+        while entry is not NULL:
+            following = entry.next
+            if not entry.sent:
+                journal_remove(&route.journal, entry)
+                entry_free(entry)
+            entry = following
+        snprintf(line, sizeof(line), b"route %s is STALE: it has missed more than journal_requests and journal_bytes allow. "
+                 b"It serves nobody until it has been made a copy of another route (how: shotover docs)", route.name)
+        self.hub.log(LOG_ERROR, line)
+
+    cdef void _all_there(self, uint32_t index) noexcept nogil:
+        cdef:
+            route_t *route = &self.routes[index]
+            char     line[LOG_TEXT]
+        route.state = ROUTE_UP
+        route.said = 0
+        self._end_ghost(index)
+        snprintf(line, sizeof(line), b"route %s is back and has every write", route.name)
+        self.hub.log(LOG_INFO, line)
+
+    cdef void _probe_all(self) noexcept nogil:
+        """The timer: those that are away are asked whether they are back."""
+        cdef:
+            route_t   *route
+            request_t *child
+            batch_t    batch
+            uint32_t   index
+            bint       again = False
+        for index in range(self.route_count):
+            route = &self.routes[index]
+            if route.state != ROUTE_AWAY and route.state != ROUTE_STALE:
+                continue
+            again = True
+            if route.probing:
+                continue
+            child = self.hub.request_new(<Chain>route.chain)
+            if child is NULL:
+                continue
+            if not self.probe(child, route.state == ROUTE_STALE):
+                self.hub.request_free(child)
+                continue
+            child.tags[self.tag] = &route.probe_mark
+            route.probing = 1
+            batch_clear(&batch)
+            batch_push(&batch, child)
+            (<Chain>route.chain).run(&batch)
+        if again and self.probing.home is NULL:
+            self.loop.set_timer(&self.probing, self.probe_ns)
+
+    cdef void _probe_back(self, request_t *child, uint32_t index) noexcept nogil:
+        cdef:
+            route_t *route = &self.routes[index]
+            int      found = PROBE_FAILED if child.failed == LOST else self.probed(child)
+            char     line[LOG_TEXT]
+        route.probing = 0
+        self.hub.request_free(child)
+        if route.state == ROUTE_STALE and found == PROBE_MENDING:
+            route.state = ROUTE_AWAY
+            snprintf(line, sizeof(line), b"route %s is being mended: what it misses from now on is kept", route.name)
+            self.hub.log(LOG_INFO, line)
+        elif route.state == ROUTE_AWAY and found != PROBE_FAILED and route.outstanding == 0 and route.replaying == 0 \
+                and route.ghost_left == 0:
+            route.state = ROUTE_CATCHING
+            route.window = 1                    # the first by itself: it may be refused for all that come
+            route.grumbled = 0
+            self._replay(index)
+
+    # ---- what was missed ----------------------------------------------------------------------------------------
+
+    cdef void _replay(self, uint32_t index) noexcept nogil:
+        """Sends what the window allows; ends the catching up when nothing is left."""
+        cdef:
+            route_t *route = &self.routes[index]
+            entry_t *entry
+        while route.state == ROUTE_CATCHING or route.state == ROUTE_CLOSING:
+            entry = route.journal.unsent
+            if entry is NULL:
+                if route.replaying == 0:
+                    self._all_there(index)
+                else:
+                    route.state = ROUTE_CLOSING
+                return
+            if route.ghost_left or route.replaying >= route.window:
+                return
+            if route.ghost is NULL or not profile_same(route.ghost_profile, entry.profile):
+                if route.replaying:
+                    return                      # another connection: what is on this one must be answered first
+                if not self._ghost(index, entry.profile):
+                    self._away(index, b"no memory", 9)
+                    return
+                continue
+            self._send_entry(index, entry)
+
+    cdef bint _ghost(self, uint32_t index, profile_t *profile) noexcept nogil:
+        """A session in the state of an entry's client. False: no memory."""
+        cdef:
+            route_t *route = &self.routes[index]
+            size_t   size = sizeof(session_t) + (<Source>self.source).slot_count * sizeof(void *)
+            slice_t  wire
+            chunk_t *chunk
+            bint     whole
+        self._end_ghost(index)
+        route.ghost = <session_t *>calloc(1, size)
+        if route.ghost is NULL:
+            return False
+        route.ghost.source = self.source
+        route.ghost.stream.closed = 1           # nobody reads from it
+        route.ghost_profile = profile_ref(profile)
+        if profile is NULL:
+            return True
+        chunk = pool_take(&self.loop.pool, profile.size)
+        if chunk is NULL:
+            self._end_ghost(index)
+            return False
+        memcpy(chunk_data(chunk), profile_data(profile), profile.size)
+        wire.data = chunk_data(chunk)
+        wire.size = profile.size
+        whole = self._send_wire(index, route.ghost, chunk, &wire, &route.ghost_mark, &route.ghost_left)
+        chunk_put(&self.loop.pool, chunk)
+        self.run_downs()
+        if not whole:
+            self._end_ghost(index)
+        return whole
+
+    cdef void _end_ghost(self, uint32_t index) noexcept nogil:
+        """It is buried once whoever is at work with it now has done: like a session, never in the middle of a turn."""
+        cdef route_t *route = &self.routes[index]
+        if route.ghost is NULL:
+            return
+        route.ghost.pending = index
+        route.ghost.next = self.dead
+        self.dead = route.ghost
+        self.loop.defer(&self.burial)
+        route.ghost = NULL
+        profile_put(route.ghost_profile)
+        route.ghost_profile = NULL
+
+    cdef void _bury(self) noexcept nogil:
+        cdef session_t *ghost
+        while self.dead is not NULL:
+            ghost = self.dead
+            self.dead = ghost.next
+            (<Chain>self.routes[ghost.pending].chain).session_end(ghost)
+            free(ghost)
+
+    cdef void _ghost_back(self, request_t *child, uint32_t index) noexcept nogil:
+        """An error is no obstacle: the client, too, went on after it, and what came of that is what came of it elsewhere."""
+        cdef route_t *route = &self.routes[index]
+        route.ghost_left -= 1
+        if child.failed == LOST or self.judge(child) == WORTH_AWAY:
+            self._away(index, <const char *>child.reply.data, child.reply.size)
+        self.hub.request_free(child)
+        if route.ghost_left == 0:
+            if route.state == ROUTE_AWAY or route.state == ROUTE_STALE:
+                self._end_ghost(index)
+            else:
+                self._replay(index)
+
+    cdef void _send_entry(self, uint32_t index, entry_t *entry) noexcept nogil:
+        cdef:
+            route_t *route = &self.routes[index]
+            chunk_t *chunk = pool_take(&self.loop.pool, entry.wire.size)
+            slice_t  wire
+        if chunk is NULL:
+            self._away(index, b"no memory", 9)
+            return
+        wire.data = chunk_data(chunk)
+        wire.size = entry.wire.size
+        memcpy(wire.data, entry.wire.data, wire.size)
+        entry.sent = 1
+        entry.left = 1                          # until all of it has been sent
+        while route.journal.unsent is not NULL and route.journal.unsent.sent:
+            route.journal.unsent = route.journal.unsent.next
+        route.replaying += 1
+        if not self._send_wire(index, route.ghost, chunk, &wire, entry, &entry.left):
+            entry.lost = 1
+            self._away(index, b"no memory", 9)
+        chunk_put(&self.loop.pool, chunk)
+        self.run_downs()
+        self._entry_back(entry, NULL, index)
+
+    cdef bint _send_wire(self, uint32_t index, session_t *session, chunk_t *owner, slice_t *wire, void *tag,
+                         uint32_t *left) noexcept nogil:
+        """The requests in `wire`, each a child that comes back with `tag`, with the next run_downs. *left counts them.
+        False: no memory for all of them."""
+        cdef:
+            request_t *child
+            uint8_t   *at = wire.data
+            uint8_t   *end = wire.data + wire.size
+            size_t     size
+        while at < end:
+            child = self.hub.request_new(<Chain>self.routes[index].chain)
+            if child is NULL:
+                break
+            size = self.cut(child, at, end)
+            if size == 0:
+                self.hub.request_free(child)
+                break
+            child.owner = chunk_ref(owner)
+            child.session = session
+            child.tags[self.tag] = tag
+            if (<uint8_t *>tag)[0] == CHILD_CLIENT:
+                self.routes[index].outstanding += 1
+            left[0] += 1
+            batch_push(&self.downs[index], child)
+            at += size
+        return at == end
+
+    cdef void _entry_back(self, entry_t *entry, request_t *child, uint32_t index) noexcept nogil:
+        """A part of an entry has its reply; child NULL: all of it has been sent."""
+        cdef:
+            route_t *route = &self.routes[index]
+            int      worth
+            char     line[LOG_TEXT]
+        entry.left -= 1
+        if child is not NULL:
+            worth = WORTH_AWAY if child.failed == LOST or child.reply.size == 0 else self.judge(child)
+            if worth == WORTH_EXCUSE or worth == WORTH_AWAY:
+                entry.lost = 1
+                self._away(index, <const char *>child.reply.data, child.reply.size)
+            elif worth == WORTH_ERROR:
+                route.refused_total += 1
+                if not route.grumbled:
+                    route.grumbled = 1
+                    child.reply.data[min(child.reply.size, <size_t>WHY_SIZE_MAX) - 1] = 0
+                    snprintf(line, sizeof(line), b"route %s has refused something that it had missed: %s", route.name,
+                             <const char *>child.reply.data)
+                    self.hub.log(LOG_WARNING, line)
+            self.hub.request_free(child)
+        if entry.left:
+            return
+        route.replaying -= 1
+        if entry.lost and route.state != ROUTE_STALE:
+            journal_unsend(&route.journal, entry)
+        else:
+            if not entry.lost:
+                route.replayed_total += 1
+                route.window = min(2 * route.window, <uint32_t>WINDOW_MAX)
+            journal_remove(&route.journal, entry)
+            entry_free(entry)
+        if child is not NULL:
+            self._replay(index)
+
+    # ---- for subclasses -----------------------------------------------------------------------------------------
+
+    cdef int judge(self, request_t *child) noexcept nogil:
+        """WORTH_* of a child's whole reply."""
+        return WORTH_GOOD
+
+    cdef size_t cut(self, request_t *child, uint8_t *at, uint8_t *end) noexcept nogil:
+        """Makes the child the first request of those in [at, end), all facts told. Returns its size; 0: there is none."""
+        return 0
+
+    cdef bint probe(self, request_t *child, bint stale) noexcept nogil:
+        """Makes the child a question whether the server is there. False: no memory."""
+        return False
+
+    cdef int probed(self, request_t *child) noexcept nogil:
+        """PROBE_* of its answer."""
+        return PROBE_ANSWERED
+
+    # ---- control plane ------------------------------------------------------------------------------------------
+
+    def close(self):
+        cdef:
+            route_t *route
+            entry_t *entry
+            uint32_t index
+            char     line[LOG_TEXT]
+            session_t *ghost
+        for index in range(self.route_count):
+            route = &self.routes[index]
+            if route.journal.count:
+                snprintf(line, sizeof(line), b"route %s: %llu writes that it has missed go with the process", route.name,
+                         <unsigned long long>route.journal.count)
+                self.hub.log(LOG_ERROR, line)
+            while route.journal.head is not NULL:
+                entry = route.journal.head
+                journal_remove(&route.journal, entry)
+                entry_free(entry)
+            self._end_ghost(index)
+        while self.dead is not NULL:            # the sinks have let go of all sessions
+            ghost = self.dead
+            self.dead = ghost.next
+            free(ghost)
+        self.loop.cancel_timer(&self.probing)
+
+    def samples(self):
+        cdef:
+            route_t *route
+            uint32_t index
+        labels = {"transform": self.type_name, "chain": self.chain.name, "name": self.name}
+        gathered = Step.samples(self)
+        for index in range(self.route_count):
+            route = &self.routes[index]
+            own = labels | {"route": (<bytes>route.name).decode()}
+            gathered += [
+                ("shotover_scatter_route_up", own, "gauge", int(route.state == ROUTE_UP)),
+                ("shotover_scatter_route_stale", own, "gauge", int(route.state == ROUTE_STALE)),
+                ("shotover_scatter_journal_requests", own, "gauge", route.journal.count),
+                ("shotover_scatter_journal_bytes", own, "gauge", route.journal.bytes),
+                ("shotover_scatter_missed_count", own, "counter", route.missed_total),
+                ("shotover_scatter_replayed_count", own, "counter", route.replayed_total),
+                ("shotover_scatter_refused_count", own, "counter", route.refused_total),
+                ("shotover_scatter_away_count", own, "counter", route.away_total),
+                ("shotover_scatter_overflows_count", own, "counter", route.overflows_total),
+            ]
+        return gathered
