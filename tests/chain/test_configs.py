@@ -14,6 +14,7 @@ FILTERED = b"-ERR Message was filtered out by shotover\r\n"
 OK = b"+OK\r\n"
 CONFIGS = {  # what `SET key value` is answered with
     "redis": OK,
+    "redis_shards": OK,
     "null_sink": NULL,
     "debug_returner": b"$2\r\n42\r\n",
     "debug_printer": OK,
