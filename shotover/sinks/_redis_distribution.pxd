@@ -34,6 +34,8 @@ cdef enum:
     PLACE_RENDEZVOUS
     SERVERS_MAX = 4096
     WEIGHT_MAX = 1000000
+    ARCS = 1024                 # of ketama's circle, so that a key's point is looked for among few
+    ARC_SHIFT = 22
 
 cdef struct point_t:
     uint32_t value      # ketama: on the circle; modula: the last of the range; else unused
@@ -57,6 +59,7 @@ cdef class Distribution:
         uint32_t  point_count
         uint32_t  point_max         # that there is memory for
         uint32_t  weight_total      # of live members
+        uint32_t  arcs[ARCS + 1]    # ketama: index of the first point of each, or behind it
         uint64_t  state             # of random
         uint8_t   kind              # PLACE_*
         uint8_t   opening           # of the tag; 0: keys have none

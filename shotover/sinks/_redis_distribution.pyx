@@ -132,9 +132,11 @@ cdef class Distribution:
             return self._highest(key, size)
         if size:                # the empty key is not hashed: 0
             value = self.hash(key, size)
-        if self.kind == PLACE_MODULA:
-            value %= self.weight_total
-        at = first_at(self.points, self.point_count, value)
+        if self.kind == PLACE_KETAMA:
+            at = self.arcs[value >> ARC_SHIFT]
+            at += first_at(self.points + at, self.arcs[(value >> ARC_SHIFT) + 1] - at, value)
+        else:
+            at = first_at(self.points, self.point_count, value % self.weight_total)
         return <int32_t>self.members[self.points[at if at < self.point_count else 0].member].server
 
     cdef int32_t _highest(self, const uint8_t *key, size_t size) noexcept nogil:
@@ -219,6 +221,12 @@ cdef class Distribution:
                 for k in range(POINTS_A_DIGEST):
                     self._add(words[k], i)
         qsort(self.points, self.point_count, sizeof(point_t), compare)
+        j = 0
+        for i in range(ARCS):
+            while j < self.point_count and self.points[j].value >> ARC_SHIFT < i:
+                j += 1
+            self.arcs[i] = j
+        self.arcs[ARCS] = self.point_count
 
     cdef void _build_modula(self) noexcept nogil:
         cdef uint32_t i, end = 0

@@ -29,9 +29,10 @@ cdef void _on_rejoin(timer_t *timer) noexcept nogil:
 @cython.final
 cdef class RedisSinkShards(RedisNodes):
 
-    def __init__(self, context, *, str name, list servers, str distribution, str hash, str hash_tag, bint remap,
-                 uint32_t failure_limit, double rejoin_timeout, int connect_timeout_ms, read_timeout, double retry_timeout,
-                 uint32_t max_held_requests, int connection_count, int max_pending_requests, int max_leases, int retries):
+    def __init__(self, context, *, str name, list servers, str distribution, str hash, str hash_tag, bint splits,
+                 bint remap, uint32_t failure_limit, double rejoin_timeout, int connect_timeout_ms, read_timeout,
+                 double retry_timeout, uint32_t max_held_requests, int connection_count, int max_pending_requests,
+                 int max_leases, int retries):
         self.options = dict(
             name=name, connect_timeout_ms=connect_timeout_ms, read_timeout=read_timeout, connection="shared",
             connection_count=connection_count, max_pending_requests=max_pending_requests, max_leases=max_leases,
@@ -39,6 +40,7 @@ cdef class RedisSinkShards(RedisNodes):
         )
         self.hold_ns = int(retry_timeout * 1e9)
         self.holds_max = max_held_requests
+        self.splits = splits
         self.remap = remap
         self.failures_max = failure_limit
         self.rejoin_ns = int(rejoin_timeout * 1e9)

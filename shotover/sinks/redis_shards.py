@@ -156,6 +156,13 @@ class RedisSinkShardsConfig(SinkConfig, tag="RedisSinkShards", aliases=("ValkeyS
         default=None,
         doc="two characters; only what stands between them in a key is hashed, if they are there",
     )  # type: ignore[assignment]
+    multi_key: str = choice(
+        "split",
+        "refuse",
+        default="split",
+        doc="MGET, MSET, DEL and their like with keys of several servers: split them, which is not "
+        "atomic, or answer CROSSSLOT",
+    )
     keys_of_dead_servers: str = choice(
         "fail",
         "remap",
@@ -255,6 +262,7 @@ class RedisSinkShardsConfig(SinkConfig, tag="RedisSinkShards", aliases=("ValkeyS
             distribution=self.distribution,
             hash=self.hash,
             hash_tag=self.hash_tag or "",
+            splits=self.multi_key == "split",
             remap=self.keys_of_dead_servers == "remap",
             failure_limit=self.failure_limit,
             rejoin_timeout=self.rejoin_timeout,

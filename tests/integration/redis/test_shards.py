@@ -213,6 +213,14 @@ def test_what_cannot_be_split_is_refused(ring: Ring, start: Callable[..., Shards
         assert client.ask("EVAL", "return redis.call('get', KEYS[1])", "1", "{tag}3") == b"1"
 
 
+def test_splitting_can_be_switched_off(ring: Ring, start: Callable[..., Shards]) -> None:
+    proxy = start(multi_key="refuse")
+    with proxy.raw() as client:
+        assert client.command("MSET", ring.key(0), "1", ring.key(1), "1").startswith(b"-CROSSSLOT ")
+        assert client.ask("MSET", ring.key(0), "1", ring.key(0, 1), "2") == b"OK"
+        assert client.ask("MGET", ring.key(0), ring.key(0, 1)) == [b"1", b"2"]
+
+
 def test_commands_that_concern_all_servers(ring: Ring, start: Callable[..., Shards]) -> None:
     proxy = start()
     with proxy.raw() as client:
