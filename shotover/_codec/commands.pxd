@@ -212,6 +212,7 @@ cdef extern from "shotover/_codec/commands.h" nogil:
         ID_PSUBSCRIBE
         ID_PSYNC
         ID_PUBLISH
+        ID_PUBSUB
         ID_PUNSUBSCRIBE
         ID_QUIT
         ID_READONLY

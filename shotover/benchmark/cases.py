@@ -22,7 +22,7 @@ class Case:
 
     name: str
     title: str
-    kind: str = "load"  # "load", "hops", "disturbed", "startup", "idle"
+    kind: str = "load"  # "load", "hops", "disturbed", "startup", "idle", "shards", "stopped"
     commands: Callable[[], list[Command]] = lambda: [get_command(64)]
     clients: int = 50
     pipeline: int = 1
@@ -88,6 +88,23 @@ CASES: tuple[Case, ...] = (
         "1 client, GET; a scrape each second and a busy Python thread",
         kind="disturbed",
         clients=1,
+    ),
+    *pair("shards", "3 servers, 50 clients", kind="shards"),
+    *pair("shards-p16", "3 servers, 50 clients, pipeline 16", kind="shards", pipeline=16),
+    Case(
+        "shards-mget",
+        "3 servers, MGET of 100 keys, pipeline 10",
+        kind="shards",
+        commands=lambda: [mget_command(64, 100)],
+        pipeline=10,
+    ),
+    Case(
+        "shards-stopped",
+        "3 servers, one of them stopped; open loop, 20 connections, 5,000/s, GET of others' keys",
+        kind="stopped",
+        clients=20,
+        rate=5_000.0,
+        key_count=10_000,
     ),
     Case("startup", "exec to accepting; resident memory then", kind="startup"),
     Case("idle", "10,000 idle connections", kind="idle", clients=10_000),

@@ -40,7 +40,7 @@ def value_of(size: int, key: bytes) -> bytes:
 def command_of(
     words: list[tuple[str, bytes]], name: str, expects: str, value_bytes: int, weight: int
 ) -> Command:
-    """Lays out words, each ("word" | "key" | "value", bytes), and notes where keys and marks stand."""
+    """Lays out words, each ("word" | "key" | "tagged" | "value", bytes), and notes where keys and marks stand."""
     wire = bytearray(b"*%d\r\n" % len(words))
     keys: list[int] = []
     marks: list[int] = []
@@ -48,19 +48,23 @@ def command_of(
         wire += b"$%d\r\n" % len(text)
         if kind == "key":
             keys.append(len(wire))
+        elif kind == "tagged":  # a key with something before it
+            keys.append(len(wire) + len(text) - len(KEY % 0))
         elif kind == "value" and len(text) >= len(KEY % 0):
             marks.append(len(wire))
         wire += text + b"\r\n"
     return Command(name, bytes(wire), tuple(keys), tuple(marks), expects, value_bytes, weight)
 
 
-def get_command(value_bytes: int, weight: int = 1) -> Command:
-    return command_of([("word", b"GET"), ("key", KEY % 0)], "get", "bulk", value_bytes, weight)
+def get_command(value_bytes: int, weight: int = 1, tag: bytes = b"") -> Command:
+    """`tag` stands before each key."""
+    words = [("word", b"GET"), ("tagged", tag + KEY % 0)]
+    return command_of(words, "get", "bulk", value_bytes, weight)
 
 
-def set_command(value_bytes: int, weight: int = 1) -> Command:
+def set_command(value_bytes: int, weight: int = 1, tag: bytes = b"") -> Command:
     key = KEY % 0
-    words = [("word", b"SET"), ("key", key), ("value", value_of(value_bytes, key))]
+    words = [("word", b"SET"), ("tagged", tag + key), ("value", value_of(value_bytes, key))]
     return command_of(words, "set", "ok", 0, weight)
 
 
@@ -208,11 +212,13 @@ class Generator:
         self.close()
 
 
-def fill(address: tuple[str, int], value_bytes: int, key_count: int) -> LoadResult:
+def fill(
+    address: tuple[str, int], value_bytes: int, key_count: int, tag: bytes = b""
+) -> LoadResult:
     """Sets every key of the key space once. Raises RuntimeError when the server did not take them all."""
     with Generator(
         address,
-        [set_command(value_bytes)],
+        [set_command(value_bytes, tag=tag)],
         clients=1,
         pipeline=16 if value_bytes < 65536 else 1,
         key_count=key_count,

@@ -56,6 +56,7 @@ class Session:
     place: Path
     server: Running
     descriptors: int  # how many this process may hold, and each it starts
+    others: list[Running] = field(default_factory=list)  # servers beside it, in some cases
     results: Results = field(default_factory=Results)
 
     def note(self, line: str) -> None:
@@ -71,7 +72,7 @@ class Session:
     def prepare(self, case: Case) -> None:
         """Empties the server and gives every key of the case a value of the case's size."""
         ask(self.server.address, b"FLUSHALL", timeout=30)
-        if case.kind in ("load", "hops", "disturbed"):
+        if case.kind in ("load", "hops", "disturbed", "shards"):
             fill(self.server.address, case.value_bytes, case.key_count)
 
     @contextmanager
@@ -218,12 +219,16 @@ def measured(
     run: Callable[[], LoadResult],
 ) -> Turn:
     """Runs a load between two readings of everybody's CPU time."""
-    server_before = read_usage(session.server.pid)
+    servers = [session.server, *session.others]
+    servers_before = [read_usage(server.pid) for server in servers]
     before = read_usage(running.pid)
     busy_before, clock_before = machine_busy_us(), monotonic()
     result = run()
     spent = read_usage(running.pid).since(before)
-    server_us = read_usage(session.server.pid).since(server_before).total_us
+    server_us = sum(
+        read_usage(server.pid).since(earlier).total_us
+        for server, earlier in zip(servers, servers_before, strict=True)
+    )
     memory = read_memory(running.pid)
     replies = max(1, result.replies)
     values = {

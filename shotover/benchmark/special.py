@@ -19,6 +19,7 @@ from shotover.benchmark.cases import Case
 from shotover.benchmark.figures import Turn
 from shotover.benchmark.processes import Running, StartError, answers, start_server
 from shotover.benchmark.runner import Session, load_turn, run_load, told
+from shotover.benchmark.shards import run_shards, run_stopped
 from shotover.benchmark.targets import Target
 
 COMPILED_STEPS = 32  # so many that a few ns each stand out from the noise
@@ -334,4 +335,6 @@ KINDS: dict[str, Callable[[Session, Case], None]] = {
     "disturbed": run_disturbed,
     "startup": run_startup,
     "idle": run_idle,
+    "shards": run_shards,
+    "stopped": run_stopped,
 }

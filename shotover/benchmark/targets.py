@@ -37,6 +37,7 @@ class Target:
     poller: str = ""  # shotover: "", "epoll", "io_uring"
     steps: tuple[str, ...] = ()  # shotover: transforms before the sink, one YAML flow map each
     observed: bool = False  # shotover: with an observability interface
+    others: tuple[Address, ...] = ()  # shotover, nutcracker: servers to spread keys over, too
     version: str = ""
 
     def start(
@@ -87,14 +88,38 @@ sources:
       listen_addr: "{listen}"
       connection_limit: {connections}
       chain:
-{steps}        - RedisSinkSingle: {{name: sink, remote_address: "{upstream}", connect_timeout_ms: 3000}}
+{steps}        - {sink}
 """
+SHOTOVER_SINGLE = (
+    'RedisSinkSingle: {{name: sink, remote_address: "{upstream}", connect_timeout_ms: 3000}}'
+)
+SHOTOVER_SHARDS = (
+    'RedisSinkShards: {{name: sink, hash_tag: "{{}}", read_timeout: 1, servers: [{servers}]}}'
+)
+
+
+def shards_of(target: Target, upstream: Address) -> list[str]:
+    """All servers, as both Shotover and nutcracker spell them."""
+    return [
+        f"{text_of(address)}:1 server{index or ''}"
+        for index, address in enumerate((upstream, *target.others))
+    ]
+
+
+def sink_of(target: Target, upstream: Address) -> str:
+    if not target.others:
+        return SHOTOVER_SINGLE.format(upstream=text_of(upstream))
+    servers = ", ".join(f'"{line}"' for line in shards_of(target, upstream))
+    return SHOTOVER_SHARDS.format(servers=servers)
 
 
 def write_shotover(target: Target, folder: Path, listen: Address, upstream: Address) -> list[str]:
     steps = "".join(f"        - {step}\n" for step in target.steps)
     topology = SHOTOVER_TOPOLOGY.format(
-        listen=text_of(listen), upstream=text_of(upstream), connections=CONNECTIONS_MAX, steps=steps
+        listen=text_of(listen),
+        sink=sink_of(target, upstream),
+        connections=CONNECTIONS_MAX,
+        steps=steps,
     )
     config = "main_log_level: info\n"
     if target.observed:
@@ -111,16 +136,18 @@ bench:
   redis: true
   hash: fnv1a_64
   distribution: ketama
+  hash_tag: "{{}}"
   preconnect: true
   auto_eject_hosts: false
   servers:
-   - {upstream}:1 server
+{servers}
 """
 
 
 def write_nutcracker(target: Target, folder: Path, listen: Address, upstream: Address) -> list[str]:
     path = folder / "nutcracker.yml"
-    path.write_text(NUTCRACKER.format(listen=text_of(listen), upstream=text_of(upstream)))
+    servers = "\n".join(f"   - {line}" for line in shards_of(target, upstream))
+    path.write_text(NUTCRACKER.format(listen=text_of(listen), servers=servers))
     return ["-c", str(path), "-m", "16384", "-a", "127.0.0.1", "-s", str(free_port())]
 
 

@@ -104,6 +104,17 @@ FAMILIES: dict[str, tuple[str, str, str]] = {
         "Clients that kept a server connection to themselves until their end.",
         "clients",
     ),
+    "shotover_shards_ejected": (GAUGE, "Servers whose keys others have now.", "servers"),
+    "shotover_shards_ejected_count": (
+        COUNTER,
+        "Times the keys of a server were given to others.",
+        "times",
+    ),
+    "shotover_shards_rejoined_count": (
+        COUNTER,
+        "Times a server that was back got its keys again.",
+        "times",
+    ),
     "shotover_coalesce_held_requests": (
         GAUGE,
         "Requests that a Coalesce holds until its next flush.",

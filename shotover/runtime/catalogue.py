@@ -22,6 +22,7 @@ _REDIS_SOURCE = "shotover.sources.redis:RedisSource"
 _REDIS_SINGLE = "shotover.sinks.redis_single:RedisSinkSingleConfig"
 _REDIS_CLUSTER = "shotover.sinks.redis_cluster:RedisSinkClusterConfig"
 _PORTS_REWRITE = "shotover.transforms.cluster_ports_rewrite:ClusterPortsRewriteConfig"
+_REDIS_SHARDS = "shotover.sinks.redis_shards:RedisSinkShardsConfig"
 _LOAD_BALANCE = "shotover.transforms.load_balance:LoadBalanceConfig"
 
 SOURCES = {
@@ -30,8 +31,10 @@ SOURCES = {
 }
 SINKS = {
     "RedisSinkCluster": _REDIS_CLUSTER,
+    "RedisSinkShards": _REDIS_SHARDS,
     "RedisSinkSingle": _REDIS_SINGLE,
     "ValkeySinkCluster": _REDIS_CLUSTER,
+    "ValkeySinkShards": _REDIS_SHARDS,
     "ValkeySinkSingle": _REDIS_SINGLE,
 }
 TRANSFORMS = {

@@ -77,6 +77,23 @@ def test_cpu_time_a_request_is_plausible(measured: tuple[Result, Path]) -> None:
     assert all(turn["values"]["server_us"] > 0.2 for turn in turns)
 
 
+@needs_server
+def test_keys_are_spread_over_three_servers_and_one_of_them_is_stopped() -> None:
+    done = bench(
+        "run", "--cases", "shards-get,shards-mget,shards-stopped", "--poller", "epoll", "--rounds", "1",
+        "--seconds", "0.1",
+    )  # fmt: skip
+    assert done.exit_code == 0, done.output
+    for title in (
+        "3 servers, 50 clients, GET",
+        "3 servers, MGET of 100 keys",
+        "one server",
+        "shotover, one stopped",
+    ):
+        assert title in done.stdout
+    assert "round 1:" not in done.stdout, "a complaint"
+
+
 def assert_page(path: Path) -> ElementTree.Element:
     """Well-formed, and asks nothing of anywhere else."""
     text = path.read_text()

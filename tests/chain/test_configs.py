@@ -15,6 +15,7 @@ OK = b"+OK\r\n"
 CONFIGS = {  # what `SET key value` is answered with
     "redis": OK,
     "redis_multi": OK,
+    "redis_shards": OK,
     "null_sink": NULL,
     "debug_returner": b"$2\r\n42\r\n",
     "debug_printer": OK,

@@ -7,6 +7,7 @@ import socket
 import struct
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from support.wait import DEADLINE_S
@@ -34,18 +35,23 @@ def encode(*words: bytes | str | int | float) -> bytes:
 
 
 class RawClient:
-    """One TCP connection; every wait has a deadline, in seconds, and ends in an AssertionError."""
+    """One connection, to a TCP port or to the path of a UNIX socket.
+
+    Every wait has a deadline, in seconds, and ends in an AssertionError.
+    """
 
     def __init__(
-        self, port: int, *, deadline_s: float = DEADLINE_S, receive_buffer_size: int = 0
+        self, port: int | Path, *, deadline_s: float = DEADLINE_S, receive_buffer_size: int = 0
     ) -> None:
         self.deadline_s = deadline_s
-        self.socket = socket.socket()
+        unix = isinstance(port, Path)
+        self.socket = socket.socket(socket.AF_UNIX if unix else socket.AF_INET)
         if receive_buffer_size:
             self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer_size)
         self.socket.settimeout(deadline_s)
-        self.socket.connect(("127.0.0.1", port))
-        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self.socket.connect(str(port) if unix else ("127.0.0.1", port))
+        if not unix:
+            self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.buffer = bytearray()
         self.start = 0  # of the frame being read, in `buffer`
 

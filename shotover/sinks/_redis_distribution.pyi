@@ -1,0 +1,16 @@
+from collections.abc import Iterable, Sequence
+
+class Distribution:
+    def __init__(
+        self,
+        kind: str,
+        servers: Sequence[tuple[bytes, int]],
+        *,
+        hash: str = "fnv1a_64",
+        pair: str = "",
+        seed: int = 0,
+    ) -> None: ...
+    def place_of(self, key: bytes) -> int | None: ...
+    def place_often(self, key: bytes, rounds: int) -> int: ...
+    def set_live(self, live: Iterable[object]) -> None: ...
+    def points_of(self) -> list[int]: ...
