@@ -306,7 +306,7 @@ cdef class RedisSinkCluster(RedisNodes):
     cdef uint32_t node_of(self, uint32_t place, request_t *request, client_t *client) noexcept nogil:
         cdef uint16_t number = self.table[place]
         if likely(number != NO_OWNER):
-            if unlikely(self.read_from) and request.kind == KIND_READ and request.conduct == CONDUCT_PLAIN \
+            if unlikely(self.read_from) and request is not NULL and request.kind == KIND_READ and request.conduct == CONDUCT_PLAIN \
                     and request.attempts == 0:
                 return self._reader(number)
             return number

@@ -443,6 +443,7 @@ cdef class HoldingSink(NodesOwner):
             if client.places[number].rs is not NULL:
                 (<RedisNode>self.nodes[number]).on_session_end(session)
         self.end_queue(client)
+        self.free_subscriptions(client)
         if client.state is not NULL:
             self._drop_canonical(client.state)
             client.state = NULL

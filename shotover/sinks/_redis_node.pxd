@@ -35,6 +35,7 @@ cdef enum:                      # client_t.busy: why its requests take the long 
     BUSY_GONE = 16              # its session has ended
     BUSY_QUITTING = 32          # it has said QUIT: nothing is answered any more
     BUSY_GATED = 64             # what shares a place with `gate` waits for it
+    BUSY_LOST = 128             # some of its subscriptions have to be had again
     SCRIPTS_KNOWN = 1024
 
 cdef struct place_t:            # of one client at one node
@@ -54,7 +55,13 @@ cdef struct hold_t:             # a request that cannot go yet
     uint8_t    returned         # a server refused it for now; `reply` is what it said (empty: it could not be reached)
     int        error            # of the connection, then
 
+cdef enum:                      # what is subscribed to
+    SUB_CHANNEL = 0
+    SUB_PATTERN = 1
+    SUB_SHARD = 2
+
 cdef struct queue_t             # of a transaction: _redis_transaction
+cdef struct subscription_t      # _redis_subscribing
 
 cdef struct client_t:           # a session, as a sink of several nodes knows it
     session_t     *session      # NULL: it has ended, but requests of it are under way
@@ -75,6 +82,11 @@ cdef struct client_t:           # a session, as a sink of several nodes knows it
     uint32_t       held_count
     uint64_t       held_bits    # of all that are held, or were since there was none
     queue_t       *queue        # with BUSY_QUEUEING
+    subscription_t *subscriptions
+    uint32_t       subscription_count
+    uint64_t       lost_until_ns    # with BUSY_LOST: after that it is disconnected
+    uint64_t       lost_again_ns    # ... and not tried again before that
+    client_t      *next_loser   # of those with BUSY_LOST
     client_t      *next         # of the owner's clients with held requests
     client_t      *previous
 
@@ -92,6 +104,11 @@ cdef class NodesOwner(Step):
     cdef void child_answered(self, RedisNode node, request_t *child) noexcept nogil
     cdef void edit_reply(self, RedisNode node, request_t *request) noexcept nogil
     cdef void state_changed(self, RedisNode node, session_t *session, redis_state_t *state) noexcept nogil
+    cdef bint subscription_changed(self, RedisNode node, session_t *session, uint8_t kind, bint adds, const slice_t *name,
+                                   bint asked) noexcept nogil
+    cdef bint lost_subscriptions(self, RedisNode node, session_t *session) noexcept nogil
+    cdef void subscribing_failed(self, RedisNode node, session_t *session) noexcept nogil
+    cdef void free_subscriptions(self, client_t *client) noexcept nogil
     cdef void node_lost(self, RedisNode node, int error) noexcept nogil
     cdef void node_back(self, RedisNode node) noexcept nogil
     cdef void on_topology(self, RedisNode node, request_t *answer) noexcept nogil
@@ -111,6 +128,7 @@ cdef class RedisNode(RedisSinkSingle):
 
     cdef void take(self, request_t *request, client_t *client) noexcept nogil
     cdef bint ask(self, redis_state_t *state, const char *wire, size_t size, uint8_t sink_state) noexcept nogil
+    cdef bint subscribe(self, session_t *session, request_t *request) noexcept nogil
     cdef void try_again(self) noexcept nogil
     cdef bint knows_script(self, const slice_t *sha) noexcept nogil
     cdef void forget_scripts(self) noexcept nogil
@@ -118,6 +136,8 @@ cdef class RedisNode(RedisSinkSingle):
     cdef void time(self) noexcept nogil
     cdef void _note_time(self, uint64_t taken_ns) noexcept nogil
     cdef void take_asking(self, request_t *request, client_t *client) noexcept nogil
+    cdef bint _lost_subscriber(self, upstream_t *upstream, int error) noexcept nogil
+    cdef void _subscribed(self, upstream_t *upstream, request_t *request) noexcept nogil
     cdef bint _looked_at(self, request_t *request) noexcept nogil
     cdef void _probe_later(self) noexcept nogil
     cdef void _answered_probe(self, request_t *request) noexcept nogil

@@ -8,7 +8,7 @@ never the probe.
 from libc.errno cimport ECONNREFUSED, ETIMEDOUT
 from libc.string cimport memcpy, memset
 
-from shotover._codec.commands cimport CONDUCT_EXEC, CONDUCT_PLAIN, CONDUCT_WATCH
+from shotover._codec.commands cimport CONDUCT_EXEC, CONDUCT_PLAIN, CONDUCT_SUBSCRIBE, CONDUCT_WATCH
 from shotover._codec.resp cimport resp_frame_size
 from shotover._core.debug cimport likely, unlikely
 from shotover._core.request cimport WATCHED_BY_SINK, request_own
@@ -16,7 +16,7 @@ from shotover._net.loop cimport CLOSE_LOCAL, stream_close
 from shotover._proxy.retry cimport keeper_keep
 from shotover._proxy.session cimport session_slots
 from shotover._proxy.upstream cimport Sink, put_text
-from shotover.sinks._redis_leases cimport IN_WATCH, S_GREETING, S_LEASED, S_NONE, S_PING, S_STATE
+from shotover.sinks._redis_leases cimport IN_WATCH, S_GREETING, S_LEASED, S_NONE, S_PING, S_STATE, S_SUBSCRIBE, SUBSCRIBED
 from shotover.sinks._redis_state cimport FIELD_COUNT, state_fields
 from shotover.sinks._redis_transaction cimport transaction_trim, transaction_void
 
@@ -69,6 +69,22 @@ cdef class NodesOwner(Step):
         pass
 
     cdef void state_changed(self, RedisNode node, session_t *session, redis_state_t *state) noexcept nogil:
+        pass
+
+    cdef bint subscription_changed(self, RedisNode node, session_t *session, uint8_t kind, bint adds, const slice_t *name,
+                                   bint asked) noexcept nogil:
+        """A node says that a client has a subscription, or has it no more; `asked`: as the client wished. False: the client
+        need not know."""
+        return True
+
+    cdef bint lost_subscriptions(self, RedisNode node, session_t *session) noexcept nogil:
+        return False
+
+    cdef void subscribing_failed(self, RedisNode node, session_t *session) noexcept nogil:
+        """What `subscribe` has sent was refused."""
+        pass
+
+    cdef void free_subscriptions(self, client_t *client) noexcept nogil:
         pass
 
     cdef void node_lost(self, RedisNode node, int error) noexcept nogil:
@@ -218,7 +234,9 @@ cdef class RedisNode(RedisSinkSingle):
         return False
 
     cdef void on_error_reply(self, upstream_t *upstream, request_t *request, const uint8_t *reply, size_t size) noexcept nogil:
-        if request.tags[self.owner.tag] is not NULL and request.sink_state != S_STATE:
+        if _is_own_subscribe(request):
+            request.failed = 1
+        elif request.tags[self.owner.tag] is not NULL and request.sink_state != S_STATE:
             request.watched |= WATCHED_BY_SINK
             if request.sink_state == S_NONE:
                 request.sink_state = S_CHECK        # else the node's own business comes first; `complete` looks again
@@ -228,6 +246,8 @@ cdef class RedisNode(RedisSinkSingle):
         if request.sink_state == S_CHECK:
             request.sink_state = S_NONE
             self.complete(request)
+        elif _is_own_subscribe(request):
+            self._subscribed(upstream, request)
         elif request.sink_state == S_TOPOLOGY:
             self.owner.on_topology(self, request)
             self.hub.request_free(request)
@@ -248,7 +268,7 @@ cdef class RedisNode(RedisSinkSingle):
             self.hub.request_free(request)
             self._probe_later()
             return True
-        if request.sink_state == S_TIMING:
+        if request.sink_state == S_TIMING or _is_own_subscribe(request):
             self.hub.request_free(request)
             return True
         if request.sink_state == S_CHECK:
@@ -302,6 +322,61 @@ cdef class RedisNode(RedisSinkSingle):
         self._drop_state_user(old)
         self._forget(rs.session)
 
+    # ---- subscriptions ------------------------------------------------------------------------------------------
+
+    cdef bint subscription_changed(self, redis_session_t *rs, uint8_t kind, bint adds, const slice_t *name,
+                                   bint asked) noexcept nogil:
+        return self.owner.subscription_changed(self, rs.session, kind, adds, name, asked)
+
+    cdef bint subscribe(self, session_t *session, request_t *request) noexcept nogil:
+        """Takes over a SUBSCRIBE of the proxy's own, on a lease of the session, and keeps the answers to itself. False: there
+        is no lease to be had; the request is gone."""
+        cdef redis_session_t *rs = self._session_of(session)
+        if rs is NULL or (rs.lease is NULL and not self._take_lease(rs, CONDUCT_SUBSCRIBE)):
+            self.hub.request_free(request)
+            return False
+        rs.reasons |= SUBSCRIBED
+        rs.lease.frame_soon = 1
+        request.sink_state = S_SUBSCRIBE
+        request.discard = 1
+        self.upstream_send(rs.lease, request)
+        return True
+
+    cdef bint _lost_subscriber(self, upstream_t *upstream, int error) noexcept nogil:
+        """Whether the tenant of a lease that is lost had nothing there but subscriptions, which are now had elsewhere."""
+        cdef:
+            redis_session_t *rs
+            request_t       *request = upstream.head
+        if upstream.tenant is NULL or error == CLOSE_LOCAL:
+            return False
+        rs = self._find(upstream.tenant)
+        if rs is NULL or rs.reasons != SUBSCRIBED:
+            return False
+        while request is not NULL:
+            if request.sink_state != S_GREETING and not _is_own_subscribe(request):
+                return False
+            request = request.next
+        if not self.owner.lost_subscriptions(self, upstream.tenant):
+            return False
+        rs.reasons = 0
+        rs.channels = 0
+        rs.patterns = 0
+        rs.shard_channels = 0
+        return True
+
+    cdef void _subscribed(self, upstream_t *upstream, request_t *request) noexcept nogil:
+        cdef:
+            redis_session_t *rs = NULL if upstream.tenant is NULL else self._find(upstream.tenant)
+            bint             failed = request.failed
+        self.hub.request_free(request)
+        if rs is NULL:
+            return
+        if failed:
+            if rs.channels + rs.patterns + rs.shard_channels == 0:
+                rs.reasons &= ~<uint32_t>SUBSCRIBED
+            self.owner.subscribing_failed(self, rs.session)
+        self._try_release(rs)
+
     # ---- scripts ------------------------------------------------------------------------------------------------
 
     cdef bint knows_script(self, const slice_t *sha) noexcept nogil:
@@ -319,6 +394,7 @@ cdef class RedisNode(RedisSinkSingle):
     # ---- the breaker --------------------------------------------------------------------------------------------
 
     cdef void on_lost(self, upstream_t *upstream, int error) noexcept nogil:
+        self._lost_subscriber(upstream, error)
         RedisSinkSingle.on_lost(self, upstream, error)
         if error == CLOSE_LOCAL:
             return
@@ -421,3 +497,7 @@ cdef inline uint64_t _mark(const slice_t *sha) noexcept nogil:
     if sha.size == 40:
         memcpy(&mark, sha.data, 8)
     return mark | 0x2020202020202020u if mark else 0
+
+
+cdef inline bint _is_own_subscribe(request_t *request) noexcept nogil:
+    return request.sink_state == S_SUBSCRIBE and request.discard and request.session is NULL and not request.queued

@@ -7,7 +7,7 @@ from libc.stdint cimport uint8_t, uint32_t, uint64_t
 from shotover._core.request cimport batch_t, request_t
 from shotover.sinks._redis_node cimport RedisNode, client_t, hold_t
 from shotover.sinks._redis_scripts cimport ScriptBook
-from shotover.sinks._redis_spread cimport SpreadingSink
+from shotover.sinks._redis_subscribing cimport SubscribingSink
 
 
 cdef enum:
@@ -25,7 +25,7 @@ cdef enum:                          # how a command without keys goes
     ROUTE_RANDOM = 5
     ROUTE_REFUSE = 6
 
-cdef class RedisNodes(SpreadingSink):
+cdef class RedisNodes(SubscribingSink):
     cdef:
         uint32_t       attempts_max
         ScriptBook     book

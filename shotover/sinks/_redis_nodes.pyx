@@ -63,7 +63,7 @@ from shotover._core.slice cimport slice_t
 from shotover._proxy.session cimport session_slots, session_t
 from shotover.sinks._redis_holding cimport ALL_BITS
 from shotover.sinks._redis_leases cimport SUBSCRIBED, redis_session_t
-from shotover.sinks._redis_node cimport BUSY_ALONE, BUSY_GATED, BUSY_QUEUEING, BUSY_QUITTING, BUSY_TIED, NO_NODE
+from shotover.sinks._redis_node cimport BUSY_ALONE, BUSY_GATED, BUSY_LOST, BUSY_QUEUEING, BUSY_QUITTING, BUSY_TIED, NO_NODE
 from shotover.sinks._redis_spread cimport several_slots
 from shotover.sinks._redis_state cimport FIELD_PROTOCOL
 from shotover.sinks._redis_transaction cimport queue_add, queue_close, queue_free, queue_new, queue_refuses
@@ -93,7 +93,7 @@ ROUTES = [
 joined)."""
 
 
-cdef class RedisNodes(SpreadingSink):
+cdef class RedisNodes(SubscribingSink):
 
     def __cinit__(self, context, *args, **kwargs):
         self.wants_each = True
@@ -153,7 +153,9 @@ cdef class RedisNodes(SpreadingSink):
                 request.mute = 1
                 self.reply_take(request)
                 return True
-            elif client.busy & BUSY_ALONE:
+            elif client.busy & BUSY_ALONE or (client.busy & BUSY_LOST and (
+                conduct == CONDUCT_SUBSCRIBE or conduct == CONDUCT_UNSUBSCRIBE
+            )):
                 hold.bits = ALL_BITS
                 return False
             elif client.busy & BUSY_QUEUEING and conduct != CONDUCT_EXEC and conduct != CONDUCT_RESET \

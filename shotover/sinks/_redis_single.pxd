@@ -7,6 +7,7 @@ connections and leases are had: `_redis_leases`.
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 
 from shotover._core.request cimport request_t
+from shotover._core.slice cimport slice_t
 from shotover._proxy.session cimport session_t
 from shotover._proxy.upstream cimport upstream_t
 from shotover.sinks._redis_leases cimport LeasingSink, redis_session_t
@@ -30,4 +31,6 @@ cdef class RedisSinkSingle(LeasingSink):
     cdef void _ping(self, redis_session_t *rs) noexcept nogil
     cdef void _push(self, session_t *session, uint8_t *frame, size_t size) noexcept nogil
     cdef void _was_reset(self, redis_session_t *rs, upstream_t *upstream) noexcept nogil
-    cdef void _count(self, redis_session_t *rs, uint32_t *kind, bint adds, int64_t total) noexcept nogil
+    cdef bint subscription_changed(self, redis_session_t *rs, uint8_t kind, bint adds, const slice_t *name,
+                                   bint asked) noexcept nogil
+    cdef bint _count(self, redis_session_t *rs, uint32_t *kind, bint adds, int64_t total) noexcept nogil

@@ -612,7 +612,14 @@ cdef class RedisSinkSingle(LeasingSink):
             if kind[0] > 1:
                 head.left += kind[0] - 1
                 upstream.pending += kind[0] - 1
-        self._count(rs, kind, adds, count)
+        if self._count(rs, kind, adds, count) and not self.subscription_changed(
+            rs, 2 if kind is &rs.shard_channels else 1 if kind is &rs.patterns else 0, adds, &channel,
+            head is not NULL and (head.sink_state == S_SUBSCRIBE if adds else head.sink_state == S_UNSUBSCRIBE)
+        ):
+            if rs.channels + rs.patterns + rs.shard_channels == 0 and head is NULL:
+                rs.reasons &= ~<uint32_t>SUBSCRIBED
+                self._try_release(rs)
+            return True
         gone = rs.channels + rs.patterns + rs.shard_channels == 0
         if gone and (head is NULL or (head.left <= 1 and not _later(head.next, S_SUBSCRIBE, S_UNSUBSCRIBE_ALL))):
             rs.reasons &= ~<uint32_t>SUBSCRIBED
@@ -626,14 +633,22 @@ cdef class RedisSinkSingle(LeasingSink):
             self._push(rs.session, frame, size)
         return True
 
-    cdef void _count(self, redis_session_t *rs, uint32_t *kind, bint adds, int64_t total) noexcept nogil:
+    cdef bint _count(self, redis_session_t *rs, uint32_t *kind, bint adds, int64_t total) noexcept nogil:
         """The server tells how many subscriptions there are now (channels and patterns together, shards apart): from the
-        difference follows whether this one was new, without remembering names."""
+        difference follows whether this one was new, without remembering names. True: it was, or is gone."""
         cdef int64_t before = rs.shard_channels if kind is &rs.shard_channels else <int64_t>rs.channels + rs.patterns
         if adds and total > before:
             kind[0] += 1
         elif not adds and total < before and kind[0] > 0:
             kind[0] -= 1
+        else:
+            return False
+        return True
+
+    cdef bint subscription_changed(self, redis_session_t *rs, uint8_t kind, bint adds, const slice_t *name,
+                                   bint asked) noexcept nogil:
+        """A subscription has begun or ended (`kind` 0: channel, 1: pattern, 2: sharded). False: its client need not know."""
+        return True
 
     cdef void on_lost(self, upstream_t *upstream, int error) noexcept nogil:
         cdef:
