@@ -251,6 +251,11 @@ class RedisSinkShardsConfig(SinkConfig, tag="RedisSinkShards", aliases=("ValkeyS
         if self.keys_of_dead_servers == "fail":
             for name in sorted({"failure_limit", "rejoin_timeout"} & self.given):
                 yield "has no effect without keys_of_dead_servers: remap; leave it out", name
+        elif self.read_timeout is None:
+            yield (
+                "is needed with keys_of_dead_servers: remap, or a server that says nothing is never noticed",
+                "read_timeout",
+            )
 
     def build(self, context: BuildContext) -> Step:
         from ._redis_shards import RedisSinkShards
