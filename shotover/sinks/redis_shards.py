@@ -190,6 +190,7 @@ class RedisSinkShardsConfig(SinkConfig, tag="RedisSinkShards", aliases=("ValkeyS
         minimum=0.001,
         maximum=86_400,
         default=10.0,
+        nullable=True,
         doc="seconds a reply may take; blocking commands and subscriptions are exempt; null "
         "waits without end",
     )
