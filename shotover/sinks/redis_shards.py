@@ -23,6 +23,7 @@ HASHES = (
 )  # fmt: skip
 HASHING = ("ketama", "modula")
 """Distributions that look at `hash`."""
+SERVERS_MAX = 4096
 WEIGHT_MAX = 1_000_000
 NAME_BYTES_MAX = 255
 UNNAMED_PORT = 11211
@@ -234,6 +235,8 @@ class RedisSinkShardsConfig(SinkConfig, tag="RedisSinkShards", aliases=("ValkeyS
     tls: None = refused(NO_TLS, doc="not supported yet")
 
     def validate(self) -> Iterator[tuple[str, str | None]]:
+        if len(self.servers) > SERVERS_MAX:
+            yield f"expected at most {SERVERS_MAX} servers, got {len(self.servers)}", "servers"
         names: set[str] = set()
         for shard in self.servers:
             if shard.name in names:
