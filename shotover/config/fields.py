@@ -8,6 +8,7 @@ value an instance will hold. Every field takes:
     key       its name in YAML when that is not a Python name (`class`)
     aliases   other names in YAML, read alike
     secret    never shown in errors, logs or `explain`
+    nullable  whether `null` may be written though it is not the default
 """
 
 from __future__ import annotations
@@ -51,12 +52,14 @@ class Field:
         key: str = "",
         aliases: tuple[str, ...] = (),
         secret: bool = False,
+        nullable: bool = False,
     ) -> None:
         self.default = default
         self.doc = doc
         self.key = key
         self.aliases = aliases
         self.secret = secret
+        self.nullable = nullable or default is None
         self.name = ""
 
     def __set_name__(self, owner: type, name: str) -> None:
@@ -69,8 +72,8 @@ class Field:
         return self.kind
 
     def read_or_default(self, node: Node, place: Place, reader: Reader) -> Any:
-        """The value of `node`; nothing (`null`) is allowed where the default is None."""
-        optional = self.default is None and isinstance(node, Scalar) and node.is_null
+        """The value of `node`; nothing (`null`) is allowed where the default is None, or where it says so."""
+        optional = self.nullable and isinstance(node, Scalar) and node.is_null
         return None if optional else self.read(node, place, reader)
 
     def read(self, node: Node, place: Place, reader: Reader) -> Any:

@@ -23,6 +23,7 @@ HASHES = (
 )  # fmt: skip
 HASHING = ("ketama", "modula")
 """Distributions that look at `hash`."""
+SERVERS_MAX = 4096
 WEIGHT_MAX = 1_000_000
 NAME_BYTES_MAX = 255
 UNNAMED_PORT = 11211
@@ -190,6 +191,7 @@ class RedisSinkShardsConfig(SinkConfig, tag="RedisSinkShards", aliases=("ValkeyS
         minimum=0.001,
         maximum=86_400,
         default=10.0,
+        nullable=True,
         doc="seconds a reply may take; blocking commands and subscriptions are exempt; null "
         "waits without end",
     )
@@ -233,6 +235,8 @@ class RedisSinkShardsConfig(SinkConfig, tag="RedisSinkShards", aliases=("ValkeyS
     tls: None = refused(NO_TLS, doc="not supported yet")
 
     def validate(self) -> Iterator[tuple[str, str | None]]:
+        if len(self.servers) > SERVERS_MAX:
+            yield f"expected at most {SERVERS_MAX} servers, got {len(self.servers)}", "servers"
         names: set[str] = set()
         for shard in self.servers:
             if shard.name in names:
@@ -251,6 +255,11 @@ class RedisSinkShardsConfig(SinkConfig, tag="RedisSinkShards", aliases=("ValkeyS
         if self.keys_of_dead_servers == "fail":
             for name in sorted({"failure_limit", "rejoin_timeout"} & self.given):
                 yield "has no effect without keys_of_dead_servers: remap; leave it out", name
+        elif self.read_timeout is None:
+            yield (
+                "is needed with keys_of_dead_servers: remap, or a server that says nothing is never noticed",
+                "read_timeout",
+            )
 
     def build(self, context: BuildContext) -> Step:
         from ._redis_shards import RedisSinkShards

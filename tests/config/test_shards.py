@@ -99,6 +99,13 @@ def test_a_map_that_cannot_be_read(config: Any, server: str, said: str) -> None:
             "{servers: ['h:1'], failure_limit: 3}",
             ["failure_limit: has no effect without keys_of_dead_servers: remap; leave it out"],
         ),
+        (
+            "{servers: ['h:1'], keys_of_dead_servers: remap, read_timeout: null}",
+            [
+                "read_timeout: is needed with keys_of_dead_servers: remap, or a server that says nothing "
+                "is never noticed"
+            ],
+        ),
         ("{servers: []}", [f"servers: expected a list, each {EXPECTED[9:]}, got an empty list"]),
         ("{}", [": required field servers is missing"]),
     ],

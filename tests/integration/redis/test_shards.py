@@ -149,6 +149,23 @@ def test_data_written_through_nutcracker_is_read_here_and_the_other_way_round(
         nutcracker.stop()
 
 
+def test_servers_may_be_at_paths(start_server: Callable[..., Server], tmp_path: Path) -> None:
+    paths = [tmp_path / f"socket{index}" for index in range(SERVERS)]
+    for path in paths:
+        start_server("--unixsocket", str(path))
+    lines = [f"{path}:{weight}" for path, weight in zip(paths, WEIGHTS, strict=True)]
+    nutcracker = Nutcracker({"paths": {"servers": lines}})
+    try:
+        proxy = Shards({"servers": lines})
+        try:
+            written(nutcracker.path("paths"), -1, b"")
+            assert read(proxy.port, -1, b"") == KEYS
+        finally:
+            proxy.stop()
+    finally:
+        nutcracker.stop()
+
+
 def test_rendezvous_spreads_keys_by_weight(start_server: Callable[..., Server]) -> None:
     servers = [start_server() for _ in range(SERVERS)]
     fields = [
