@@ -22,6 +22,7 @@ from shotover._codec.commands cimport (
 )
 from shotover._codec.slots cimport key_slot
 from shotover._core.debug cimport likely, unlikely
+from shotover._core.memory cimport chunk_data, chunk_put, chunk_t, pool_take
 from shotover._core.slice cimport slice_t
 from shotover._net.loop cimport stream_t
 from shotover._proxy.session cimport session_t
@@ -43,6 +44,10 @@ cdef enum:
 
 READ_FROM = ["master", "prefer_replica", "replica", "nearest"]
 
+cdef const char *MODE_CLUSTER = b"$4\r\nmode\r\n$7\r\ncluster\r\n"
+cdef const char *MODE_ALONE = b"$4\r\nmode\r\n$10\r\nstandalone\r\n"
+cdef enum:
+    MODE_GROWS = 4
 cdef const char *QUESTION = b"*2\r\n$7\r\nCLUSTER\r\n$5\r\nNODES\r\n"
 
 
@@ -483,6 +488,34 @@ cdef class RedisSinkCluster(RedisNodes):
             self.hub.note(LOG_WARNING, "a node sends on to an address that cannot be used",
                           {"node": node.address, "address": text.decode("ascii", "replace"), "error": str(error)})
             return NO_NODE
+
+    cdef void edit_hello(self, request_t *request) noexcept nogil:
+        """To a client that shall see one server, it is one."""
+        cdef:
+            size_t   size = strlen(MODE_CLUSTER)
+            uint8_t *at = request.reply.data
+            uint8_t *end = at + request.reply.size - size
+            chunk_t *chunk
+            size_t   before
+        if self.cluster_like or request.reply.size < size:
+            return
+        while at <= end and memcmp(at, MODE_CLUSTER, size) != 0:
+            at += 1
+        if at > end:
+            return
+        chunk = pool_take(&self.loop.pool, request.reply.size + MODE_GROWS)
+        if chunk is NULL:
+            return
+        before = <size_t>(at - request.reply.data)
+        memcpy(chunk_data(chunk), request.reply.data, before)
+        memcpy(chunk_data(chunk) + before, MODE_ALONE, size + MODE_GROWS)
+        memcpy(chunk_data(chunk) + before + size + MODE_GROWS, at + size, request.reply.size - before - size)
+        if request.reply_owner is not NULL:
+            chunk_put(&self.loop.pool, request.reply_owner)
+        request.reply_owner = chunk
+        request.reply_room = NULL
+        request.reply.data = chunk_data(chunk)
+        request.reply.size += MODE_GROWS
 
     # ---- CLUSTER ------------------------------------------------------------------------------------------------
 

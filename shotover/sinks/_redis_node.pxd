@@ -103,6 +103,7 @@ cdef class NodesOwner(Step):
     cdef void after(self, client_t *client) noexcept nogil
     cdef void child_answered(self, RedisNode node, request_t *child) noexcept nogil
     cdef void edit_reply(self, RedisNode node, request_t *request) noexcept nogil
+    cdef void edit_hello(self, request_t *request) noexcept nogil
     cdef void state_changed(self, RedisNode node, session_t *session, redis_state_t *state) noexcept nogil
     cdef bint subscription_changed(self, RedisNode node, session_t *session, uint8_t kind, bint adds, const slice_t *name,
                                    bint asked) noexcept nogil

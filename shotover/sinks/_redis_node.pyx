@@ -8,7 +8,7 @@ never the probe.
 from libc.errno cimport ECONNREFUSED, ETIMEDOUT
 from libc.string cimport memcpy, memset
 
-from shotover._codec.commands cimport CONDUCT_EXEC, CONDUCT_PLAIN, CONDUCT_SUBSCRIBE, CONDUCT_WATCH
+from shotover._codec.commands cimport CONDUCT_EXEC, CONDUCT_PLAIN, CONDUCT_SUBSCRIBE, CONDUCT_WATCH, ID_HELLO, command_t
 from shotover._codec.resp cimport resp_frame_size
 from shotover._core.debug cimport likely, unlikely
 from shotover._core.request cimport WATCHED_BY_SINK, request_own
@@ -66,6 +66,10 @@ cdef class NodesOwner(Step):
 
     cdef void edit_reply(self, RedisNode node, request_t *request) noexcept nogil:
         """A request that the owner had edited, and watches, has its reply."""
+        pass
+
+    cdef void edit_hello(self, request_t *request) noexcept nogil:
+        """HELLO has been answered."""
         pass
 
     cdef void state_changed(self, RedisNode node, session_t *session, redis_state_t *state) noexcept nogil:
@@ -248,6 +252,9 @@ cdef class RedisNode(RedisSinkSingle):
             self.complete(request)
         elif _is_own_subscribe(request):
             self._subscribed(upstream, request)
+        elif request.sink_state == S_STATE and (<const command_t *>request.command).id == ID_HELLO:
+            self.owner.edit_hello(request)
+            RedisSinkSingle.on_finished(self, upstream, request)
         elif request.sink_state == S_TOPOLOGY:
             self.owner.on_topology(self, request)
             self.hub.request_free(request)

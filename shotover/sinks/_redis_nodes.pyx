@@ -35,10 +35,11 @@ from shotover._codec.commands cimport (
     CONDUCT_WAIT,
     CONDUCT_WATCH,
     ID_ASKING,
-    ID_CLIENT_GETREDIR,
-    ID_CLIENT_ID,
-    ID_CLIENT_INFO,
-    ID_CLIENT_TRACKINGINFO,
+    ID_CLIENT,
+    ID_CLIENT_CACHING,
+    ID_CLIENT_NO_EVICT,
+    ID_CLIENT_NO_TOUCH,
+    ID_CLIENT_TRACKING,
     ID_EVAL,
     ID_EVALSHA,
     ID_EVALSHA_RO,
@@ -47,6 +48,7 @@ from shotover._codec.commands cimport (
     ID_READWRITE,
     ID_SCRIPT_FLUSH,
     ID_SCRIPT_LOAD,
+    ID_SUNSUBSCRIBE,
     KEYS_NONE,
     KEYS_RANGE,
     POLICY_AGG_MIN,
@@ -69,6 +71,8 @@ from shotover.sinks._redis_state cimport FIELD_PROTOCOL
 from shotover.sinks._redis_transaction cimport queue_add, queue_close, queue_free, queue_new, queue_refuses
 from shotover._codec.commands import describe
 
+cdef const char *MULTI_WORDS = b"wrong number of arguments for 'multi' command"
+cdef const char *NAME_CHANNELS = b"SUNSUBSCRIBE must name its channels: several nodes have some"
 cdef const char *NO_REPLICATION = b"replication (PSYNC, SYNC, REPLCONF) cannot pass the proxy; let the replica connect to the server"
 cdef const char *NO_REPLY_MODE = b"CLIENT REPLY is not supported before several servers"
 cdef const char *NO_MONITOR = b"MONITOR shows the commands of one server; connect to that one"
@@ -201,6 +205,9 @@ cdef class RedisNodes(SubscribingSink):
                     client.session.leaving = 1
                 self.answer_take(request, b"+OK\r\n", 5)
                 return True
+            if conduct == CONDUCT_MULTI and request.argc > 1:
+                self.refuse_take(request, b"ERR", MULTI_WORDS, strlen(MULTI_WORDS))
+                return True
             if conduct == CONDUCT_MULTI:
                 return self._multi(client, request)
             self.refuse_take(request, b"ERR", b"DISCARD without MULTI", 21)
@@ -237,6 +244,11 @@ cdef class RedisNodes(SubscribingSink):
                 number = self.node_of(place, request, client)
                 if number == NO_NODE:
                     return self.try_place(client, request, hold, blocked, place)    # which waits for one
+        if command is not NULL and command.id == ID_SUNSUBSCRIBE and request.argc == 1:
+            number = self.shard_subscriber(client)
+            if number == NO_NODE - 1:
+                self.refuse(request, NAME_CHANNELS)
+                return True
         if number == NO_NODE:
             number = self.any_node(client)
         return self.try_alone(client, request, hold, blocked, number)
@@ -246,12 +258,12 @@ cdef class RedisNodes(SubscribingSink):
         cdef const command_t *command = <const command_t *>request.command
         if command.id == ID_READONLY or command.id == ID_READWRITE or command.id == ID_ASKING:
             self.answer_take(request, b"+OK\r\n", 5)
-        elif command.id == ID_CLIENT_ID or command.id == ID_CLIENT_INFO or command.id == ID_CLIENT_GETREDIR \
-                or command.id == ID_CLIENT_TRACKINGINFO:
-            request.conduct = CONDUCT_ALONE         # of a connection to one of them
-            return self.try_keyless(client, request, hold, blocked)
-        else:
+        elif command.id == ID_CLIENT_CACHING or command.id == ID_CLIENT_NO_EVICT or command.id == ID_CLIENT_NO_TOUCH \
+                or command.id == ID_CLIENT_TRACKING or command.id != command.parent and command.parent != ID_CLIENT:
             self.refuse(request, NO_PIN)
+        else:
+            request.conduct = CONDUCT_ALONE         # of a connection to one of them
+            return self.try_any(client, request, hold)
         return True
 
     cdef bint try_place(self, client_t *client, request_t *request, hold_t *hold, uint64_t blocked,

@@ -22,6 +22,7 @@ cdef class SubscribingSink(SpreadingSink):
         client_t *losers        # clients with lost subscriptions
         uint64_t  again_total
 
+    cdef uint32_t shard_subscriber(self, client_t *client) noexcept nogil
     cdef bint _again(self, client_t *client) noexcept nogil
     cdef bint _again_at(self, client_t *client, uint32_t number) noexcept nogil
     cdef uint32_t _where(self, client_t *client, subscription_t *subscription) noexcept nogil

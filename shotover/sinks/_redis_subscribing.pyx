@@ -60,6 +60,19 @@ cdef class SubscribingSink(SpreadingSink):
             client.subscription_count -= 1
         return True
 
+    cdef uint32_t shard_subscriber(self, client_t *client) noexcept nogil:
+        """The node that has its sharded channels; NO_NODE: there are none; NO_NODE - 1: several nodes have some."""
+        cdef:
+            subscription_t *subscription = <subscription_t *>client.subscriptions
+            uint32_t        found = NO_NODE
+        while subscription is not NULL:
+            if subscription.kind == SUB_SHARD:
+                if found != NO_NODE and found != subscription.node:
+                    return <uint32_t>NO_NODE - 1
+                found = subscription.node
+            subscription = subscription.next
+        return found
+
     cdef void free_subscriptions(self, client_t *client) noexcept nogil:
         cdef subscription_t *subscription
         self._unlist(client)

@@ -14,6 +14,7 @@ cdef struct queue_t:
     uint32_t place              # of their keys; NO_PLACE: no keys so far
     uint32_t key_at             # in the chunk: a key of that place
     uint32_t key_size
+    char     why[128]           # the last refusal that had to be written
     uint8_t  failed             # a command was refused: EXEC will be, too
 
 

@@ -1,5 +1,6 @@
 """See _redis_transaction.pxd. The wording of refusals is the server's own."""
 
+from libc.stdio cimport snprintf
 from libc.stdlib cimport calloc, free
 from libc.string cimport memcmp, memcpy, strlen
 
@@ -67,11 +68,15 @@ cdef const char *queue_refuses(queue_t *queue, request_t *request) noexcept nogi
     if conduct == CONDUCT_WATCH:
         return b"WATCH inside MULTI is not allowed"
     queue.failed = 1
+    if conduct == CONDUCT_STATE or conduct == CONDUCT_PIN or conduct == CONDUCT_REPLY_MODE or conduct == CONDUCT_WAIT \
+            or conduct == CONDUCT_MONITOR or conduct == CONDUCT_SUBSCRIBE or conduct == CONDUCT_UNSUBSCRIBE \
+            or conduct == CONDUCT_REPLICATION:
+        return b"what changes the connection cannot be part of a transaction before several servers"
     if command is not NULL:
         if (command.arity > 0 and request.argc != <uint32_t>command.arity) or request.argc < <uint32_t>(
             -command.arity if command.arity < 0 else 0
         ):
-            return b"wrong number of arguments in a transaction"
+            return _wrong_words(queue, command)
         if command.flags & COMMAND_NO_MULTI:
             return b"Command not allowed inside a transaction"
         if command.id != ID_PING and (
@@ -79,12 +84,22 @@ cdef const char *queue_refuses(queue_t *queue, request_t *request) noexcept nogi
             or command.request_policy == POLICY_SPECIAL
         ):
             return b"a transaction runs on one server, this command concerns all of them"
-    if conduct == CONDUCT_STATE or conduct == CONDUCT_PIN or conduct == CONDUCT_REPLY_MODE or conduct == CONDUCT_WAIT \
-            or conduct == CONDUCT_MONITOR or conduct == CONDUCT_SUBSCRIBE or conduct == CONDUCT_UNSUBSCRIBE \
-            or conduct == CONDUCT_REPLICATION:
-        return b"what changes the connection cannot be part of a transaction before several servers"
     queue.failed = failed
     return NULL
+
+
+cdef const char *_wrong_words(queue_t *queue, const command_t *command) noexcept nogil:
+    """As servers word it: subcommands as client|id, all in lower case."""
+    cdef:
+        char     name[64]
+        uint32_t index
+    for index in range(min(<uint32_t>command.name_size, <uint32_t>63)):
+        name[index] = command.name[index]
+        if b'A' <= name[index] <= b'Z':
+            name[index] += 32
+    name[min(<uint32_t>command.name_size, <uint32_t>63)] = 0
+    snprintf(queue.why, sizeof(queue.why), b"wrong number of arguments for '%s' command", name)
+    return queue.why
 
 
 cdef bint _reach(queue_t *queue, pool_t *pool, size_t size) noexcept nogil:
