@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 GUIDES = {
     "topology": "Topology files: layouts, names, addresses, variables.",
     "process": "config.yaml, the command line, signals.",
+    "commands": "What becomes of each Redis command in each topology.",
     "observability": "Metrics, health, logs.",
 }
 """Pages that are about no one thing."""
