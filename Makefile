@@ -13,6 +13,8 @@ METRICS ?= 127.0.0.1:9001
 ARGS ?=
 # make test: processes that the tests run in.
 TEST_JOBS ?= 2
+# make test-clients: which of them, all if none is named.
+CLIENTS ?=
 # make asan: what runs, unless ARGS says. Left out is what measures time or memory.
 ASAN_TESTS = tests/codec tests/chain tests/core tests/fuzz tests/net tests/python tests/config tests/runtime \
 	tests/observability tests/integration $(wildcard tests/simulation)
@@ -25,13 +27,14 @@ SOURCES := $(shell find shotover \( -name '*.pyx' -o -name '*.pxd' -o -name '*.h
 PYTEST   = $(BIN)/pytest
 RUFF     = $(BIN)/ruff
 
-.PHONY: help run test test-long mutants test-debug asan fuzz lint bench bench-micro wheel clean
+.PHONY: help run test test-long test-clients mutants test-debug asan fuzz lint bench bench-micro wheel clean
 
 help:
 	@echo 'make run          build, start a Redis server and Shotover before it, stay until Ctrl-C'
 	@echo '                  (LISTEN=127.0.0.1:6380, METRICS=127.0.0.1:9001, SERVER=/path/to/redis-server)'
 	@echo 'make test         build and run the tests (ARGS="-k pubsub" for some of them)'
 	@echo 'make test-long    the tests that take minutes, too (SIM_SEEDS=3000 runs of the simulator)'
+	@echo 'make test-clients clients of other languages, fetched and built first (CLIENTS="go-redis jedis")'
 	@echo 'make mutants      break the code in known ways: the simulator must notice each'
 	@echo 'make test-debug   all tests in a build that aborts where an invariant is broken'
 	@echo 'make asan         codec, chains, network and more under AddressSanitizer and UBSan'
@@ -53,7 +56,13 @@ test: $(VENV)/.built $(VENV)/.with-test
 
 test-long: $(VENV)/.built $(VENV)/.with-test
 	@$(BIN)/python tools/servers.py --for-tests
-	$(PYTEST) -n $(TEST_JOBS) --timeout 1800 -m '' $(ARGS)
+	$(PYTEST) -n $(TEST_JOBS) --timeout 1800 -m 'not clients' $(ARGS)
+
+# Needs Node.js, Go, a JDK and Maven, each set up to fetch its packages; see tests/clients/build.py.
+test-clients: $(VENV)/.built $(VENV)/.with-test
+	@$(BIN)/python tools/servers.py --for-tests
+	@CLIENTS='$(CLIENTS)' $(BIN)/python tests/clients/build.py
+	CLIENTS='$(CLIENTS)' $(PYTEST) -n $(TEST_JOBS) -m clients tests/clients $(ARGS)
 
 mutants: $(VENV)/.built $(VENV)/.with-test
 	$(BIN)/python tests/simulation/mutants.py $(ARGS)

@@ -79,6 +79,29 @@ static inline int socket_resolve(const char *host, int port, const char *path, v
     return size;
 }
 
+/* The sockaddr of an IP address as text, and its size; -1: it is none (nothing is looked up). */
+static inline int socket_literal(const char *host, int port, void *out, size_t room, int *family) {
+    struct sockaddr_in in;
+    struct sockaddr_in6 in6;
+    memset(&in, 0, sizeof in);
+    memset(&in6, 0, sizeof in6);
+    if (inet_pton(AF_INET, host, &in.sin_addr) == 1 && sizeof in <= room) {
+        in.sin_family = AF_INET;
+        in.sin_port = htons((unsigned short)port);
+        memcpy(out, &in, sizeof in);
+        *family = AF_INET;
+        return (int)sizeof in;
+    }
+    if (inet_pton(AF_INET6, host, &in6.sin6_addr) == 1 && sizeof in6 <= room) {
+        in6.sin6_family = AF_INET6;
+        in6.sin6_port = htons((unsigned short)port);
+        memcpy(out, &in6, sizeof in6);
+        *family = AF_INET6;
+        return (int)sizeof in6;
+    }
+    return -1;
+}
+
 /* "host:port", "[host]:port" or "unix:path" of a sockaddr, for people. */
 static inline void socket_name(const void *address, char *out, size_t room) {
     char host[INET6_ADDRSTRLEN] = "?";

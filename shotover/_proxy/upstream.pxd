@@ -43,6 +43,8 @@ cdef struct upstream_t:
     void       *state           # the sink's own: what the server knows of this connection
     upstream_t *next            # of the sink's list
     upstream_t *previous
+    upstream_t *alive_next      # of all that are alive
+    upstream_t *alive_previous
     uint64_t    id
 
 cdef class Sink(Step):
@@ -55,6 +57,7 @@ cdef class Sink(Step):
         uint64_t   read_timeout_ns      # 0: none
         uint32_t   pending_max          # replies awaited on one connection
         uint32_t   connections          # upstreams alive
+        upstream_t *alive               # ... in a list
         uint32_t   connections_max      # how many may be; 0: as many as it likes
         uint64_t   upstream_ids
         uint64_t   connects_total, connect_failures_total, lost_total, garbage_total, timeouts_total
@@ -79,6 +82,7 @@ cdef class Sink(Step):
     cdef void upstream_greet(self, upstream_t *upstream, request_t *greeting) noexcept nogil
     cdef void _write(self, upstream_t *upstream, request_t *request) noexcept nogil
     cdef request_t *upstream_pop(self, upstream_t *upstream) noexcept nogil
+    cdef request_t *_own_request(self, const char *wire, size_t size) noexcept nogil
     cdef void fail(self, request_t *request, const char *text) noexcept nogil
     cdef void fail_errno(self, request_t *request, const char *text, int error) noexcept nogil
     # to be overridden:
@@ -105,6 +109,7 @@ cdef class Sink(Step):
     cdef void _finish_head(self, upstream_t *upstream) noexcept nogil
     cdef void _cut_upload(self, upstream_t *upstream) noexcept nogil
     cdef void _lost(self, upstream_t *upstream, int error) noexcept nogil
+    cdef void _bury(self, upstream_t *upstream) noexcept nogil
     cdef void _cut_reply(self, request_t *request) noexcept nogil
     cdef void _check_timeout(self, upstream_t *upstream) noexcept nogil
 

@@ -8,7 +8,7 @@ from libc.string cimport memcpy, memset, strerror, strlen
 from shotover._codec.codec cimport SCAN_BAD, SCAN_DONE, SCAN_PUSH
 from shotover._core.counters cimport histogram_add, histogram_value
 from shotover._core.debug cimport invariant, likely, unlikely
-from shotover._core.memory cimport slab_close, slab_give, slab_init, slab_take
+from shotover._core.memory cimport chunk_data, chunk_put, chunk_t, pool_take, slab_close, slab_give, slab_init, slab_take
 from shotover._core.request cimport (
     LOST,
     WATCHED_BY_SINK,
@@ -168,6 +168,10 @@ cdef class Sink(Step):
         upstream.timer.owner = upstream
         self.upstream_ids += 1
         upstream.id = self.upstream_ids
+        upstream.alive_next = self.alive
+        if self.alive is not NULL:
+            self.alive.alive_previous = upstream
+        self.alive = upstream
         self.connections += 1
         if self.connect_timeout_ns:
             self.loop.set_timer(&upstream.timer, self.connect_timeout_ns)
@@ -251,6 +255,24 @@ cdef class Sink(Step):
         if upstream.head is NULL:
             upstream.tail = NULL
         request.next = NULL
+        return request
+
+    cdef request_t *_own_request(self, const char *wire, size_t size) noexcept nogil:
+        """A request of the proxy's own, with `size` bytes of `wire` (or, where that is empty, room for so many)."""
+        cdef:
+            request_t *request = self.hub.request_new(self.chain)
+            chunk_t   *chunk = pool_take(&self.loop.pool, size)
+        if request is NULL or chunk is NULL:
+            if request is not NULL:
+                self.hub.request_free(request)
+            if chunk is not NULL:
+                chunk_put(&self.loop.pool, chunk)
+            return NULL
+        if wire[0]:
+            memcpy(chunk_data(chunk), wire, size)
+        request.owner = chunk
+        request.wire.data = chunk_data(chunk)
+        request.wire.size = size
         return request
 
     cdef void _read_streaming(self, upstream_t *upstream, uint8_t *data, size_t size) noexcept nogil:
@@ -423,7 +445,7 @@ cdef class Sink(Step):
             bint       hung_up = error == CLOSE_EOF or error == ECONNRESET or error == EPIPE
         batch_clear(&again)
         self.loop.cancel_timer(&upstream.timer)
-        self.connections -= 1
+        self._bury(upstream)
         if error == CLOSE_LOCAL:
             pass                            # our own doing says nothing about the server
         elif not upstream.connected:
@@ -463,6 +485,15 @@ cdef class Sink(Step):
             request = batch_pop(&again)
             self.retries_total += request.count
             self.retry(request)
+
+    cdef inline void _bury(self, upstream_t *upstream) noexcept nogil:
+        self.connections -= 1
+        if upstream.alive_next is not NULL:
+            upstream.alive_next.alive_previous = upstream.alive_previous
+        if upstream.alive_previous is not NULL:
+            upstream.alive_previous.alive_next = upstream.alive_next
+        else:
+            self.alive = upstream.alive_next
 
     cdef void _cut_reply(self, request_t *request) noexcept nogil:
         """Leaves the whole replies of a run and drops the one that was cut."""

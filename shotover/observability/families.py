@@ -115,6 +115,19 @@ FAMILIES: dict[str, tuple[str, str, str]] = {
         "Times a server that was back got its keys again.",
         "times",
     ),
+    "shotover_held_requests": (GAUGE, "Requests that wait for a server.", "requests"),
+    "shotover_held_requests_count": (
+        COUNTER,
+        "Requests that had to wait for a server.",
+        "requests",
+    ),
+    "shotover_held_requests_given_up_count": (
+        COUNTER,
+        "Requests that waited for a server in vain.",
+        "requests",
+    ),
+    "shotover_failovers_count": (COUNTER, "Times that sentinels named another master.", "times"),
+    "shotover_sentinel_up": (GAUGE, "Workers that a sentinel answers.", "workers"),
     "shotover_coalesce_held_requests": (
         GAUGE,
         "Requests that a Coalesce holds until its next flush.",

@@ -21,6 +21,7 @@ ENTRY_POINT_GROUP = "shotover.transforms"
 _REDIS_SOURCE = "shotover.sources.redis:RedisSource"
 _REDIS_SINGLE = "shotover.sinks.redis_single:RedisSinkSingleConfig"
 _REDIS_CLUSTER = "shotover.sinks.redis_cluster:RedisSinkClusterConfig"
+_REDIS_SENTINEL = "shotover.sinks.redis_sentinel:RedisSinkSentinelConfig"
 _PORTS_REWRITE = "shotover.transforms.cluster_ports_rewrite:ClusterPortsRewriteConfig"
 _REDIS_SHARDS = "shotover.sinks.redis_shards:RedisSinkShardsConfig"
 _LOAD_BALANCE = "shotover.transforms.load_balance:LoadBalanceConfig"
@@ -31,9 +32,11 @@ SOURCES = {
 }
 SINKS = {
     "RedisSinkCluster": _REDIS_CLUSTER,
+    "RedisSinkSentinel": _REDIS_SENTINEL,
     "RedisSinkShards": _REDIS_SHARDS,
     "RedisSinkSingle": _REDIS_SINGLE,
     "ValkeySinkCluster": _REDIS_CLUSTER,
+    "ValkeySinkSentinel": _REDIS_SENTINEL,
     "ValkeySinkShards": _REDIS_SHARDS,
     "ValkeySinkSingle": _REDIS_SINGLE,
 }

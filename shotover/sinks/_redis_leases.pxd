@@ -110,7 +110,6 @@ cdef class LeasingSink(LearningSink):
     cdef void _pin(self, redis_session_t *rs) noexcept nogil
     cdef void _ask(self, request_t *request, redis_session_t *rs) noexcept nogil
     cdef void _settle(self, request_t *asked, const command_t *command) noexcept nogil
-    cdef request_t *_own_request(self, const char *wire, size_t size) noexcept nogil
     cdef upstream_t **_shared_place(self, session_t *session, redis_state_t *state) noexcept nogil
     cdef void _count_room(self) noexcept nogil
     cdef void _unlist_idle(self, upstream_t *upstream) noexcept nogil

@@ -2,21 +2,12 @@
 
 from libc.errno cimport EACCES
 from libc.stdlib cimport free
-from libc.string cimport memcpy, memset
+from libc.string cimport memset
 
 from shotover._codec.commands cimport CONDUCT_ALONE, CONDUCT_BLOCK, CONDUCT_PLAIN, KIND_READ, command_t
 from shotover._codec.resp cimport resp_frame_size
 from shotover._core.debug cimport likely, unlikely
-from shotover._core.memory cimport (
-    chunk_data,
-    chunk_put,
-    chunk_t,
-    pool_take,
-    slab_close,
-    slab_give,
-    slab_init,
-    slab_take,
-)
+from shotover._core.memory cimport slab_close, slab_give, slab_init, slab_take
 from shotover._core.request cimport WATCHED_BY_SINK, batch_pop, batch_unshift
 from shotover._net.loop cimport CLOSE_LOCAL, stream_close, stream_finish
 from shotover._net.timers cimport timer_t
@@ -63,24 +54,6 @@ cdef class LeasingSink(LearningSink):
         self._count_room()
 
     # ---- shared connections -------------------------------------------------------------------------------------
-
-    cdef request_t *_own_request(self, const char *wire, size_t size) noexcept nogil:
-        """A request of the proxy's own, with `size` bytes of `wire` (or, where that is empty, room for so many)."""
-        cdef:
-            request_t *request = self.hub.request_new(self.chain)
-            chunk_t   *chunk = pool_take(&self.loop.pool, size)
-        if request is NULL or chunk is NULL:
-            if request is not NULL:
-                self.hub.request_free(request)
-            if chunk is not NULL:
-                chunk_put(&self.loop.pool, chunk)
-            return NULL
-        if wire[0]:
-            memcpy(chunk_data(chunk), wire, size)
-        request.owner = chunk
-        request.wire.data = chunk_data(chunk)
-        request.wire.size = size
-        return request
 
     cdef inline upstream_t **_shared_place(self, session_t *session, redis_state_t *state) noexcept nogil:
         if self.connection_count == 1 or session is NULL:

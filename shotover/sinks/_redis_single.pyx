@@ -119,7 +119,8 @@ cdef class RedisSinkSingle(LeasingSink):
 
     def __init__(self, context, *, str name, remote_address, int connect_timeout_ms, read_timeout, str connection,
                  int connection_count, int max_pending_requests, int max_leases, int retries):
-        self.set_address(remote_address)
+        if remote_address is not None:
+            self.set_address(remote_address)
         self.connect_timeout_ns = <uint64_t>connect_timeout_ms * 1000000
         self.read_timeout_ns = int((read_timeout or 0) * 1e9)
         self.connection_count = min(connection_count, <int>SHARED_MAX)

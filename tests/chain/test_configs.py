@@ -29,7 +29,10 @@ CONFIGS = {  # what `SET key value` is answered with
     "tee": OK,
     "tee_compare": OK,
 }
-ELSEWHERE = {"redis_cluster"}  # it needs a cluster: tests/integration/cluster
+ELSEWHERE = {  # they need more than a server or two
+    "redis_cluster",  # tests/integration/cluster
+    "redis_sentinel",  # tests/integration/sentinel
+}
 TOGETHER = {  # transforms that make sense in one topology
     "redis_timestamp_tagger": "redis_multi",
     "tuneable_consistency_scatter": "redis_multi",
@@ -40,7 +43,11 @@ def test_every_topology_is_tried_and_every_transform_has_one() -> None:
     transforms = {path.stem.lstrip("_") for path in (ROOT / "shotover/transforms").glob("_*.pyx")}
     assert transforms - set(TOGETHER) <= set(CONFIGS)
     assert set(TOGETHER.values()) <= set(CONFIGS)
-    assert {path.stem for path in (ROOT / "configs").glob("*.yaml")} == {*CONFIGS, *ELSEWHERE, "config"}
+    assert {path.stem for path in (ROOT / "configs").glob("*.yaml")} == {
+        *CONFIGS,
+        *ELSEWHERE,
+        "config",
+    }
 
 
 @pytest.mark.parametrize("name", CONFIGS)

@@ -166,6 +166,16 @@ CHAINS = {
         "[0].RedisSinkSingle.connection: expected one of shared, per_client, got share, did you "
         "mean shared?"
     ],
+    "[RedisSinkSentinel: {sentinels: [], master_name: ''}]": [
+        "[0].RedisSinkSentinel.sentinels: expected a list, each host:port, [IPv6]:port or "
+        "unix:/path, got an empty list",
+        '[0].RedisSinkSentinel.master_name: expected text, got ""',
+    ],
+    "[RedisSinkSentinel: {sentinels: ['a:1'], master_name: m, sentinel_username: x, username: y}]": [
+        "[0].RedisSinkSentinel.sentinel_username: a user needs a password: sentinel_password is "
+        "missing",
+        "[0].RedisSinkSentinel.username: a user needs a password: password is missing",
+    ],
     "[RedisSinkSingle: {remote_address: 'a:1', read_timeout: .inf}]": [
         "[0].RedisSinkSingle.read_timeout: expected a number from 0.001 to 86400, got .inf"
     ],

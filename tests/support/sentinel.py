@@ -17,7 +17,7 @@ from support.servers import PATHS, Server
 from support.wait import DEADLINE_S, can_connect, free_port, wait_until
 
 NAME = "primary"  # what the sentinels call the primary
-DOWN_MS = 500  # without an answer for so long, a server counts as down
+DOWN_MS = 1000  # without an answer for so long, a server counts as down
 PERIOD_MS = (
     200  # between a sentinel's questions to servers (10 s by default) and its words to others (2 s)
 )
@@ -59,6 +59,7 @@ class SentinelServer:
         assert process.poll() is None, f"the sentinel ended:\n{self.log()[-2000:]}"
 
     def kill(self) -> None:
+        """SIGKILL."""
         if self.process is not None:
             self.process.kill()
             self.process.wait()
@@ -88,11 +89,13 @@ class Sentinels:
         password: str = "",
         sentinel_password: str = "",
         down_ms: int = DOWN_MS,
+        host: str = "127.0.0.1",
         options: tuple[str, ...] = (),
     ) -> None:
         self.kind = kind
         self.password = password
         self.sentinel_password = sentinel_password
+        self.host = host  # by which servers call each other; a name makes sentinels announce names
         self.servers: list[Server] = []
         self.sentinels: list[SentinelServer] = []
         self._closing = contextlib.ExitStack()
@@ -107,14 +110,18 @@ class Sentinels:
     def _start_servers(self, replicas: int, options: tuple[str, ...]) -> None:
         secret = ["--requirepass", self.password, "--masterauth", self.password]
         options = (*(secret if self.password else ()), "--repl-diskless-sync-delay", "0", *options)
+        if not self.host[0].isdigit():
+            options = (*options, "--replica-announce-ip", self.host)
         self.servers.append(Server(self.kind, *options))
-        of = f"127.0.0.1 {self.servers[0].port}"
+        of = f"{self.host} {self.servers[0].port}"
         for _ in range(replicas):
             self.servers.append(Server(self.kind, "--replicaof", of, *options))
 
     def _start_sentinels(self, count: int, down_ms: int) -> None:
+        names = ["sentinel resolve-hostnames yes", "sentinel announce-hostnames yes"]
         lines = [
-            f"sentinel monitor {NAME} 127.0.0.1 {self.servers[0].port} {count // 2 + 1}",
+            *([] if self.host[0].isdigit() else names),
+            f"sentinel monitor {NAME} {self.host} {self.servers[0].port} {count // 2 + 1}",
             f"sentinel down-after-milliseconds {NAME} {down_ms}",
             f"sentinel failover-timeout {NAME} 3000",
             f"sentinel parallel-syncs {NAME} 5",
@@ -153,6 +160,8 @@ class Sentinels:
         return next(server for server in self.servers if server.port == port)
 
     def primary(self) -> Server:
+        """The one that all living sentinels agree on; they do so within moments of a failover."""
+        self.wait_primary(lambda port: True)
         return self.server(self.primary_port(self._alive()))
 
     def replicas(self) -> list[Server]:
@@ -200,7 +209,11 @@ class Sentinels:
 
         def agreed() -> bool:
             ports = {self.primary_port(i) for i, each in enumerate(self.sentinels) if each.process}
-            return len(ports) == 1 and wanted(*ports) and self.role(self.server(*ports)) == "master"
+            if len(ports) != 1 or not wanted(*ports):
+                return False
+            with contextlib.suppress(redis.ConnectionError):
+                return self.role(self.server(*ports)) == "master"
+            return False
 
         wait_until(agreed, "the sentinels agree on a primary", deadline_s=deadline_s, poll_s=0.02)
 
