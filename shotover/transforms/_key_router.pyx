@@ -42,7 +42,8 @@ from shotover.transforms._key_router_base cimport (
 )
 from shotover.transforms._key_router_scan cimport scan_is, scan_is_random, scan_request
 from shotover.transforms._key_router_state cimport (
-    TX_NONE, TX_OPEN, TX_UNDECIDED, WORDS_MAX, route_told, state_database, state_forget, state_user,
+    SAVED_AUTH, TX_NONE, TX_OPEN, TX_UNDECIDED, WORDS_MAX, route_told, saved_t, state_database, state_forget, state_next,
+    state_user, state_what,
 )
 
 cdef enum:                      # what _place finds
@@ -161,7 +162,7 @@ cdef class KeyRouter(KeyRouterBase):
         self._ask(client, request, &asker)
         home = client.chain if client.bound else self._target(&asker, NULL, 0)
         if conduct == CONDUCT_SUBSCRIBE or conduct == CONDUCT_MONITOR:
-            if not self._tell(client, home):
+            if not self._tell(client, home, 0):
                 return False
             route_told(client)[home] = max(route_told(client)[home], <uint64_t>1)
             if not client.bound and (client.protocol == 2 or conduct == CONDUCT_MONITOR):
@@ -259,7 +260,7 @@ cdef class KeyRouter(KeyRouterBase):
             uint32_t      index
             bint          silent = client.silent or client.skip
         for index in range(fan.leg_count):
-            if not self._tell(client, fan.legs[index].home):
+            if not self._tell(client, fan.legs[index].home, 0):
                 fan_free(&self.loop.pool, fan)
                 return False
         self.splits_total += 1
@@ -295,7 +296,7 @@ cdef class KeyRouter(KeyRouterBase):
         if count == 1:
             return self._pass(request, client, self.reach[0], ITEM_NONE, holds)
         for index in range(count):
-            if not self._tell(client, self.reach[index]):
+            if not self._tell(client, self.reach[index], 0):
                 return False
         if not request_own(&self.loop.pool, request):
             return self._refuse(request, client, b"ERR", NO_MEMORY)
@@ -314,7 +315,7 @@ cdef class KeyRouter(KeyRouterBase):
             return self._refuse(request, client, b"ERR", NO_MEMORY)
         if outcome < 0:
             return self._refuse(request, client, b"ERR", BAD_CURSOR)
-        if not self._tell(client, self.reach[place]):
+        if not self._tell(client, self.reach[place], 0):
             return False
         item = self._item(client, ITEM_SCAN, place, False)
         if item is NULL or scan_request(&self.loop.pool, request, count, &place, True) != 1:
@@ -330,18 +331,45 @@ cdef class KeyRouter(KeyRouterBase):
     # ---- state --------------------------------------------------------------------------------------------------
 
     cdef bint _state(self, request_t *request, route_session_t *client) noexcept nogil:
-        """Goes to the chain that is home once it has succeeded."""
+        """Goes to the chain that is home if it succeeds, told before what this command does not set itself.
+
+        A login goes ahead of all else: a server that wants one takes nothing before it.
+        """
         cdef:
             slice_t  words[WORDS_MAX]
             asker_t  asker
-            uint32_t count = resp_words(request.wire.data, request.wire.data + request.wire.size, words, WORDS_MAX)
+            saved_t *saved
+            route_item_t *item
+            uint32_t count, chain
+            uint64_t told
+            uint8_t  what = 0
+            bint     login = False, complete = True
         if not request_own(&self.loop.pool, request):
             return self._refuse(request, client, b"ERR", NO_MEMORY)
         count = resp_words(request.wire.data, request.wire.data + request.wire.size, words, WORDS_MAX)
         self._ask(client, request, &asker)
-        if 0 < count <= WORDS_MAX and (state_user(words, count, &asker.user) or state_database(words, count, &asker.database)):
-            asker.base = rules_base(self.rules, &asker.user, asker.database)
-        return self._pass(request, client, self._target(&asker, NULL, 0), ITEM_STATE, True)
+        if 0 < count <= WORDS_MAX:
+            what = state_what(words, count)
+            login = state_user(words, count, &asker.user)
+            if login or state_database(words, count, &asker.database):
+                asker.base = rules_base(self.rules, &asker.user, asker.database)
+        chain = self._target(&asker, NULL, 0)
+        if login:
+            told = route_told(client)[chain]
+            saved = state_next(client, told, SAVED_AUTH, NULL)
+            while saved is not NULL:
+                complete = complete and saved.what == what
+                saved = state_next(client, told, SAVED_AUTH, saved)
+        elif not self._tell(client, chain, what):
+            return False
+        item = self._item(client, ITEM_STATE, chain, True)
+        if item is NULL:
+            return self._refuse(request, client, b"ERR", NO_MEMORY)
+        item.complete = complete
+        request.tags[self.tag] = item
+        request.watched |= WATCHED_BY_STEP
+        self._send(request, chain)
+        return True
 
     cdef bint _reset(self, request_t *request, route_session_t *client) noexcept nogil:
         """All chains where the client has left anything forget it. The reply is home's."""
@@ -406,7 +434,7 @@ cdef class KeyRouter(KeyRouterBase):
             if fan is not NULL:
                 fan_free(&self.loop.pool, fan)
             return self._refuse(request, client, b"CROSSSLOT", CROSS_WATCH)
-        if not self._tell(client, chain):
+        if not self._tell(client, chain, 0):
             return False
         client.watching = 1
         client.chain = chain
@@ -453,7 +481,7 @@ cdef class KeyRouter(KeyRouterBase):
             return self._refuse(request, client, b"CROSSSLOT", CROSS_TX)
         if client.transaction == TX_OPEN:
             return self._pass(request, client, chain, ITEM_NONE, False)
-        if not self._tell(client, chain):
+        if not self._tell(client, chain, 0):
             return False
         client.chain = chain
         if not self._tell_one(client, chain, <const uint8_t *>MULTI_WIRE, strlen(MULTI_WIRE), ITEM_OPEN, True):

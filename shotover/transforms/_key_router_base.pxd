@@ -42,6 +42,7 @@ cdef struct route_item_t:
     uint8_t          kind       # ITEM_*
     uint8_t          holds      # the client's later requests wait
     uint8_t          vital      # of TELL: an error fails what it was sent for
+    uint8_t          complete   # of STATE: the chain has been told all but what this takes the place of
     uint8_t          silent     # the client gets no reply
 
 cdef class KeyRouterBase(Step):
@@ -75,7 +76,9 @@ cdef class KeyRouterBase(Step):
     cdef bint _dispatch(self, request_t *request, route_session_t *client) noexcept nogil
     cdef uint32_t _in_reach(self, const asker_t *asker) noexcept nogil
     cdef bint _pass(self, request_t *request, route_session_t *client, uint32_t chain, uint8_t kind, bint holds) noexcept nogil
-    cdef bint _tell(self, route_session_t *client, uint32_t chain) noexcept nogil
+    cdef bint _pass_as(self, request_t *request, route_session_t *client, uint32_t chain, uint8_t kind,
+                       bint holds) noexcept nogil
+    cdef bint _tell(self, route_session_t *client, uint32_t chain, uint8_t without) noexcept nogil
     cdef bint _tell_one(self, route_session_t *client, uint32_t chain, const uint8_t *wire, size_t size, uint8_t kind,
                         bint vital) noexcept nogil
     cdef void _scanned(self, route_item_t *item, request_t *request) noexcept nogil

@@ -19,7 +19,7 @@ from shotover._proxy.session cimport session_slots, session_t
 from shotover._proxy.step cimport list_item
 from shotover.transforms._key_router_scan cimport scan_joined, scan_reply
 from shotover.transforms._key_router_state cimport (
-    SAVED_AUTH, SAVED_HELLO, SAVED_HELLO_AUTH, SAVED_SELECT, TX_OPEN, route_told, saved_t, state_forget, state_next,
+    SAVED_AUTH, SAVED_HELLO, SAVED_SELECT, TX_OPEN, route_told, saved_t, state_forget, state_next,
     state_save,
 )
 
@@ -79,7 +79,8 @@ cdef class KeyRouterBase(Step):
 
     def set_rules(self, KeyRules rules):
         """From any thread: requests that come from the worker's next turn on go by these."""
-        self.held = [one for one in self.held if self._uses(one)]
+        old = self.held
+        self.held = [one for index, one in enumerate(old) if index >= len(old) - 3 or self._uses(one)]
         self.held.append(rules)
         self.next_rules = &rules.table
         self.loop.wake()
@@ -159,10 +160,13 @@ cdef class KeyRouterBase(Step):
         self.flushing = False
 
     cdef bint _pass(self, request_t *request, route_session_t *client, uint32_t chain, uint8_t kind, bint holds) noexcept nogil:
-        """The client's own request goes down a chain, once that chain knows what it must."""
+        """The client's own request goes down a chain, once that chain knows what it must. As _dispatch."""
+        return self._tell(client, chain, 0) and self._pass_as(request, client, chain, kind, holds)
+
+    cdef bint _pass_as(self, request_t *request, route_session_t *client, uint32_t chain, uint8_t kind,
+                       bint holds) noexcept nogil:
+        """The same at once. Always True: the request is dealt with."""
         cdef route_item_t *item
-        if not self._tell(client, chain):
-            return False
         if unlikely(kind != ITEM_NONE or holds or client.silent or client.skip):
             if holds and kind == ITEM_NONE:
                 kind = ITEM_WAIT
@@ -174,27 +178,34 @@ cdef class KeyRouterBase(Step):
         self._send(request, chain)
         return True
 
-    cdef bint _tell(self, route_session_t *client, uint32_t chain) noexcept nogil:
-        """Whether the chain knows the client's state. False: it is being told; the client's requests must wait."""
+    cdef bint _tell(self, route_session_t *client, uint32_t chain, uint8_t without) noexcept nogil:
+        """Whether the chain knows the client's state. False: it is being told; the client's requests must wait.
+
+        `without`: SAVED_* that it need not know, since the request itself sets it.
+        """
         cdef:
             saved_t *saved = NULL
             uint64_t told = route_told(client)[chain]
         if likely(client.version == 1 or told >= client.version):
             return True
-        saved = state_next(client, told, NULL)
+        if without and client.told_version == client.version and client.telling == chain and client.told_without == without:
+            return True
+        saved = state_next(client, told, without, NULL)
         if saved is NULL:
-            route_told(client)[chain] = client.version
+            if without == 0:
+                route_told(client)[chain] = client.version
             return True
         client.telling = chain
+        client.told_without = without
+        client.told_version = 0
         while saved is not NULL:
             if not self._tell_one(client, chain, <uint8_t *>(saved + 1), saved.size, ITEM_TELL,
-                                  saved.what == SAVED_AUTH or saved.what == SAVED_HELLO or saved.what == SAVED_HELLO_AUTH
-                                  or saved.what == SAVED_SELECT):
+                                  saved.what == SAVED_AUTH or saved.what == SAVED_HELLO or saved.what == SAVED_SELECT):
                 client.problem.data = <uint8_t *>b"-ERR shotover: no memory\r\n"
                 client.problem.size = 26
                 break
             self.told_total += 1
-            saved = state_next(client, told, saved)
+            saved = state_next(client, told, without, saved)
         if client.holds == 0:
             client.problem.size = 0         # none could be sent: tried again with the next request
             return True
@@ -284,10 +295,9 @@ cdef class KeyRouterBase(Step):
             bint             error = first == b'-' or first == b'!'
             bint             own = item.kind >= ITEM_TELL
         if item.kind == ITEM_STATE and not error and client.session is not NULL:
-            if state_save(client, request):
-                told[item.chain] = client.version
-            else:
+            if not state_save(client, request):
                 self.up.on_leave(client.session)        # other chains could not be told
+            told[item.chain] = client.version if item.complete else 1
         elif item.kind == ITEM_MULTI:
             if not error:
                 client.transaction = TX_OPEN
@@ -317,7 +327,8 @@ cdef class KeyRouterBase(Step):
                     client.transaction = TX_OPEN
                     told[item.chain] = max(told[item.chain], <uint64_t>1)
             elif client.holds == 1 and client.problem.size == 0:
-                told[client.telling] = client.version
+                told[client.telling] = client.version if client.told_without == 0 else 1
+                client.told_version = client.version
         if own:
             self.hub.request_free(request)
         else:

@@ -19,18 +19,17 @@ cdef enum:
 cdef enum:                      # saved_t.what
     SAVED_AUTH = 1
     SAVED_HELLO = 2
-    SAVED_HELLO_AUTH = 3        # with a user and password in it
-    SAVED_SELECT = 4
-    SAVED_NAME = 5
-    SAVED_LIBRARY = 6
-    SAVED_LIBRARY_VERSION = 7
+    SAVED_SELECT = 3
+    SAVED_NAME = 4
+    SAVED_LIBRARY = 5
+    SAVED_LIBRARY_VERSION = 6
 
 cdef enum:                      # route_session_t.transaction
     TX_NONE = 0
     TX_UNDECIDED = 1            # MULTI was answered here; the first command with a key says where it goes
     TX_OPEN = 2                 # it is open in `chain`
 
-cdef struct saved_t:            # a command that set state, and succeeded; its wire follows
+cdef struct saved_t:            # a command that sets state, as it has succeeded; its wire follows
     saved_t *following
     uint64_t version
     uint32_t size
@@ -49,7 +48,9 @@ cdef struct route_session_t:
     uint32_t   items            # outstanding ones that point here
     uint32_t   holds            # of them, those that hold up what waits
     uint32_t   chain            # of the transaction, or of what is watched
-    uint32_t   telling          # the chain that is being told
+    uint32_t   telling          # the chain that is being told, or was last
+    uint8_t    told_without     # SAVED_* that it was not told
+    uint64_t   told_version     # up to here it was told all but that; 0: nothing of the kind
     slice_t    problem          # what it said instead: the answer to the first that waits; size 0: nothing
     chunk_t   *problem_owner
     uint8_t    protocol         # 2 or 3
@@ -66,7 +67,8 @@ cdef inline uint64_t *route_told(route_session_t *client) noexcept nogil:
     return <uint64_t *>(client + 1)
 
 
-cdef saved_t *state_next(route_session_t *client, uint64_t told, saved_t *after) noexcept nogil
+cdef saved_t *state_next(route_session_t *client, uint64_t told, uint8_t without, saved_t *after) noexcept nogil
+cdef uint8_t state_what(const slice_t *words, uint32_t count) noexcept nogil
 cdef bint state_user(const slice_t *words, uint32_t count, slice_t *user) noexcept nogil
 cdef bint state_database(const slice_t *words, uint32_t count, int32_t *database) noexcept nogil
 cdef bint state_save(route_session_t *client, const request_t *request) noexcept nogil

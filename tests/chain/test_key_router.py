@@ -34,7 +34,7 @@ class Three:
     def servers(self) -> list[Server]:
         return [self.default, self.b, self.c]
 
-    def keys(self) -> list[list[bytes]]:
+    def held(self) -> list[list[bytes]]:
         return [sorted(server.client().keys()) for server in self.servers]
 
 
@@ -53,7 +53,7 @@ def test_each_key_goes_to_its_server(three) -> None:
     )
     assert replies[:6] == [b"+OK\r\n"] * 6
     assert [parse(reply) for reply in replies[6:]] == [key.encode() for key in keys]
-    assert three.keys() == [[b"a", b"b"], [b"b:1", b"b:c:d", b"special"], [b"x:c:1"]]
+    assert three.held() == [[b"a", b"b"], [b"b:1", b"b:c:d", b"special"], [b"x:c:1"]]
 
 
 def test_keys_that_stand_elsewhere_in_the_request(three) -> None:
@@ -77,7 +77,7 @@ def test_several_keys_are_split_and_joined(three) -> None:
     assert client.ask("TOUCH", *keys) == 5
     assert client.ask("DEL", "a", "a", "b:1", "none") == 2
     assert client.ask("UNLINK", "a2", "x:c:") == 2
-    assert three.keys() == [[], [], []]
+    assert three.held() == [[], [], []]
     assert three.bench.sample("shotover_split_requests_count") == 6
 
 
@@ -175,7 +175,7 @@ def test_what_concerns_all_servers_goes_to_all(three) -> None:
     assert client.ask("RANDOMKEY").decode() in keys
     assert client.ask("WAIT", 0, 0) == 0
     assert client.ask("FLUSHALL") == b"OK"
-    assert three.keys() == [[], [], []]
+    assert three.held() == [[], [], []]
     assert client.ask("RANDOMKEY") is None
     assert client.ask("PING") == b"PONG"
 
@@ -224,7 +224,7 @@ def test_slots_divide_the_keys(run, start_server) -> None:
     client = three.bench.client()
     for number in range(100):
         client.ask("SET", f"k{number}", "x")
-    default, b, c = map(len, three.keys())
+    default, b, c = map(len, three.held())
     assert (default, b + c) == (0, 100) and b > 20 and c > 20
     assert client.ask("MSET", "{t}1", 1, "{t}2", 2) == b"OK"
     assert three.bench.sample("shotover_split_requests_count") == 0
@@ -291,10 +291,39 @@ def test_users_have_chains_of_their_own(run, start_server) -> None:
     for client in (alice, bob, nobody):
         assert client.ask("SET", "k", "x") == b"OK"
         assert client.ask("DBSIZE") == 1
-    assert three.keys() == [[b"k"]] * 3
+    assert three.held() == [[b"k"]] * 3
     assert alice.ask("ACL", "WHOAMI") == b"alice"
     assert bob.ask("FLUSHALL") == b"OK"
-    assert three.keys() == [[b"k"], [b"k"], []]
+    assert three.held() == [[b"k"], [b"k"], []]
+
+
+def test_a_client_may_become_another_user(run, start_server) -> None:
+    """Neither server knows the other's user, and one has few databases: nothing that is replaced is told."""
+    default, b, c = start_server(), start_server("--databases", "2"), start_server()
+    rules = [{"user": "alice", "to": "b"}, {"user": "bob", "to": "c"}]
+    bench = run(router(default.port, b=b.port, c=c.port, rules=rules))
+    for server, name in ((b, "alice"), (c, "bob")):
+        server.client().acl_setuser(
+            name, enabled=True, passwords=["+x"], keys=["*"], commands=["+@all"]
+        )
+    client = bench.client()
+    assert client.ask("SELECT", 5) == b"OK"
+    assert client.ask("AUTH", "alice", "x") == b"OK"
+    assert (
+        client.ask("GET", "k") == "ERR DB index is out of range"
+    )  # as alice, in a database that b has not
+    assert client.ask("SELECT", 1) == b"OK"
+    assert client.ask("SET", "k", "alice's") == b"OK"
+    assert client.command("HELLO", 3, "AUTH", "bob", "x", "SETNAME", "me")[:1] == b"%"
+    assert client.ask("SET", "k", "bob's") == b"OK"
+    assert client.ask("CLIENT", "GETNAME") == b"me"
+    assert client.command("GET", "none") == b"_\r\n"
+    assert client.ask("AUTH", "alice", "x") == b"OK"
+    assert client.ask("GET", "k") == b"alice's"
+    assert client.ask("CLIENT", "GETNAME") == b"me"
+    assert str(client.ask("AUTH", "bob", "wrong")).startswith("WRONGPASS")
+    assert client.ask("ACL", "WHOAMI") == b"alice"
+    assert (b.client(db=1).get("k"), c.client(db=1).get("k")) == (b"alice's", b"bob's")
 
 
 def test_passwords_are_told_to_others(run, start_server) -> None:
@@ -434,7 +463,7 @@ def test_a_client_that_leaves_what_it_waits_for(three) -> None:
     assert client.silent()
     client.close()
     three.bench.gone()
-    assert three.keys()[0] == []
+    assert three.held()[0] == []
 
 
 @pytest.mark.parametrize("resp", [2, 3])
@@ -452,7 +481,7 @@ def test_subscriptions(three, resp) -> None:
     client.send(encode("UNSUBSCRIBE") + encode("SET", "b:1", "y") + encode("GET", "b:1"))
     assert [frame[:1] for frame in client.frames(2)] == [b"*" if resp == 2 else b">"] * 2
     assert [client.value() for _ in range(2)] == [b"OK", b"y"]
-    assert three.keys()[1] == [b"b:1"]
+    assert three.held()[1] == [b"b:1"]
 
 
 def test_tracking_is_refused_where_it_would_miss_keys(three) -> None:
@@ -476,6 +505,6 @@ def test_new_rules_hold_for_what_comes_then(three) -> None:
         step.set_rules(KeyRules([(target, "prefix", b"b:", 0, 0, None, None, ())]))
         for each in (client, settled):
             each.ask("SET", f"b:{target}", "x")
-        assert sum(f"b:{target}".encode() in keys for keys in three.keys()) == 1
-        assert f"b:{target}".encode() in three.keys()[target], wanted
+        assert sum(f"b:{target}".encode() in keys for keys in three.held()) == 1
+        assert f"b:{target}".encode() in three.held()[target], wanted
     assert three.bench.sample("shotover_route_rules") == 1
