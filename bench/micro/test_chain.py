@@ -12,8 +12,10 @@ from support.native import load
 from support.resp import encode
 
 from shotover import Transform
+from shotover._codec.key_rules import KeyRules
 from shotover.config.steps import SinkConfig
 from shotover.runtime.assemble import BuildContext
+from shotover.transforms.key_router import KeyRouterConfig
 from shotover.transforms.query_counter import QueryCounterConfig
 
 REQUESTS = 32_000
@@ -73,6 +75,37 @@ def test_chain(cost: Any, worker: Any, batch: int, hops: int) -> None:
     rounds = REQUESTS // batch
     what = f"a request through {hops} QueryCounters, in batches of {batch}"
     cost(what, REQUESTS, lambda: bottom.laps(GET, batch, rounds))
+
+
+@pytest.mark.parametrize("count", [1, 10_000])
+@pytest.mark.parametrize("batch", [1, 16])
+def test_key_router(noted: Any, worker: Any, batch: int, count: int) -> None:
+    """What it adds to a chain, with `count` prefixes of which the last one is the request's."""
+    rules = [RowOf(f"tenant:{number:06}:") for number in range(count)]
+    model = KeyRouterConfig(
+        name="router", chains={"one": [BottomConfig(name="b")]}, default=[BottomConfig(name="d")]
+    )
+    model.__dict__["compiled"] = KeyRules([rule.row for rule in rules])
+    model.__dict__["type_name"] = "KeyRouter"
+    top = BuildContext(worker, "redis", "redis", "redis", {}).chain("redis", [model], root=True)
+    bottom, alone = top.steps[0].chains[1].steps[0], bottom_of(worker, [])
+    wire = encode("GET", f"tenant:{count - 1:06}:name")
+    rounds = REQUESTS // batch
+    ns = []
+    for _ in range(PAIRS):
+        start = time.thread_time_ns()
+        assert alone.laps(wire, batch, rounds) == REQUESTS
+        middle = time.thread_time_ns()
+        assert bottom.laps(wire, batch, rounds, top) == REQUESTS
+        ns.append((time.thread_time_ns() - middle - (middle - start)) / REQUESTS)
+    noted(f"a request through a KeyRouter of {count} rules, in batches of {batch}", ns)
+
+
+class RowOf:
+    """A rule for a prefix, as the compiled table takes it."""
+
+    def __init__(self, prefix: str) -> None:
+        self.row = (1, "prefix", prefix.encode(), 0, 0, None, None, ())
 
 
 @pytest.mark.parametrize("batch", [1, 16])

@@ -15,7 +15,7 @@ from shotover.config.source import Mapping, Node, Scalar
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
     from typing import Any, ClassVar
 
     from shotover.runtime.assemble import BuildContext
@@ -110,6 +110,17 @@ class StepConfig(Named):
     def listens(self) -> list[tuple[Address, str]]:
         """(address, attribute) of each address it listens on itself."""
         return []
+
+    def watched_file(self) -> str | None:
+        """A file of its own that is read again when it changes; see `reread`."""
+        return None
+
+    def reread(self, steps: Sequence[Any]) -> str:
+        """The file has changed: gives `steps`, its compiled copies, what it says now, and says what that is.
+
+        Raises ConfigError when it cannot be used; then nothing has changed.
+        """
+        raise NotImplementedError(f"{type(self).__name__}.reread")
 
     def build(self, context: BuildContext) -> Any:
         """The compiled step, for one worker."""

@@ -56,6 +56,23 @@ FAMILIES: dict[str, tuple[str, str, str]] = {
     "shotover_query_count": (COUNTER, "Requests seen by a QueryCounter.", "requests"),
     "shotover_cache_miss_count": (COUNTER, "Reads the cache had no answer for.", "requests"),
     "shotover_tee_dropped_messages_count": (COUNTER, "Batches a Tee dropped.", "batches"),
+    "shotover_routed_requests_count": (
+        COUNTER,
+        "Requests, and parts of split ones, that a KeyRouter sent down a chain.",
+        "requests",
+    ),
+    "shotover_split_requests_count": (
+        COUNTER,
+        "Requests that a KeyRouter sent down several chains.",
+        "requests",
+    ),
+    "shotover_route_refusals_count": (COUNTER, "Requests a KeyRouter refused.", "requests"),
+    "shotover_route_state_count": (
+        COUNTER,
+        "Commands by which a KeyRouter told a chain a client's state.",
+        "requests",
+    ),
+    "shotover_route_rules": (GAUGE, "Rules of a KeyRouter in force.", "rules"),
     "shotover_peers_inaccessible_count": (GAUGE, "Peers of Shotover out of reach.", "peers"),
     "shotover_kafka_delegation_token_creation_seconds": (
         HISTOGRAM,

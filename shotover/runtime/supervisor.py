@@ -25,6 +25,7 @@ from shotover.observability import log
 from shotover.runtime import listening
 from shotover.runtime.assemble import build_source
 from shotover.runtime.checks import walk
+from shotover.runtime.watching import Watcher
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -184,7 +185,9 @@ class Supervisor:
 
     def serve(self) -> int:
         """Wait for a signal or the end of a worker; then drain. The exit code."""
+        watcher = Watcher(self.loaded.topology, self.steps)
         while not self._signals and all(thread.alive for thread in self.threads):
+            watcher.look()
             self.wait(LOG_BUSY_SECONDS if self.carry_logs() else LOG_QUIET_SECONDS)
         self.note_ended()
         if self._signals:

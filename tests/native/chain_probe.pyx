@@ -14,10 +14,10 @@ cdef class Bottom(Step):
     cdef void on_requests(self, batch_t *batch) noexcept nogil:
         batch_append(&self.kept, batch)
 
-    def laps(self, bytes wire, uint32_t count, uint64_t rounds):
-        """Runs a batch of `count` such requests down its chain, `rounds` times. Returns how many requests arrived."""
+    def laps(self, bytes wire, uint32_t count, uint64_t rounds, Chain top=None):
+        """Runs a batch of `count` such requests down its chain, or `top`, `rounds` times. Returns how many requests arrived."""
         cdef:
-            Chain      chain = self.chain
+            Chain      chain = self.chain if top is None else top
             batch_t    batch
             request_t *request
             uint64_t   arrived = 0

@@ -1,0 +1,247 @@
+"""The rules of a KeyRouter: read from the topology or a file of their own, checked, and made into a table."""
+
+from __future__ import annotations
+
+from shotover.config.errors import ConfigError, Place, Problems, suggestion
+from shotover.config.fields import Field, integer, text
+from shotover.config.models import Model
+from shotover.config.reading import INVALID, Invalid, Reader
+from shotover.config.source import Scalar, load
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from typing import Any
+
+    from shotover._codec.key_rules import KeyRules
+    from shotover.config.source import Node
+
+DEFAULT = "default"
+"""What rules call the chain that takes whatever no rule sends elsewhere."""
+KINDS = ("key", "prefix", "glob", "hash")
+SLOTS = 16_384
+TEXT_BYTES_MAX = 1024
+"""Longest key, prefix, glob or user of a rule."""
+WILDCARDS = "*?[\\"
+GLOBS_ON_ONE_WAY_MAX = 64
+"""Most globs that one key is compared with: those that begin, before any wildcard, as the key does."""
+SLOW_RULES_MAX = 256
+"""Most rules with a `command`, and most with a `hash` and a `user` or `database`: they are looked at one by one."""
+
+
+class Commands(Field):
+    """A command or a list of them, in upper case."""
+
+    kind = "a command, or a list of commands"
+
+    def read(self, node: Node, place: Place, reader: Reader) -> Any:
+        if isinstance(node, Scalar):
+            word = reader.text(node, place, self.expected)
+            return word if isinstance(word, Invalid) else (self._upper(word),)
+        listed = reader.sequence(node, place, self.expected)
+        if isinstance(listed, Invalid):
+            return listed
+        words = [
+            reader.text(child, place.item(index, child.line), "a command")
+            for index, child in enumerate(listed.items)
+        ]
+        if not words:
+            return reader.expected(self.expected, listed, place)
+        found = [self._upper(word) for word in words if isinstance(word, str)]
+        return INVALID if len(found) < len(words) else tuple(dict.fromkeys(found))
+
+    @staticmethod
+    def _upper(word: str) -> str:
+        return "|".join(word.upper().split())
+
+    def plain(self, value: Any) -> Any:
+        return list(value)
+
+
+class Slots(Field):
+    """One slot, or a first and a last one."""
+
+    kind = f"a slot or a range of slots from 0 to {SLOTS - 1}, as in 0-8191"
+
+    def read(self, node: Node, place: Place, reader: Reader) -> Any:
+        scalar = reader.scalar(node, place, self.expected)
+        if isinstance(scalar, Invalid):
+            return scalar
+        first, dash, last = scalar.text.partition("-")
+        numbers = (first, last if dash else first)
+        if all(number.isdecimal() and len(number) <= 5 for number in numbers):
+            found = (int(numbers[0]), int(numbers[1]))
+            if found[0] <= found[1] < SLOTS:
+                return found
+        return self.refuse(scalar, place, reader)
+
+    def plain(self, value: Any) -> Any:
+        return f"{value[0]}-{value[1]}"
+
+
+class Rule(Model):
+    """Conditions, all of which must hold, and the chain that then gets the request."""
+
+    key: str | None = text(default=None, doc="this key")
+    prefix: str | None = text(default=None, doc="keys that begin so")
+    glob: str | None = text(default=None, doc="keys that match, as for KEYS")
+    hash: tuple[int, int] | None = Slots(default=None, doc="keys of these slots")  # type: ignore[assignment]
+    user: str | None = text(default=None, doc="requests of this user")
+    database: int | None = integer(
+        minimum=0, maximum=65_535, default=None, doc="requests in this database"
+    )
+    command: tuple[str, ...] | None = Commands(default=None, doc="these commands")  # type: ignore[assignment]
+    to: str = text(doc="the chain")
+
+    def validate(self) -> Iterator[tuple[str, str | None]]:
+        kinds = [kind for kind in KINDS if getattr(self, kind) is not None]
+        if len(kinds) > 1:
+            yield f"expected one of {', '.join(KINDS)}, got {' and '.join(kinds)}", None
+        if not kinds and self.user is None and self.database is None and self.command is None:
+            yield (
+                f"expected a condition ({', '.join(KINDS)}, user, database or command); "
+                f"what no rule sends elsewhere goes to the default chain anyway",
+                None,
+            )
+        for name in ("key", "prefix", "glob", "user"):
+            value = getattr(self, name)
+            if value is not None and len(value.encode()) > TEXT_BYTES_MAX:
+                yield f"expected at most {TEXT_BYTES_MAX} bytes", name
+
+    @property
+    def kind(self) -> str:
+        return next((kind for kind in KINDS if getattr(self, kind) is not None), "any")
+
+    def row(self, targets: Mapping[str, int]) -> tuple[Any, ...]:
+        """As KeyRules takes it."""
+        kind = self.kind
+        found = "" if kind in ("any", "hash") else getattr(self, kind)
+        first, last = self.hash or (0, 0)
+        user = None if self.user is None else self.user.encode()
+        commands = tuple(word.encode() for word in self.command or ())
+        return (
+            targets[self.to],
+            kind,
+            found.encode(),
+            first,
+            last,
+            user,
+            self.database,
+            commands,
+        )
+
+    def plain(self) -> dict[str, Any]:
+        """As it would be written."""
+        return {
+            name: self.fields[name].plain(getattr(self, name))
+            for name in self.fields
+            if getattr(self, name) is not None
+        }
+
+
+class RulesField(Field):
+    kind = "a list of rules"
+
+    def read(self, node: Node, place: Place, reader: Reader) -> Any:
+        before = len(reader.problems)
+        rules = read_list(node, place, reader)
+        return INVALID if len(reader.problems) > before else rules
+
+    def plain(self, value: Any) -> Any:
+        return [rule.plain() for rule in value]
+
+
+def read_list(node: Node, place: Place, reader: Reader) -> tuple[Rule, ...]:
+    """The rules of a list; what is wrong with them goes to `reader`."""
+    listed = reader.sequence(node, place, RulesField.kind)
+    if isinstance(listed, Invalid):
+        return ()
+    found = []
+    for index, child in enumerate(listed.items):
+        at = place.item(index, child.line)
+        mapping = reader.mapping(child, at, "a rule: a map of conditions, and `to`")
+        if not isinstance(mapping, Invalid):
+            found.append(Rule.read(mapping, at, reader))
+    return tuple(found)
+
+
+def read_file(file: str, chains: Iterable[str]) -> tuple[Rule, ...]:
+    """The rules of a file that holds a list of them, checked. Raises ConfigError with all that is wrong."""
+    root = load(file)
+    problems = Problems()
+    reader = Reader(problems, {}, _nothing)
+    rules = read_list(root, Place(file, root.line), reader)
+    if not problems:
+        for place, message in faults(rules, chains):
+            problems.add(place, message)
+    if problems:
+        raise ConfigError(problems.sorted())
+    return rules
+
+
+def _nothing(_kind: str, _name: str) -> type[Model]:
+    raise LookupError("no steps here")
+
+
+def faults(rules: Sequence[Rule], chains: Iterable[str]) -> Iterator[tuple[Place, str]]:
+    """What is wrong with rules as a whole."""
+    known = [*chains, DEFAULT]
+    for rule in rules:
+        if rule.to not in known:
+            yield (
+                rule.place_of("to"),
+                f"no chain is named {rule.to}, {suggestion(rule.to, known)}",
+            )
+    slow = {
+        "a command": [rule for rule in rules if rule.command],
+        "a hash and a user or database": [
+            rule
+            for rule in rules
+            if rule.hash
+            and not rule.command
+            and (rule.user is not None or rule.database is not None)
+        ],
+    }
+    for what, found in slow.items():
+        if len(found) > SLOW_RULES_MAX:
+            yield (
+                found[SLOW_RULES_MAX].place,
+                f"expected at most {SLOW_RULES_MAX} rules with {what}: they are looked at one by one",
+            )
+    yield from _too_many_globs(rules)
+
+
+def _too_many_globs(rules: Sequence[Rule]) -> Iterator[tuple[Place, str]]:
+    globs = sorted(
+        (literal_of(rule.glob), index)
+        for index, rule in enumerate(rules)
+        if rule.glob is not None and not rule.command
+    )
+    way: list[str] = []  # literals, each of which the next one begins with
+    for literal, index in globs:
+        while way and not literal.startswith(way[-1]):
+            way.pop()
+        way.append(literal)
+        if len(way) > GLOBS_ON_ONE_WAY_MAX:
+            yield (
+                rules[index].place_of("glob"),
+                f"expected at most {GLOBS_ON_ONE_WAY_MAX} globs that one key may have to be compared "
+                f"with; let more of them begin with something that tells them apart, or use prefix",
+            )
+            return
+
+
+def literal_of(glob: str) -> str:
+    """What every key that a glob matches begins with."""
+    for index, letter in enumerate(glob):
+        if letter in WILDCARDS:
+            return glob[:index]
+    return glob
+
+
+def table_of(rules: Iterable[Rule], chains: Iterable[str]) -> KeyRules:
+    """The compiled table; targets are 0 for the default chain, then the chains in order."""
+    from shotover._codec.key_rules import KeyRules
+
+    targets = {DEFAULT: 0, **{name: index for index, name in enumerate(chains, 1)}}
+    return KeyRules([rule.row(targets) for rule in rules])
