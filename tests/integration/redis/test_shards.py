@@ -395,6 +395,36 @@ def test_requests_wait_for_a_server_that_restarts(ring: Ring, start: Callable[..
         assert client.frames(2) == [OK, b"$1\r\n2\r\n"]
 
 
+def test_requests_wait_for_a_server_that_loads_its_data(
+    ring: Ring, start: Callable[..., Shards]
+) -> None:
+    patient, hasty = start(retry_timeout=15), start(retry_timeout=0)
+    for proxy in (patient, hasty):
+        proxy.allow_log(*LOST)
+    server, key = ring.servers[1], ring.key(1)
+    with server.raw() as direct:
+        direct.send(
+            b"".join(encode("SET", b"%b:%d" % (key, index), "1" * 200) for index in range(1000))
+        )
+        assert direct.frames(1000) == [OK] * 1000
+        assert direct.command("SET", key, "saved") == OK
+        assert direct.command("SAVE") == OK
+    server.kill()
+    # 3 ms a key, so that there are three seconds of loading
+    server.options += (
+        "--key-load-delay",
+        "3000",
+        "--loading-process-events-interval-bytes",
+        "1024",
+    )
+    server.start(server.port)
+    with patient.raw() as one, hasty.raw() as other:
+        one.send(encode("GET", key) + encode("MGET", ring.key(0), key))
+        assert other.command("GET", key).startswith(b"-LOADING ")
+        assert one.value() == b"saved"
+        assert one.value() == [None, b"saved"]
+
+
 def test_with_remap_keys_of_a_dead_server_belong_to_others_until_it_is_back(
     ring: Ring, start: Callable[..., Shards]
 ) -> None:
