@@ -132,6 +132,28 @@ FAMILIES: dict[str, tuple[str, str, str]] = {
         "Times a server that was back got its keys again.",
         "times",
     ),
+    "shotover_cluster_moved_count": (
+        COUNTER,
+        "Requests that a node sent on to the new one of their slot (MOVED).",
+        "requests",
+    ),
+    "shotover_cluster_ask_count": (
+        COUNTER,
+        "Requests that a node sent on while their slot moved (ASK).",
+        "requests",
+    ),
+    "shotover_cluster_redirects_failed_count": (
+        COUNTER,
+        "Requests sent on too often, or to nowhere.",
+        "requests",
+    ),
+    "shotover_cluster_refreshes_count": (COUNTER, "Times the map of slots was read.", "maps"),
+    "shotover_cluster_masters": (GAUGE, "Masters that have slots.", "nodes"),
+    "shotover_subscriptions_renewed_count": (
+        COUNTER,
+        "Subscriptions of clients that were had again elsewhere.",
+        "subscriptions",
+    ),
     "shotover_held_requests": (GAUGE, "Requests that wait for a server.", "requests"),
     "shotover_held_requests_count": (
         COUNTER,

@@ -21,7 +21,7 @@ DOWN_MS = 1000  # without an answer for so long, a server counts as down
 PERIOD_MS = (
     200  # between a sentinel's questions to servers (10 s by default) and its words to others (2 s)
 )
-FAILOVER_S = 15.0  # what a failover may take: some three votes, each with a delay by chance
+FAILOVER_S = 45.0  # some three votes, each with a delay by chance, on a machine with other work
 
 
 class SentinelServer:
