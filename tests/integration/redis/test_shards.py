@@ -386,8 +386,8 @@ def test_requests_wait_for_a_server_that_restarts(ring: Ring, start: Callable[..
     with proxy.raw() as client:
         assert client.command("SET", key, "1") == OK
         ring.servers[1].kill()
-        client.send(encode("PING"))
-        assert client.frame() == b"+PONG\r\n"
+        lost = "shotover_upstream_lost_count"
+        wait_until(lambda: proxy.metric(lost) > 0, "the proxy has noticed")
         client.send(encode("SET", key, "2") + encode("GET", key))
         held = "shotover_held_requests"
         wait_until(lambda: proxy.metric(held) == 2, "both are held")
