@@ -216,6 +216,7 @@ public class Client {
             for (int i = 0; i < 50; i++) c.publish("news", "n" + i);
             List<String> news = new ArrayList<>();
             for (int i = 0; i < 50; i++) news.add(heard.poll(5, TimeUnit.SECONDS));
+            if (clustered) Collections.sort(news);      // published over several nodes
             say("news", news);
             c.publish("weather", "rain");
             say("weather", new TreeSet<>(Arrays.asList(heard.poll(5, TimeUnit.SECONDS), heard.poll(5, TimeUnit.SECONDS))));
