@@ -5,6 +5,7 @@ whenever a reply shows that the map is wrong or a node is lost. MOVED is believe
 """
 
 from libc.errno cimport EHOSTUNREACH
+from libc.stdio cimport snprintf
 from libc.stdlib cimport calloc, free, malloc
 from libc.string cimport memcmp, memcpy, memset, strlen
 
@@ -26,7 +27,8 @@ from shotover._core.memory cimport chunk_data, chunk_put, chunk_t, pool_take
 from shotover._core.slice cimport slice_t
 from shotover._net.loop cimport stream_t
 from shotover._proxy.session cimport session_t
-from shotover._proxy.step cimport LOG_INFO, LOG_WARNING
+from shotover._proxy.upstream cimport put_text
+from shotover._proxy.step cimport LOG_INFO, LOG_TEXT, LOG_WARNING
 from shotover.sinks._redis_node cimport BUSY_ALONE, BUSY_TIED, NO_NODE, S_TOPOLOGY, hold_t
 from shotover.sinks._redis_nodes cimport BAD_WORDS
 from shotover.sinks._redis_state cimport FIELD_AUTH, FIELD_COUNT, redis_state_t
@@ -40,6 +42,7 @@ from shotover.sinks import redis_cluster_view
 cdef enum:
     ASK_AGAIN_NS = 100000000        # between two questions at least
     UNSETTLED_NS = 60000000000
+    TOLD_NS = 10000000000
     REFUSED_NS = 20000000           # what a server refused for now is tried again after that
 
 READ_FROM = ["master", "prefer_replica", "replica", "nearest"]
@@ -111,6 +114,7 @@ cdef class RedisSinkCluster(RedisNodes):
 
     def on_linked(self):
         RedisNodes.on_linked(self)
+        put_text(self.label, sizeof(self.label), self.name)
         self.loop.set_timer(&self.refresh, 1)
 
     # ---- the map ------------------------------------------------------------------------------------------------
@@ -217,8 +221,10 @@ cdef class RedisSinkCluster(RedisNodes):
         if answer.failed or answer.reply.size == 0:
             pass
         elif answer.reply.data[0] == b'-':
-            if answer.reply.size > 7 and memcmp(answer.reply.data, b"-NOAUTH", 7) == 0:
+            if begins(answer.reply.data, answer.reply.size, b"-NOAUTH"):
                 self.locked = True
+            elif not begins(answer.reply.data, answer.reply.size, b"-LOADING"):
+                self._told_why(answer)
         else:
             with gil:
                 good = self._learn(node, answer.reply.data[:answer.reply.size])
@@ -234,6 +240,16 @@ cdef class RedisSinkCluster(RedisNodes):
         else:
             self.wanted = False
             self.want_topology()
+
+    cdef void _told_why(self, request_t *answer) noexcept nogil:
+        """A node will not give the map: the log says why, now and then."""
+        cdef char text[LOG_TEXT]
+        if self.loop.now < self.told_ns:
+            return
+        self.told_ns = self.loop.now + TOLD_NS
+        snprintf(text, sizeof(text), b"%s: no map of the cluster: %.*s", self.label,
+                 <int>min(answer.reply.size - 3, <size_t>120), answer.reply.data + 1)
+        self.hub.log(LOG_WARNING, text)
 
     cdef void _time_nodes(self) noexcept nogil:
         """How far each node is."""

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import pytest
 import redis
 from integration.cluster.conftest import Front
 from integration.cluster.load import Load
 from support.wait import wait_until
 
 SLOTS = 16384
+
+pytestmark = pytest.mark.timeout(120)  # a failover takes its time
 
 
 def slots_of(load: Load) -> list[int]:

@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import pytest
 from integration.cluster.conftest import Front
 from support.resp import RawClient
 from support.wait import wait_until
 
 SUBSCRIBED = b"*3\r\n$9\r\nsubscribe\r\n$3\r\nnew\r\n:1\r\n"
+
+pytestmark = pytest.mark.timeout(120)  # a failover takes its time
 
 
 def subscribers(front: Front, index: int, channel: str, shard: bool = False) -> int:

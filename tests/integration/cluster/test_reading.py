@@ -10,6 +10,8 @@ from integration.cluster.conftest import Front, cluster_sink
 from support.proxy import Proxy
 from support.wait import wait_until, wait_until_equal
 
+pytestmark = pytest.mark.timeout(120)  # a failover takes its time
+
 
 def commands_of(front: Front, index: int, name: str) -> int:
     """How often a node has carried out a command."""
