@@ -22,7 +22,9 @@ class Case:
 
     name: str
     title: str
-    kind: str = "load"  # "load", "hops", "disturbed", "startup", "idle", "shards", "stopped", "cluster"
+    kind: str = (
+        "load"  # "load", "hops", "disturbed", "startup", "idle", "shards", "stopped", "cluster"
+    )
     commands: Callable[[], list[Command]] = lambda: [get_command(64)]
     clients: int = 50
     pipeline: int = 1
@@ -108,7 +110,9 @@ CASES: tuple[Case, ...] = (
         key_count=10_000,
     ),
     *pair("cluster", "cluster of 3 masters, 50 clients", kind="cluster"),
-    *pair("cluster-p16", "cluster of 3 masters, 50 clients, pipeline 16", kind="cluster", pipeline=16),
+    *pair(
+        "cluster-p16", "cluster of 3 masters, 50 clients, pipeline 16", kind="cluster", pipeline=16
+    ),
     Case(
         "cluster-mget",
         "cluster of 3 masters, MGET of 100 keys, pipeline 10",

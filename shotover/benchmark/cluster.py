@@ -1,4 +1,4 @@
-"""Cases with a Redis Cluster of three masters: RedisSinkCluster beside other proxies (--peer) and beside Shotover before one server.
+"""Cases with a Redis Cluster of three masters: RedisSinkCluster beside other proxies (--peer), and before one server.
 
 Peers get a node of the cluster as {upstream}. In the case of MGET the driver redis-py does the same work by itself, too.
 """
@@ -115,7 +115,9 @@ def run_cluster(session: Session, case: Case) -> None:
 def driver_turn(session: Session, case: Case, node: Address, number: int) -> Turn:
     """redis-py's own cluster client in a process of its own: its requests/s, and its CPU time as theirs."""
     words = [str(node[1]), str(case.key_count), str(case.pipeline), str(session.plan.seconds)]
-    done = subprocess.run([sys.executable, "-c", DRIVER, *words], capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [sys.executable, "-c", DRIVER, *words], capture_output=True, text=True, check=False
+    )
     turn = Turn(case.name, "redis-py", number, {})
     if done.returncode == 0:
         rps, cpu = map(float, done.stdout.split())

@@ -11,12 +11,8 @@ from libc.string cimport memcmp, memcpy, memset, strlen
 
 from shotover._codec.commands cimport (
     CONDUCT_ALONE,
-    CONDUCT_BLOCK,
     CONDUCT_EXEC,
     CONDUCT_PLAIN,
-    CONDUCT_SUBSCRIBE,
-    CONDUCT_UNSUBSCRIBE,
-    CONDUCT_WATCH,
     ID_CLUSTER,
     KIND_READ,
     command_t,
@@ -29,8 +25,7 @@ from shotover._net.loop cimport stream_t
 from shotover._proxy.session cimport session_t
 from shotover._proxy.upstream cimport put_text
 from shotover._proxy.step cimport LOG_INFO, LOG_TEXT, LOG_WARNING
-from shotover.sinks._redis_node cimport BUSY_ALONE, BUSY_TIED, NO_NODE, S_TOPOLOGY, hold_t
-from shotover.sinks._redis_nodes cimport BAD_WORDS
+from shotover.sinks._redis_node cimport BUSY_ALONE, NO_NODE, S_TOPOLOGY, hold_t
 from shotover.sinks._redis_state cimport FIELD_AUTH, FIELD_COUNT, redis_state_t
 
 from _socket import SOCK_STREAM
@@ -215,8 +210,7 @@ cdef class RedisSinkCluster(RedisNodes):
 
     cdef void on_topology(self, RedisNode node, request_t *answer) noexcept nogil:
         cdef:
-            slice_t text
-            bint    good = False
+            bint good = False
         self.asking = False
         if answer.failed or answer.reply.size == 0:
             pass
@@ -327,8 +321,8 @@ cdef class RedisSinkCluster(RedisNodes):
     cdef uint32_t node_of(self, uint32_t place, request_t *request, client_t *client) noexcept nogil:
         cdef uint16_t number = self.table[place]
         if likely(number != NO_OWNER):
-            if unlikely(self.read_from) and request is not NULL and request.kind == KIND_READ and request.conduct == CONDUCT_PLAIN \
-                    and request.attempts == 0:
+            if unlikely(self.read_from) and request is not NULL and request.kind == KIND_READ \
+                    and request.conduct == CONDUCT_PLAIN and request.attempts == 0:
                 return self._reader(number)
             return number
         if self.locked and self.master_count == 0:
@@ -339,7 +333,7 @@ cdef class RedisSinkCluster(RedisNodes):
         """Where a read for this master's slots goes."""
         cdef:
             readers_t *readers
-            uint32_t   index, number, best = master
+            uint32_t   index, _, number, best = master
             uint64_t   least
         if master >= self.readers_count:
             return NO_NODE if self.read_from == FROM_REPLICA else master
@@ -354,7 +348,7 @@ cdef class RedisSinkCluster(RedisNodes):
                     least = (<RedisNode>self.nodes[number]).round_trip_ns
                     best = number
             return best
-        for index in range(readers.count):
+        for _ in range(readers.count):
             readers.turn = (readers.turn + 1) % readers.count
             number = readers.numbers[readers.turn]
             if not (<RedisNode>self.nodes[number]).down:

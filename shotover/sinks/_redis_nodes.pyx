@@ -74,7 +74,8 @@ from shotover._codec.commands import describe
 
 cdef const char *MULTI_WORDS = b"wrong number of arguments for 'multi' command"
 cdef const char *NAME_CHANNELS = b"SUNSUBSCRIBE must name its channels: several nodes have some"
-cdef const char *NO_REPLICATION = b"replication (PSYNC, SYNC, REPLCONF) cannot pass the proxy; let the replica connect to the server"
+cdef const char *NO_REPLICATION = \
+    b"replication (PSYNC, SYNC, REPLCONF) cannot pass the proxy; let the replica connect to the server"
 cdef const char *NO_REPLY_MODE = b"CLIENT REPLY is not supported before several servers"
 cdef const char *NO_MONITOR = b"MONITOR shows the commands of one server; connect to that one"
 cdef const char *NO_PIN = b"this setting belongs to one connection, and the proxy has several for each client"

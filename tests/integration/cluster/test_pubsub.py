@@ -64,7 +64,10 @@ def test_a_sharded_channel_moves_with_its_slot(make_front: Callable[..., Front])
 
     slot = slot_of(b"news")
     with front.proxy.raw() as listener:
-        assert listener.command("SSUBSCRIBE", "news") == b"*3\r\n$10\r\nssubscribe\r\n$4\r\nnews\r\n:1\r\n"
+        assert (
+            listener.command("SSUBSCRIBE", "news")
+            == b"*3\r\n$10\r\nssubscribe\r\n$4\r\nnews\r\n:1\r\n"
+        )
         message = b"*3\r\n$8\r\nsmessage\r\n$4\r\nnews\r\n$2\r\nhi\r\n"
         publish_until_heard(publisher, listener, message, "SPUBLISH", "news", "hi")
         target = (front.cluster.owner(slot) + 1) % 3
