@@ -38,6 +38,11 @@ NEW_TEE = (
     "'%s'}]}, DebugReturner: {name: debug-returner-2, Valkey: '42'}]"
 )
 
+NODES = ", ".join(f"'127.0.0.1:{port}'" for port in range(2220, 2226))
+CLUSTER = f"RedisSinkCluster: {{first_contact_points: [{NODES}], {CT}%s}}"
+DIRECT = ", direct_destination: '127.0.0.1:2220'"
+NEW_CLUSTER = "ValkeySinkCluster: {name: valkey-sink-cluster, first_contact_points: [%s], %s%s}"
+
 OLDER = {
     "passthrough": old(f"[RedisSinkSingle: {{remote_address: '127.0.0.1:1111', {CT}}}]"),
     "filter": old("[QueryTypeFilter: {filter: Write}, DebugReturner: {Redis: '42'}]", fields=MANY),
@@ -74,6 +79,16 @@ OLDER = {
         "[RedisClusterPortsRewrite: {new_port: 6380}, "
         f"RedisSinkSingle: {{remote_address: '127.0.0.1:2220', {CT}}}]",
         fields="listen_addr: 127.0.0.1:6380",
+    ),
+    "cluster hiding": old(f"[{CLUSTER % ''}]"),
+    "cluster handling": old(f"[{CLUSTER % DIRECT}]"),
+    "cluster auth": old(f"[RedisClusterPortsRewrite: {{new_port: 6379}}, {CLUSTER % ''}]"),
+    "cluster disaster recovery": old(
+        "[Tee: {behavior: Ignore, buffer_size: 10000, chain: [QueryTypeFilter: {filter: Read}, "
+        "Coalesce: {flush_when_buffered_message_count: 2000, "
+        "flush_when_millis_since_last_flush: 1000000000}, QueryCounter: {name: DR chain}, "
+        f"{CLUSTER % ''}]}}, QueryCounter: {{name: Main chain}}, {CLUSTER % ''}]",
+        fields=MANY,
     ),
     "shipped": old("[DebugPrinter, NullSink]"),
 }
@@ -126,6 +141,8 @@ NEWER = {
         f"{{name: sink, remote_address: '127.0.0.1:2220', {CT}}}]",
         port=6380,
     ),
+    "cluster hiding": new(f"[{NEW_CLUSTER % (NODES, CT, '')}]"),
+    "cluster handling": new(f"[{NEW_CLUSTER % (NODES, CT, DIRECT)}]"),
     "throttled": new("[RequestThrottling: {name: t, max_requests_per_second: 50}, NullSink]"),
 }
 
