@@ -42,8 +42,8 @@ from shotover.transforms._key_router_base cimport (
 )
 from shotover.transforms._key_router_scan cimport scan_is, scan_is_random, scan_request
 from shotover.transforms._key_router_state cimport (
-    SAVED_AUTH, TOLD_UNSURE, TX_NONE, TX_OPEN, TX_UNDECIDED, WORDS_MAX, route_bound, route_told, saved_t, state_database, state_next,
-    state_user, state_what,
+    SAVED_AUTH, TOLD_UNSURE, TX_NONE, TX_OPEN, TX_UNDECIDED, WORDS_MAX, route_bound, route_told, saved_t,
+    state_database, state_next, state_user, state_what,
 )
 
 cdef enum:                      # what _place finds
