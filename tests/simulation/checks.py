@@ -133,7 +133,9 @@ def check_order(sim: Simulation, server: Server) -> None:
             order = answers[sent.op.tag].order
             before = last.get(lane)
             # what a subscriber may not ask is refused wherever it listens
-            failed = sent.reply is None or b"shotover" in sent.reply or b"Can't execute" in sent.reply
+            failed = (
+                sent.reply is None or b"shotover" in sent.reply or b"Can't execute" in sent.reply
+            )
             if before is not None and before > order and not failed:
                 who = f"{sent.op!r} of client {client.index}"
                 sim.violation(f"{server.name} carried out {who} before what was sent before it")

@@ -359,11 +359,19 @@ def routed(rng: random.Random, plan: Plan) -> None:
     plan.topology = topology("KeyRouter: {%s}" % ", ".join(fields))
     plan.by_key = True
     plan.excuses.add("cross")
-    kinds = [(6, Draw.data), (2, Draw.blocking), (1, lambda draw: draw.blocking(False)), (3, Draw.state), (1, Draw.reset)]
+    kinds = [
+        (6, Draw.data),
+        (2, Draw.blocking),
+        (1, lambda draw: draw.blocking(False)),
+        (3, Draw.state),
+        (1, Draw.reset),
+    ]
     if rng.random() < 0.4:
         kinds += [(2, Draw.subscription), (1, Draw.skipped)]
         publishing(rng, plan)
-    clients(rng, plan, kinds, most=6, endings=tuple(ending for ending in ENDINGS if ending != "open"))
+    clients(
+        rng, plan, kinds, most=6, endings=tuple(ending for ending in ENDINGS if ending != "open")
+    )
     if rng.random() < 0.4:
         upstream_faults(rng, plan)
 
