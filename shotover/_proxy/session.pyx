@@ -145,13 +145,17 @@ cdef void session_stream(request_t *request, const uint8_t *data, size_t size) n
 
 
 cdef void session_push(session_t *session, const uint8_t *data, size_t size) noexcept nogil:
-    """Bytes that answer no request: a published message, an invalidation. They do not overtake replies of the same
-    server which a step still holds: those that have all come (left 0), from the head of the order on."""
+    """Bytes that answer no request: a published message, an invalidation. They do not overtake replies that servers have
+    given (left 0) and that wait for their turn, and do not get into the middle of one that is another server's (begun)."""
     cdef:
         request_t *before = NULL
         request_t *after = session.order_head
     while unlikely(after is not NULL and after.left == 0):
         before = after
+        after = after.after
+    while unlikely(after is not NULL):
+        if after.begun or (after.left == 0 and after.sent_ns):
+            before = after
         after = after.after
     if likely(before is NULL):
         stream_write(&session.stream, data, size)

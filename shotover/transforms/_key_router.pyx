@@ -37,13 +37,13 @@ from shotover._core.request cimport WATCHED_BY_STEP, batch_pop, batch_push, batc
 from shotover._core.slice cimport slice_t
 from shotover._proxy.session cimport session_slots, session_t
 from shotover.transforms._key_router_base cimport (
-    HOME, ITEM_ABORTED, ITEM_LEG, ITEM_MULTI, ITEM_NONE, ITEM_OPEN, ITEM_QUIET, ITEM_RESET, ITEM_SCAN, ITEM_STATE,
+    HOME, ITEM_ABORTED, ITEM_LEG, ITEM_MULTI, ITEM_NONE, ITEM_OPEN, ITEM_RESET, ITEM_SCAN, ITEM_STATE,
     ITEM_UNSUBSCRIBE, route_item_t,
 )
 from shotover.transforms._key_router_scan cimport scan_is, scan_is_random, scan_request
 from shotover.transforms._key_router_state cimport (
-    SAVED_AUTH, TX_NONE, TX_OPEN, TX_UNDECIDED, WORDS_MAX, route_told, saved_t, state_database, state_forget, state_next,
-    state_user, state_what,
+    SAVED_AUTH, TOLD_UNSURE, TX_NONE, TX_OPEN, TX_UNDECIDED, WORDS_MAX, route_bound, route_told, saved_t,
+    state_database, state_next, state_user, state_what,
 )
 
 cdef enum:                      # what _place finds
@@ -60,7 +60,6 @@ cdef const char *NESTED = b"-ERR MULTI calls can not be nested\r\n"
 cdef const char *WATCH_INSIDE = b"-ERR WATCH inside MULTI is not allowed\r\n"
 cdef const char *MULTI_WIRE = b"*1\r\n$5\r\nMULTI\r\n"
 cdef const char *DISCARD_WIRE = b"*1\r\n$7\r\nDISCARD\r\n"
-cdef const char *RESET_WIRE = b"*1\r\n$5\r\nRESET\r\n"
 cdef const char *CROSS = \
     b"shotover: the keys of this request belong to several chains of the KeyRouter; send one request for each"
 cdef const char *CROSS_WATCH = b"shotover: the keys of WATCH and of its transaction must belong to one chain of the KeyRouter"
@@ -144,7 +143,7 @@ cdef class KeyRouter(KeyRouterBase):
             return self._pass(request, client, HOME, ITEM_NONE, False)
         if unlikely(client.transaction != TX_NONE):
             return self._in_transaction(request, client)
-        if likely(not client.bound and (conduct == CONDUCT_PLAIN or conduct == CONDUCT_ALONE or conduct == CONDUCT_BLOCK)):
+        if likely(not route_bound(client) and (conduct == CONDUCT_PLAIN or conduct == CONDUCT_ALONE or conduct == CONDUCT_BLOCK)):
             return self._route(request, client)
         return self._special(request, client)
 
@@ -160,19 +159,24 @@ cdef class KeyRouter(KeyRouterBase):
         if conduct == CONDUCT_REPLY_MODE:
             return self._reply_mode(request, client)
         self._ask(client, request, &asker)
-        home = client.chain if client.bound else self._target(&asker, NULL, 0)
+        home = client.listening if route_bound(client) else self._target(&asker, NULL, 0)
+        if conduct == CONDUCT_QUIT:
+            return self._pass_as(request, client, home, ITEM_NONE, False)
         if conduct == CONDUCT_SUBSCRIBE or conduct == CONDUCT_MONITOR:
+            if client.subscribed:
+                home = client.listening     # where the others are
             if not self._tell(client, home, 0):
                 return False
             route_told(client)[home] = max(route_told(client)[home], <uint64_t>1)
-            if not client.bound and (client.protocol == 2 or conduct == CONDUCT_MONITOR):
-                client.bound = 1
-                client.chain = home
-                client.watching = 0
+            client.listening = home
+            client.subscribed = client.subscribed or conduct == CONDUCT_SUBSCRIBE
+            client.monitoring = client.monitoring or conduct == CONDUCT_MONITOR
             return self._pass(request, client, home, ITEM_NONE, False)
         if conduct == CONDUCT_UNSUBSCRIBE:
-            return self._pass(request, client, home, ITEM_UNSUBSCRIBE if client.bound else ITEM_NONE, client.bound)
-        if client.bound:
+            if client.subscribed:
+                return self._pass(request, client, client.listening, ITEM_UNSUBSCRIBE, True)
+            return self._pass(request, client, home, ITEM_NONE, False)
+        if route_bound(client):
             return self._pass(request, client, home, ITEM_NONE, False)
         if conduct == CONDUCT_STATE:
             return self._state(request, client)
@@ -356,6 +360,8 @@ cdef class KeyRouter(KeyRouterBase):
         chain = self._target(&asker, NULL, 0)
         if login:
             told = route_told(client)[chain]
+            if told == TOLD_UNSURE and not self._tell_anew(client, chain):
+                return False
             saved = state_next(client, told, SAVED_AUTH, NULL)
             while saved is not NULL:
                 complete = complete and saved.what == what
@@ -366,35 +372,21 @@ cdef class KeyRouter(KeyRouterBase):
         if item is NULL:
             return self._refuse(request, client, b"ERR", NO_MEMORY)
         item.complete = complete
+        route_told(client)[chain] = max(route_told(client)[chain], <uint64_t>1)
         request.tags[self.tag] = item
         request.watched |= WATCHED_BY_STEP
         self._send(request, chain)
         return True
 
     cdef bint _reset(self, request_t *request, route_session_t *client) noexcept nogil:
-        """All chains where the client has left anything forget it. The reply is home's."""
-        cdef:
-            asker_t  asker
-            uint32_t index, home
-            uint64_t *told = route_told(client)
+        """Goes home, or where the client listens; if it succeeds, the others are told before they are next used."""
+        cdef asker_t asker
         self._ask(client, request, &asker)
-        home = self._target(&asker, NULL, 0)
-        if client.transaction == TX_OPEN or client.watching or client.bound:
-            told[client.chain] = max(told[client.chain], <uint64_t>1)
-        if client.bound:
-            home = client.chain
-        for index in range(self.chain_count):
-            if index != home and told[index]:
-                self._tell_one(client, index, <const uint8_t *>RESET_WIRE, strlen(RESET_WIRE), ITEM_QUIET, False)
-            told[index] = 0
-        state_forget(client)
-        client.transaction = TX_NONE
-        client.broken = 0
-        client.watching = 0
-        client.bound = 0
-        client.silent = 0
-        client.skip = 0
-        return self._pass(request, client, home, ITEM_RESET, True)
+        if client.transaction == TX_OPEN or client.watching:
+            route_told(client)[client.chain] = max(route_told(client)[client.chain], <uint64_t>1)
+        if client.subscribed or client.monitoring:
+            return self._pass_as(request, client, client.listening, ITEM_RESET, True)
+        return self._pass_as(request, client, self._target(&asker, NULL, 0), ITEM_RESET, True)
 
     cdef bint _reply_mode(self, request_t *request, route_session_t *client) noexcept nogil:
         """CLIENT REPLY: kept from the servers. What it silences is dropped here."""
@@ -453,7 +445,7 @@ cdef class KeyRouter(KeyRouterBase):
                 return self._pass(request, client, client.chain, ITEM_NONE, False)
             return self._answer(request, client, NESTED if conduct == CONDUCT_MULTI else WATCH_INSIDE)
         if conduct == CONDUCT_QUIT:
-            return self._pass(request, client, client.chain if decided else HOME, ITEM_NONE, False)
+            return self._pass_as(request, client, client.chain if decided else HOME, ITEM_NONE, False)
         if conduct == CONDUCT_STATE or conduct == CONDUCT_SUBSCRIBE or conduct == CONDUCT_UNSUBSCRIBE \
                 or conduct == CONDUCT_MONITOR or conduct == CONDUCT_REPLY_MODE:
             client.broken = 1

@@ -27,7 +27,7 @@ cdef enum:                      # route_item_t.kind: what a reply means
     ITEM_SCAN = 7
     ITEM_TELL = 8               # the router's own: state that the client has set elsewhere
     ITEM_OPEN = 9               # the router's own: MULTI
-    ITEM_QUIET = 10             # the router's own: nobody looks at the reply
+    ITEM_ANEW = 10              # the router's own: RESET
     ITEM_LEG = 11               # a leg of a fan
 
 cdef enum:
@@ -79,6 +79,7 @@ cdef class KeyRouterBase(Step):
     cdef bint _pass_as(self, request_t *request, route_session_t *client, uint32_t chain, uint8_t kind,
                        bint holds) noexcept nogil
     cdef bint _tell(self, route_session_t *client, uint32_t chain, uint8_t without) noexcept nogil
+    cdef bint _tell_anew(self, route_session_t *client, uint32_t chain) noexcept nogil
     cdef bint _tell_one(self, route_session_t *client, uint32_t chain, const uint8_t *wire, size_t size, uint8_t kind,
                         bint vital) noexcept nogil
     cdef void _scanned(self, route_item_t *item, request_t *request) noexcept nogil

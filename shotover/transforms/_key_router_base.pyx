@@ -19,10 +19,11 @@ from shotover._proxy.session cimport session_slots, session_t
 from shotover._proxy.step cimport list_item
 from shotover.transforms._key_router_scan cimport scan_joined, scan_reply
 from shotover.transforms._key_router_state cimport (
-    SAVED_AUTH, SAVED_HELLO, SAVED_SELECT, TX_OPEN, route_told, saved_t, state_forget, state_next,
-    state_save,
+    SAVED_NAME, TOLD_UNSURE, TX_OPEN, route_told, saved_t, state_forget, state_next,
+    state_reset, state_save,
 )
 
+cdef const char *RESET_WIRE = b"*1\r\n$5\r\nRESET\r\n"
 cdef const char *ABORTED = b"-EXECABORT Transaction discarded because of previous errors.\r\n"
 cdef const char *NO_MEMORY = b"shotover: no memory"
 
@@ -186,21 +187,24 @@ cdef class KeyRouterBase(Step):
         cdef:
             saved_t *saved = NULL
             uint64_t told = route_told(client)[chain]
-        if likely(client.version == 1 or told >= client.version):
+        if likely(told != TOLD_UNSURE and (client.version == 1 or told >= client.version)):
             return True
         if without and client.told_version == client.version and client.telling == chain and client.told_without == without:
             return True
+        if told == TOLD_UNSURE:
+            return self._tell_anew(client, chain)
         saved = state_next(client, told, without, NULL)
         if saved is NULL:
             if without == 0:
                 route_told(client)[chain] = client.version
             return True
+        route_told(client)[chain] = max(told, <uint64_t>1)      # whatever becomes of it: RESET is for this chain, too
         client.telling = chain
         client.told_without = without
         client.told_version = 0
         while saved is not NULL:
             if not self._tell_one(client, chain, <uint8_t *>(saved + 1), saved.size, ITEM_TELL,
-                                  saved.what == SAVED_AUTH or saved.what == SAVED_HELLO or saved.what == SAVED_SELECT):
+                                  saved.what <= SAVED_NAME):
                 client.problem.data = <uint8_t *>b"-ERR shotover: no memory\r\n"
                 client.problem.size = 26
                 break
@@ -210,6 +214,15 @@ cdef class KeyRouterBase(Step):
             client.problem.size = 0         # none could be sent: tried again with the next request
             return True
         return False
+
+    cdef bint _tell_anew(self, route_session_t *client, uint32_t chain) noexcept nogil:
+        """A chain that may still be in a state from before a RESET: that first. It is told the rest when it has succeeded."""
+        client.telling = chain
+        client.told_without = 0
+        if self._tell_one(client, chain, <const uint8_t *>RESET_WIRE, strlen(RESET_WIRE), ITEM_ANEW, True):
+            self.told_total += 1
+            return False
+        return True                             # no memory: as for all that is told
 
     cdef bint _tell_one(self, route_session_t *client, uint32_t chain, const uint8_t *wire, size_t size, uint8_t kind,
                         bint vital) noexcept nogil:
@@ -308,10 +321,12 @@ cdef class KeyRouterBase(Step):
             request.reply.data = <uint8_t *>ABORTED
             request.reply.size = strlen(ABORTED)
         elif item.kind == ITEM_UNSUBSCRIBE and _ends(request, b":0\r\n"):
-            client.bound = 0
+            client.subscribed = 0
         elif item.kind == ITEM_SCAN:
             self._scanned(item, request)
-        elif item.kind == ITEM_TELL or item.kind == ITEM_OPEN:
+        elif item.kind == ITEM_RESET and not error:
+            state_reset(client, item.chain, self.chain_count)
+        elif item.kind == ITEM_TELL or item.kind == ITEM_OPEN or item.kind == ITEM_ANEW:
             if error and item.vital and client.problem.size == 0:
                 if request_own_reply(&self.loop.pool, request) and request.reply.size:
                     client.problem = request.reply
@@ -326,6 +341,9 @@ cdef class KeyRouterBase(Step):
                 if not error:
                     client.transaction = TX_OPEN
                     told[item.chain] = max(told[item.chain], <uint64_t>1)
+            elif item.kind == ITEM_ANEW:
+                if not error:
+                    told[item.chain] = 1
             elif client.holds == 1 and client.problem.size == 0:
                 told[client.telling] = client.version if client.told_without == 0 else 1
                 client.told_version = client.version

@@ -16,7 +16,13 @@ cdef enum:
     WORDS_MAX = 16              # of a command that sets state; none has so many
     SAVED_BYTES_MAX = 8192      # of one such command that can be kept
 
-cdef enum:                      # saved_t.what
+cdef extern from *:
+    """
+    #define TOLD_UNSURE UINT64_MAX
+    """
+    uint64_t TOLD_UNSURE
+
+cdef enum:                      # saved_t.what; up to NAME a chain that refuses it fails what it was for
     SAVED_AUTH = 1
     SAVED_HELLO = 2
     SAVED_SELECT = 3
@@ -48,6 +54,7 @@ cdef struct route_session_t:
     uint32_t   items            # outstanding ones that point here
     uint32_t   holds            # of them, those that hold up what waits
     uint32_t   chain            # of the transaction, or of what is watched
+    uint32_t   listening        # the chain whose messages it gets
     uint32_t   telling          # the chain that is being told, or was last
     uint8_t    told_without     # SAVED_* that it was not told
     uint64_t   told_version     # up to here it was told all but that; 0: nothing of the kind
@@ -57,14 +64,21 @@ cdef struct route_session_t:
     uint8_t    transaction      # TX_*
     uint8_t    broken           # a command of this transaction was refused
     uint8_t    watching         # WATCH has been sent to `chain`
-    uint8_t    bound            # everything goes where a RESP2 subscription or MONITOR is
+    uint8_t    subscribed       # it may have subscriptions, in `listening`
+    uint8_t    monitoring       # it has sent MONITOR, to `listening`
     uint8_t    silent           # CLIENT REPLY OFF
     uint8_t    skip             # CLIENT REPLY SKIP: the next one gets no reply
-    # then: uint64_t told[], of each chain the version it was told; 0: nothing was ever left there
+    # then: uint64_t told[], of each chain the version it was told; 0: nothing was ever left there; TOLD_UNSURE: something
+    # may be left there from before a RESET
 
 
 cdef inline uint64_t *route_told(route_session_t *client) noexcept nogil:
     return <uint64_t *>(client + 1)
+
+
+cdef inline bint route_bound(const route_session_t *client) noexcept nogil:
+    """Whether everything goes to `listening`: such a client may send little else, and its server says what."""
+    return client.monitoring or (client.subscribed and client.protocol == 2)
 
 
 cdef saved_t *state_next(route_session_t *client, uint64_t told, uint8_t without, saved_t *after) noexcept nogil
@@ -72,4 +86,5 @@ cdef uint8_t state_what(const slice_t *words, uint32_t count) noexcept nogil
 cdef bint state_user(const slice_t *words, uint32_t count, slice_t *user) noexcept nogil
 cdef bint state_database(const slice_t *words, uint32_t count, int32_t *database) noexcept nogil
 cdef bint state_save(route_session_t *client, const request_t *request) noexcept nogil
+cdef void state_reset(route_session_t *client, uint32_t chain, uint32_t chain_count) noexcept nogil
 cdef void state_forget(route_session_t *client) noexcept nogil

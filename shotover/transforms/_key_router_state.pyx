@@ -109,7 +109,7 @@ cdef bint state_save(route_session_t *client, const request_t *request) noexcept
     """The request has succeeded: keeps it for other chains, and notes what it has set. False: it cannot be kept."""
     cdef:
         slice_t  words[WORDS_MAX]
-        slice_t  parts[4]
+        slice_t  parts[3]
         slice_t  user
         uint32_t count = resp_words(request.wire.data, request.wire.data + request.wire.size, words, WORDS_MAX)
         uint32_t at
@@ -135,20 +135,22 @@ cdef bint state_save(route_session_t *client, const request_t *request) noexcept
         return _keep(client, what, words, count)
     client.protocol = 3 if words[1].size == 1 and words[1].data[0] == b'3' else 2
     at = _option(words, count, "AUTH", 4)
-    if at and at + 2 < count:               # kept apart: either may be replaced without the other
+    if at and at + 2 < count:               # its parts are kept apart: each may be replaced without the others
         parts[0].data = <uint8_t *>b"AUTH"
         parts[0].size = 4
         parts[1] = words[at + 1]
         parts[2] = words[at + 2]
         if not _keep(client, SAVED_AUTH, parts, 3):
             return False
-    parts[0] = words[0]
-    parts[1] = words[1]
     at = _option(words, count, "SETNAME", 7)
     if at:
-        parts[2] = words[at]
-        parts[3] = words[at + 1]
-    return _keep(client, SAVED_HELLO, parts, 4 if at else 2)
+        parts[0].data = <uint8_t *>b"CLIENT"
+        parts[0].size = 6
+        parts[1] = words[at]
+        parts[2] = words[at + 1]
+        if not _keep(client, SAVED_NAME, parts, 3):
+            return False
+    return _keep(client, SAVED_HELLO, words, 2)
 
 
 cdef void _drop(saved_t **link) noexcept nogil:
@@ -157,8 +159,27 @@ cdef void _drop(saved_t **link) noexcept nogil:
     free(saved)
 
 
+cdef void state_reset(route_session_t *client, uint32_t chain, uint32_t chain_count) noexcept nogil:
+    """RESET has succeeded in `chain`: the client is as a new one. Other chains may not know."""
+    cdef:
+        uint64_t *told = route_told(client)
+        uint32_t  index
+    for index in range(chain_count):
+        if told[index]:
+            told[index] = TOLD_UNSURE
+    told[chain] = 0
+    state_forget(client)
+    client.transaction = TX_NONE
+    client.broken = 0
+    client.watching = 0
+    client.subscribed = 0
+    client.monitoring = 0
+    client.silent = 0
+    client.skip = 0
+
+
 cdef void state_forget(route_session_t *client) noexcept nogil:
-    """As a new client: RESET."""
+    """What has been saved, and what that has set."""
     while client.saved is not NULL:
         _drop(&client.saved)
     free(client.user)
@@ -168,3 +189,4 @@ cdef void state_forget(route_session_t *client) noexcept nogil:
     client.protocol = 2
     client.generation = 0
     client.version = 1
+    client.told_version = 0

@@ -19,6 +19,9 @@ ERRORS = {  # what an error of the proxy says -> what must be in the plan's excu
     b"chains differ": "tee_differ",
     b"RequestThrottling": "throttle",
     b"filtered out by shotover": "filter",
+    b"belong to several chains": "cross",
+    b"must belong to one chain": "cross",
+    b"cannot be in a transaction": "cross",
 }
 NOBODYS_FAULT = (
     b"too many leased",
@@ -123,12 +126,16 @@ def check_order(sim: Simulation, server: Server) -> None:
             # what a server that does not answer was asked again on another connection, nobody can tell
             lane = (
                 sent.life,
-                sent.op.words[1] if sim.plan.by_key else None,
+                # KeyRouter: another database or user may be somewhere else
+                (sent.op.words[1], sent.db, sent.user) if sim.plan.by_key else None,
                 0 if server in sim.answering else answers[sent.op.tag].connection,
             )
             order = answers[sent.op.tag].order
             before = last.get(lane)
-            failed = sent.reply is None or b"shotover" in sent.reply
+            # what a subscriber may not ask is refused wherever it listens
+            failed = (
+                sent.reply is None or b"shotover" in sent.reply or b"Can't execute" in sent.reply
+            )
             if before is not None and before > order and not failed:
                 who = f"{sent.op!r} of client {client.index}"
                 sim.violation(f"{server.name} carried out {who} before what was sent before it")

@@ -19,7 +19,7 @@ LIVES = 3  # connections a client makes before it gives up
 class Sent:
     """A request on its way."""
 
-    __slots__ = ("at_ns", "db", "done_ns", "left", "life", "op", "reply")
+    __slots__ = ("at_ns", "db", "done_ns", "left", "life", "op", "reply", "user")
 
     def __init__(self, op: Op, at_ns: int, life: int) -> None:
         self.op = op
@@ -28,6 +28,7 @@ class Sent:
         self.db: int | None = (
             None  # the database the client was in when the reply came; None: not sure
         )
+        self.user = b""  # and who it was then
         self.life = life
         self.left = len(op.words) - 1 if op.kind == "channels" else 1
         self.reply: bytes | None = None
@@ -263,6 +264,7 @@ class Client:
             sent.reply = frame
             sent.done_ns = self.sim.world.now
             sent.db = None if self.unsure else self.view.db
+            sent.user = self.view.user
         if error and b"shotover" in frame:
             self.sim.check_error(self, sent, frame)
             if self.mutes:

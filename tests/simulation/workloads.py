@@ -342,6 +342,41 @@ def last_words(rng: random.Random, plan: Plan) -> None:
 
 
 @workload
+def routed(rng: random.Random, plan: Plan) -> None:
+    """KeyRouter: two ways to one server, by key, user, database and command. Transactions are left out: what it answers
+    itself of them, the server does not write down."""
+    rules = [
+        "{prefix: 'k:0:', to: b}", "{prefix: 'k:all', to: b}", "{glob: 'n:*:1', to: b}", "{glob: 'l:fed:*', to: b}",
+        "{user: alice, to: b}", "{user: bob, prefix: 'k:', to: b}", "{database: 1, to: b}", "{hash: 0-8191, to: b}",
+        "{command: [PING, SUBSCRIBE, UNSUBSCRIBE], to: b}",
+    ]  # fmt: skip
+    fields = [
+        "chains: {b: [%s]}" % plain_sink(rng, read_timeout=2),
+        "default: [%s]" % plain_sink(rng, read_timeout=2),
+        "rules: [%s]" % ", ".join(rng.sample(rules, rng.randrange(1, 6))),
+        "multi_key: refuse",
+    ]
+    plan.topology = topology("KeyRouter: {%s}" % ", ".join(fields))
+    plan.by_key = True
+    plan.excuses.add("cross")
+    kinds = [
+        (6, Draw.data),
+        (2, Draw.blocking),
+        (1, lambda draw: draw.blocking(False)),
+        (3, Draw.state),
+        (1, Draw.reset),
+    ]
+    if rng.random() < 0.4:
+        kinds += [(2, Draw.subscription), (1, Draw.skipped)]
+        publishing(rng, plan)
+    clients(
+        rng, plan, kinds, most=6, endings=tuple(ending for ending in ENDINGS if ending != "open")
+    )
+    if rng.random() < 0.4:
+        upstream_faults(rng, plan)
+
+
+@workload
 def small_limits(rng: random.Random, plan: Plan) -> None:
     """Little memory, few descriptors, short queues, few connections, slow readers, idle time-outs."""
     source: dict[str, object] = {}
