@@ -23,12 +23,14 @@ cdef struct client_t:           # in the slot of each session that has sent some
     uint8_t    in_tx            # between MULTI and EXEC
     uint8_t    tx_writes        # its transaction changes something
     uint8_t    tx_over          # ... and is too long to be kept
+    uint8_t    tx_broken        # ... or has been refused a command
     uint8_t    watching
     uint32_t   behind           # routes on which its session is not in its state
     uint32_t   reset            # ... and must be reset first
     uint32_t   tx_routes        # that have got all of the transaction so far
     uint32_t   tx_skip          # that have lost what it watched: they are not to carry out its next transaction
     uint32_t   refs             # items and children that point here
+    uint32_t   waiting          # items that may take as long as they like
     session_t *session          # NULL: gone
     profile_t *profile
     uint8_t   *tx               # the transaction so far; malloc
@@ -41,8 +43,10 @@ cdef struct item_t:
     uint8_t    answered
     uint8_t    all              # every route must do it: an error of one is the answer
     uint8_t    waits            # may take as long as it likes
+    uint8_t    untimed          # ... or comes behind one that may
     uint8_t    timed            # in the list of deadlines
     uint8_t    blocks           # counted in session_t.blocking
+    uint8_t    counted          # ... in client_t.waiting
     uint8_t    applied          # a route has carried it out
     uint32_t   needed           # good replies
     uint32_t   enough           # ... that will do when no more can come

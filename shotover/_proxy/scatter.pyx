@@ -6,6 +6,7 @@ from libc.string cimport memcpy, memset, strlen
 from shotover._core.debug cimport invariant, likely, unlikely
 from shotover._core.memory cimport chunk_data, chunk_put, chunk_ref, pool_take, slab_close, slab_give, slab_init, slab_take
 from shotover._core.request cimport (
+    ABANDONED,
     LOST,
     batch_clear,
     batch_push,
@@ -23,6 +24,7 @@ from shotover._proxy.routes cimport (
     ROUTE_UP,
     WORTH_AWAY,
     WORTH_ERROR,
+    WORTH_EXCUSE,
     WORTH_GOOD,
     bits,
     lowest,
@@ -219,6 +221,10 @@ cdef class ScatterStep(RoutesStep):
         cdef:
             request_t *child
             uint32_t   route, bit
+        item.untimed = item.waits or item.client.waiting
+        if item.waits:
+            item.counted = 1
+            item.client.waiting += 1
         for route in range(self.route_count):
             bit = <uint32_t>1 << route
             if not routes & bit:
@@ -233,13 +239,13 @@ cdef class ScatterStep(RoutesStep):
             child.tags[self.tag] = item
             item.left += 1
             item.out |= bit
-            if not item.waits:
+            if not item.untimed:
                 self.routes[route].outstanding += 1
             batch_push(&self.downs[route], child)
         if item.left == 0:
             self._settle(item, False)
             self._finish(item)
-        elif not item.waits:
+        elif not item.untimed:
             item.timed = 1
             item.deadline_ns = self.loop.now + self.timeout_ns
             item.earlier = self.last_timed
@@ -249,7 +255,7 @@ cdef class ScatterStep(RoutesStep):
             else:
                 self.last_timed.later = item
             self.last_timed = item
-        elif item.request.queued:
+        elif item.waits and item.request.queued:
             item.blocks = 1
             item.client.session.blocking += 1
 
@@ -309,13 +315,17 @@ cdef class ScatterStep(RoutesStep):
     cdef void _back(self, item_t *item, request_t *child, uint32_t route) noexcept nogil:
         cdef:
             uint32_t bit = <uint32_t>1 << route
-            bint     lost = child.failed == LOST or child.reply.size == 0
+            bint     left = child.failed == ABANDONED
+            bint     lost = child.failed == LOST or child.reply.size == 0 or left
             int      worth
         item.left -= 1
         item.out &= ~bit
-        if not item.waits:
+        if not item.untimed:
             self.routes[route].outstanding -= 1
-        worth = WORTH_AWAY if lost else self.judge(child)
+        if left:
+            worth = WORTH_EXCUSE                # that is not the route's fault
+        else:
+            worth = WORTH_AWAY if lost else self.judge(child)
         if worth == WORTH_GOOD:
             item.good |= bit
             if not item.applied and self.applied(item, child):
@@ -328,7 +338,7 @@ cdef class ScatterStep(RoutesStep):
             if item.all:
                 item.client.behind |= bit
         if item.owner is not NULL and worth != WORTH_GOOD and worth != WORTH_ERROR:
-            if lost and not item.waits:
+            if lost and not left and not item.waits:
                 self.item_miss(item, bit)
             else:
                 item.late |= bit
@@ -416,6 +426,8 @@ cdef class ScatterStep(RoutesStep):
         """No child of it is out any more, and its client has been answered."""
         invariant(item.answered)
         self._untime(item)
+        if item.counted:
+            item.client.waiting -= 1
         profile_put(item.before)
         profile_put(item.after)
         if item.owner is not NULL:

@@ -29,6 +29,7 @@ from shotover._codec.commands cimport (
     ID_HSCAN,
     ID_KEYS,
     ID_PUBLISH,
+    ID_PUBSUB,
     ID_SCAN,
     ID_SPUBLISH,
     ID_SSCAN,
@@ -143,7 +144,9 @@ cdef class TuneableConsistencyScatter(ScatterStep):
     cdef void _spread(self, request_t *request, client_t *client) noexcept nogil:
         """A command that stands by itself."""
         cdef const command_t *command = <const command_t *>request.command
-        if command is not NULL and (request.kind == KIND_READ or request.kind == KIND_SESSION):
+        if command is not NULL and command.parent == ID_PUBSUB:
+            self._go_home(request, client, False)       # where those who came this way have subscribed
+        elif command is not NULL and (request.kind == KIND_READ or request.kind == KIND_SESSION):
             if client.bound and request.kind == KIND_SESSION and request.conduct == CONDUCT_PLAIN:
                 self._go_home(request, client, True)
             elif command.id == ID_SCAN:
@@ -347,9 +350,13 @@ cdef class TuneableConsistencyScatter(ScatterStep):
         self.answer_take(request, b"+OK\r\n", 5)
 
     cdef void _reply_mode(self, request_t *request) noexcept nogil:
-        cdef slice_t words[3]
-        if resp_words(request.wire.data, request.wire.data + request.wire.size, words, 3) == 3 and word_is(&words[2], b"ON", 2):
+        cdef:
+            slice_t words[3]
+            bint    three = resp_words(request.wire.data, request.wire.data + request.wire.size, words, 3) == 3
+        if three and word_is(&words[2], b"ON", 2):
             self.answer_take(request, b"+OK\r\n", 5)
+        elif not three or not (word_is(&words[2], b"OFF", 3) or word_is(&words[2], b"SKIP", 4)):
+            self.answer_take(request, b"-ERR syntax error\r\n", 19)
         else:
             self.refuse_take(request, b"ERR", b"shotover: CLIENT REPLY OFF and SKIP cannot pass a scatter", 57)
 
@@ -363,12 +370,17 @@ cdef class TuneableConsistencyScatter(ScatterStep):
         client.tx_routes = routes
         client.tx_size = 0
         client.tx_over = 0
+        client.tx_broken = 0
         client.tx_writes = 0
         self._add_tx(client, MULTI, 15)
         self._shared(request, client, routes, self.write_consistency)
 
     cdef void _queue(self, request_t *request, client_t *client) noexcept nogil:
         """Between MULTI and EXEC."""
+        if request.conduct == CONDUCT_SUBSCRIBE or request.conduct == CONDUCT_MONITOR:
+            client.tx_broken = 1                # every route would take it up, and each message come many times
+            self.refuse_take(request, b"ERR", b"shotover: a subscription cannot stand in a transaction before a scatter", 71)
+            return
         if request.kind == KIND_WRITE or request.kind == KIND_SCHEMA or request.kind == KIND_UNKNOWN:
             client.tx_writes = 1
         self._add_tx(client, <const char *>request.wire.data, request.wire.size)
@@ -409,7 +421,8 @@ cdef class TuneableConsistencyScatter(ScatterStep):
             item_t  *item
         client.watching = 0
         client.tx_skip = 0
-        if unlikely(bits(routes) < self.write_consistency or (carried and client.tx_over)):
+        if unlikely(bits(routes) < self.write_consistency or (carried and client.tx_over)
+                    or (client.in_tx and client.tx_broken)):
             for route in range(self.route_count):
                 if client.in_tx and routes >> route & 1:
                     self.tell(client, route, DISCARD, 17)
