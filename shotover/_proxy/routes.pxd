@@ -32,7 +32,7 @@ cdef enum:                      # the first byte of what a child's tag points to
 
 cdef enum:                      # route_t.state
     ROUTE_UP = 0
-    ROUTE_CLOSING = 1           # the last of what it missed is on its way; plain writes go behind that
+    ROUTE_CLOSING = 1           # all that it missed is on its way; what comes is held until that has been answered
     ROUTE_CATCHING = 2          # what it missed is being sent, and grows by what comes
     ROUTE_AWAY = 3
     ROUTE_STALE = 4             # it has missed more than was kept: it gets nothing until it is mended
@@ -64,6 +64,7 @@ cdef struct route_t:
     session_t *ghost            # stands for the clients whose writes are sent again; not the source's
     profile_t *ghost_profile    # the state it is in
     uint32_t   ghost_left       # requests on their way that bring it there
+    batch_t    held             # children that go down once it is UP
     mark_t     probe_mark
     mark_t     ghost_mark
     uint64_t   missed_total, replayed_total, refused_total, away_total, overflows_total
@@ -76,13 +77,16 @@ cdef class RoutesStep(Step):
         uint64_t probe_ns
         batch_t  downs[ROUTES_MAX]      # children that are being handed out
         timer_t  probing
-        task_t   burial
+        task_t   later
         session_t *dead                 # ghosts
+        const char *reset_wire          # what brings a session into its first state; static
+        const char *pin_wire            # ... makes it keep a connection to itself
         void    *source                 # PyObject* of the Source, once a client was seen
 
     cdef uint32_t all_routes(self) noexcept nogil
     cdef uint32_t routes_up(self) noexcept nogil
     cdef void run_downs(self) noexcept nogil
+    cdef void send_down(self, uint32_t index, request_t *child) noexcept nogil
     cdef void miss(self, uint32_t index, uint64_t order, slice_t *wire, profile_t *profile) noexcept nogil
     # to be overridden:
     cdef int judge(self, request_t *child) noexcept nogil
@@ -104,7 +108,8 @@ cdef class RoutesStep(Step):
     cdef void _entry_back(self, entry_t *entry, request_t *child, uint32_t route) noexcept nogil
     cdef void _ghost_back(self, request_t *child, uint32_t route) noexcept nogil
     cdef void _all_there(self, uint32_t route) noexcept nogil
-    cdef void _bury(self) noexcept nogil
+    cdef void _do_later(self) noexcept nogil
+    cdef void _fail_held(self, uint32_t route) noexcept nogil
 
 
 cdef inline uint32_t bits(uint32_t mask) noexcept nogil:

@@ -77,12 +77,11 @@ cdef class ScatterStep(RoutesStep):
         item_t  *last_timed
         timer_t  deadline
         uint64_t order          # of requests
-        const char *reset_wire  # what brings a session into its first state; static
         uint64_t not_enough_total, timeouts_total
 
     cdef client_t *client_of(self, request_t *request) noexcept nogil
     cdef void client_drop(self, client_t *client) noexcept nogil
-    cdef uint32_t routes_open(self, client_t *client, bint plain) noexcept nogil
+    cdef uint32_t routes_open(self) noexcept nogil
     cdef item_t *item_new(self, request_t *request, client_t *client) noexcept nogil
     cdef bint item_keep(self, item_t *item, uint8_t *data, size_t size) noexcept nogil
     cdef void item_send(self, item_t *item, uint32_t routes) noexcept nogil

@@ -9,11 +9,10 @@ from shotover._core.request cimport (
     ABANDONED,
     LOST,
     batch_clear,
-    batch_push,
     request_drop_reply,
     request_own_reply,
 )
-from shotover._proxy.journal cimport profile_data, profile_put, profile_ref, profile_same
+from shotover._proxy.journal cimport profile_data, profile_put, profile_ref
 from shotover._proxy.routes cimport (
     CHILD_CLIENT,
     CHILD_ENTRY,
@@ -21,7 +20,6 @@ from shotover._proxy.routes cimport (
     CHILD_ITEM,
     CHILD_PROBE,
     ROUTE_CLOSING,
-    ROUTE_UP,
     WORTH_AWAY,
     WORTH_ERROR,
     WORTH_EXCUSE,
@@ -83,10 +81,19 @@ cdef class ScatterStep(RoutesStep):
             slab_give(&self.clients, client)
 
     cdef void on_session_end(self, void *session) noexcept nogil:
-        cdef client_t *client = <client_t *>session_slots(<session_t *>session)[self.slot]
+        cdef:
+            client_t  *client = <client_t *>session_slots(<session_t *>session)[self.slot]
+            request_t *held
+            uint32_t   route
         if client is NULL:
             return
         session_slots(<session_t *>session)[self.slot] = NULL
+        for route in range(self.route_count):
+            held = self.routes[route].held.head
+            while held is not NULL:
+                if held.session is session:
+                    held.session = NULL
+                held = held.next
         client.session = NULL
         free(client.tx)
         client.tx = NULL
@@ -175,15 +182,11 @@ cdef class ScatterStep(RoutesStep):
         batch_clear(batch)
         self.run_downs()
 
-    cdef uint32_t routes_open(self, client_t *client, bint plain) noexcept nogil:
-        """Those that a write may be sent to. While the last of a journal is on its way, only what is sure to follow behind it,
-        on the same connection."""
+    cdef uint32_t routes_open(self) noexcept nogil:
+        """Those that a write may be sent to: it will come behind all that they have missed."""
         cdef uint32_t route, mask = 0
         for route in range(self.route_count):
-            if likely(self.routes[route].state == ROUTE_UP) or (
-                self.routes[route].state == ROUTE_CLOSING and plain and not client.bound and not client.watching
-                and profile_same(client.profile, self.routes[route].ghost_profile)
-            ):
+            if likely(self.routes[route].state <= ROUTE_CLOSING):
                 mask |= <uint32_t>1 << route
         return mask
 
@@ -241,7 +244,7 @@ cdef class ScatterStep(RoutesStep):
             item.out |= bit
             if not item.untimed:
                 self.routes[route].outstanding += 1
-            batch_push(&self.downs[route], child)
+            self.send_down(route, child)
         if item.left == 0:
             self._settle(item, False)
             self._finish(item)
@@ -263,7 +266,7 @@ cdef class ScatterStep(RoutesStep):
         """The client's own request, to its home alone: its reply goes up as it is."""
         if unlikely(client.behind >> client.home & 1):
             self.sync(client, client.home)
-        batch_push(&self.downs[client.home], request)
+        self.send_down(client.home, request)
 
     cdef request_t *_child(self, uint32_t route, client_t *client, request_t *request) noexcept nogil:
         cdef request_t *child = self.hub.request_new(<Chain>self.routes[route].chain)

@@ -85,6 +85,7 @@ cdef const char *ROLE = b"*1\r\n$4\r\nROLE\r\n"
 cdef const char *MULTI = b"*1\r\n$5\r\nMULTI\r\n"
 cdef const char *EXEC = b"*1\r\n$4\r\nEXEC\r\n"
 cdef const char *DISCARD = b"*1\r\n$7\r\nDISCARD\r\n"
+cdef const char *CLIENT_ID = b"*2\r\n$6\r\nCLIENT\r\n$2\r\nID\r\n"
 cdef const char *RESET = b"*1\r\n$5\r\nRESET\r\n"
 
 
@@ -100,6 +101,7 @@ cdef class TuneableConsistencyScatter(ScatterStep):
         self.timeout_ns = <uint64_t>timeout_ms * 1000000
         self.probe_ns = <uint64_t>probe_ms * 1000000
         self.reset_wire = RESET
+        self.pin_wire = CLIENT_ID
         self.ping = command_find(b"PING", 4)
         self.role = command_find(b"ROLE", 4)
 
@@ -225,7 +227,7 @@ cdef class TuneableConsistencyScatter(ScatterStep):
         cdef:
             const command_t *command = <const command_t *>request.command
             bint     kept = request.kind == KIND_WRITE or request.kind == KIND_SCHEMA or request.kind == KIND_UNKNOWN
-            uint32_t routes = self.routes_open(client, request.conduct == CONDUCT_PLAIN and command is not NULL)
+            uint32_t routes = self.routes_open()
             item_t  *item
         if self._few(request, routes, self.write_consistency, b"write_consistency"):
             return
@@ -298,7 +300,7 @@ cdef class TuneableConsistencyScatter(ScatterStep):
 
     cdef void _state(self, request_t *request, client_t *client) noexcept nogil:
         cdef:
-            uint32_t routes = self.routes_open(client, False)
+            uint32_t routes = self.routes_open()
             uint32_t missing = self.all_routes() & ~routes
             item_t  *item
         if request.conduct == CONDUCT_RESET:
@@ -363,7 +365,7 @@ cdef class TuneableConsistencyScatter(ScatterStep):
     # ---- transactions -------------------------------------------------------------------------------------------
 
     cdef void _begin(self, request_t *request, client_t *client) noexcept nogil:
-        cdef uint32_t routes = self.routes_open(client, False) & ~client.tx_skip
+        cdef uint32_t routes = self.routes_open() & ~client.tx_skip
         if self._few(request, routes, self.write_consistency, b"write_consistency"):
             return
         client.in_tx = 1
@@ -415,7 +417,7 @@ cdef class TuneableConsistencyScatter(ScatterStep):
     cdef void _end(self, request_t *request, client_t *client) noexcept nogil:
         """EXEC or DISCARD."""
         cdef:
-            uint32_t routes = client.tx_routes if client.in_tx else self.routes_open(client, False)
+            uint32_t routes = client.tx_routes if client.in_tx else self.routes_open()
             uint32_t route
             bint     carried = request.conduct == CONDUCT_EXEC and client.in_tx and client.tx_writes
             item_t  *item
@@ -448,7 +450,7 @@ cdef class TuneableConsistencyScatter(ScatterStep):
         self.item_send(item, routes)
 
     cdef void _watch(self, request_t *request, client_t *client) noexcept nogil:
-        cdef uint32_t routes = self.routes_open(client, False)
+        cdef uint32_t routes = self.routes_open()
         if self._few(request, routes, self.write_consistency, b"write_consistency"):
             return
         if request.conduct == CONDUCT_WATCH:

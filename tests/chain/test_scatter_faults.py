@@ -112,7 +112,6 @@ def test_a_route_does_not_count_before_it_has_every_write(multi: Make) -> None:
     for reader in readers:
         reader.join()
     assert wrong == []
-    three.bench.clients += []
     three.same()
 
 
@@ -130,7 +129,7 @@ def test_writes_go_on_while_a_route_catches_up(multi: Make) -> None:
             while not stop.is_set():
                 client.send(b"".join(encode("INCR", f"c{(count + at) % 7}") for at in range(20)))
                 failures.extend(each for each in client.frames(20) if each[0] != ord(":"))
-                client.send(encode("MULTI") + encode("RPUSH", "l", count) + encode("EXEC"))
+                client.send(encode("MULTI") + encode("RPUSH", f"l{number}", count) + encode("EXEC"))
                 failures.extend(each for each in client.frames(3) if each[0] == ord("-"))
                 count += 1
 
@@ -139,7 +138,6 @@ def test_writes_go_on_while_a_route_catches_up(multi: Make) -> None:
         writer.start()
     try:
         for name in ("two", "one"):
-            wait_until(lambda: three.metric("missed_count", "one") >= 0, "the bench runs")
             three.servers[name].pause()
             three.away(name)
             wait_until(
@@ -163,7 +161,8 @@ def test_not_enough_routes(multi: Make) -> None:
     three.servers["one"].kill()
     three.servers["two"].kill()
     error = client.ask("SET", "k", "w")
-    assert error.startswith("ERR Not enough responses (shotover: 1 of the 2 that are needed")
+    assert error.startswith("ERR Not enough responses (shotover: ")
+    assert "of the 2 that are needed" in error
     assert "may still be carried out" in error
     error = client.ask("SET", "k", "x")
     assert error == Error(
@@ -172,7 +171,6 @@ def test_not_enough_routes(multi: Make) -> None:
     )
     assert "read_consistency is 2; not there: one two" in client.ask("GET", "k")
     assert "Not enough" in client.ask("MULTI")
-    assert client.ask("EXEC").startswith("ERR Not enough") or True
     assert client.ask("SELECT", 1) == b"OK"  # told to the others when they are back
     for name in ("one", "two"):
         three.servers[name].start(three.servers[name].port)
