@@ -57,12 +57,14 @@ cdef struct route_t:
     uint8_t    probing          # a probe is out
     uint8_t    grumbled         # it has refused an entry, and that was logged
     uint8_t    said             # that it is away
+    uint8_t    hurry            # it need not wait for the next probe
     uint32_t   outstanding      # children sent and not back, but for those that may wait without end
     uint32_t   replaying        # entries on their way
     uint32_t   window           # how many may be
     journal_t  journal
     session_t *ghost            # stands for the clients whose writes are sent again; not the source's
     profile_t *ghost_profile    # the state it is in
+    uint8_t    ghost_stirred    # ... or was: the last entry may have left it in another
     uint32_t   ghost_left       # requests on their way that bring it there
     batch_t    held             # children that go down once it is UP
     mark_t     probe_mark
@@ -87,7 +89,7 @@ cdef class RoutesStep(Step):
     cdef uint32_t routes_up(self) noexcept nogil
     cdef void run_downs(self) noexcept nogil
     cdef void send_down(self, uint32_t index, request_t *child) noexcept nogil
-    cdef void miss(self, uint32_t index, uint64_t order, slice_t *wire, profile_t *profile) noexcept nogil
+    cdef void miss(self, uint32_t index, uint64_t order, slice_t *wire, profile_t *profile, bint stirs) noexcept nogil
     # to be overridden:
     cdef int judge(self, request_t *child) noexcept nogil
     cdef size_t cut(self, request_t *child, uint8_t *at, uint8_t *end) noexcept nogil
@@ -98,6 +100,7 @@ cdef class RoutesStep(Step):
     cdef void _away(self, uint32_t route, const char *why, size_t why_size) noexcept nogil
     cdef void _overflow(self, uint32_t route) noexcept nogil
     cdef void _probe_all(self) noexcept nogil
+    cdef void _probe(self, uint32_t route) noexcept nogil
     cdef void _probe_back(self, request_t *child, uint32_t route) noexcept nogil
     cdef void _replay(self, uint32_t route) noexcept nogil
     cdef bint _ghost(self, uint32_t route, profile_t *profile) noexcept nogil

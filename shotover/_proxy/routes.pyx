@@ -97,8 +97,8 @@ cdef class RoutesStep(Step):
             batch_push(&self.downs[index], child)
     # ---- health -------------------------------------------------------------------------------------------------
 
-    cdef void miss(self, uint32_t index, uint64_t order, slice_t *wire, profile_t *profile) noexcept nogil:
-        """The route does not get these requests now: its journal does."""
+    cdef void miss(self, uint32_t index, uint64_t order, slice_t *wire, profile_t *profile, bint stirs) noexcept nogil:
+        """The route does not get these requests now: its journal does. `stirs`: they leave their session in another state."""
         cdef:
             route_t *route = &self.routes[index]
             entry_t *entry
@@ -109,9 +109,12 @@ cdef class RoutesStep(Step):
             self._overflow(index)
             return
         entry.what = CHILD_ENTRY
+        entry.stirs = stirs
         route.missed_total += 1
         if route.state == ROUTE_UP or route.state == ROUTE_CLOSING:
             self._away(index, b"it has missed a write", 21)
+            route.hurry = 1                     # as far as is known it is there
+            self.loop.defer(&self.later)
 
     cdef void _away(self, uint32_t index, const char *why, size_t why_size) noexcept nogil:
         cdef:
@@ -190,31 +193,34 @@ cdef class RoutesStep(Step):
     cdef void _probe_all(self) noexcept nogil:
         """The timer: those that are away are asked whether they are back."""
         cdef:
-            route_t   *route
-            request_t *child
-            batch_t    batch
-            uint32_t   index
-            bint       again = False
+            uint32_t index
+            bint     again = False
         for index in range(self.route_count):
-            route = &self.routes[index]
-            if route.state != ROUTE_AWAY and route.state != ROUTE_STALE:
-                continue
-            again = True
-            if route.probing:
-                continue
-            child = self.hub.request_new(<Chain>route.chain)
-            if child is NULL:
-                continue
-            if not self.probe(child, route.state == ROUTE_STALE):
-                self.hub.request_free(child)
-                continue
-            child.tags[self.tag] = &route.probe_mark
-            route.probing = 1
-            batch_clear(&batch)
-            batch_push(&batch, child)
-            (<Chain>route.chain).run(&batch)
+            if self.routes[index].state == ROUTE_AWAY or self.routes[index].state == ROUTE_STALE:
+                again = True
+                self._probe(index)
         if again and self.probing.home is NULL:
             self.loop.set_timer(&self.probing, self.probe_ns)
+
+    cdef void _probe(self, uint32_t index) noexcept nogil:
+        """Asks one of them, unless it has been asked and has not answered."""
+        cdef:
+            route_t   *route = &self.routes[index]
+            request_t *child
+            batch_t    batch
+        if route.probing or (route.state != ROUTE_AWAY and route.state != ROUTE_STALE):
+            return
+        child = self.hub.request_new(<Chain>route.chain)
+        if child is NULL:
+            return
+        if not self.probe(child, route.state == ROUTE_STALE):
+            self.hub.request_free(child)
+            return
+        child.tags[self.tag] = &route.probe_mark
+        route.probing = 1
+        batch_clear(&batch)
+        batch_push(&batch, child)
+        (<Chain>route.chain).run(&batch)
 
     cdef void _probe_back(self, request_t *child, uint32_t index) noexcept nogil:
         cdef:
@@ -251,7 +257,7 @@ cdef class RoutesStep(Step):
                 return
             if route.replaying >= route.window:
                 return
-            if (route.ghost is NULL or not profile_same(route.ghost_profile, entry.profile)) \
+            if (route.ghost is NULL or route.ghost_stirred or not profile_same(route.ghost_profile, entry.profile)) \
                     and not self._ghost(index, entry.profile):
                 self._away(index, b"no memory", 9)
                 return
@@ -279,6 +285,7 @@ cdef class RoutesStep(Step):
             return False
         profile_put(route.ghost_profile)
         route.ghost_profile = profile_ref(profile)
+        route.ghost_stirred = 0
         wire.data = chunk_data(chunk)
         wire.size = reset_size + profile_size + pin_size
         memcpy(wire.data, self.reset_wire, reset_size)
@@ -314,6 +321,9 @@ cdef class RoutesStep(Step):
                 self._all_there(index)
             elif route.held.head is not NULL and route.state != ROUTE_CLOSING:
                 self._fail_held(index)
+            if route.hurry and route.outstanding == 0:
+                route.hurry = 0
+                self._probe(index)
         while self.dead is not NULL:
             ghost = self.dead
             self.dead = ghost.next
@@ -339,6 +349,7 @@ cdef class RoutesStep(Step):
         wire.data = chunk_data(chunk)
         wire.size = entry.wire.size
         memcpy(wire.data, entry.wire.data, wire.size)
+        route.ghost_stirred = entry.stirs
         entry.sent = 1
         entry.left = 1                          # until all of it has been sent
         while route.journal.unsent is not NULL and route.journal.unsent.sent:

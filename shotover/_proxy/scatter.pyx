@@ -20,6 +20,7 @@ from shotover._proxy.routes cimport (
     CHILD_ITEM,
     CHILD_PROBE,
     ROUTE_CLOSING,
+    ROUTE_UP,
     WORTH_AWAY,
     WORTH_ERROR,
     WORTH_EXCUSE,
@@ -113,6 +114,8 @@ cdef class ScatterStep(RoutesStep):
             self.up.on_leave(session)
             return
         client.tx_routes &= ~(<uint32_t>1 << route)
+        client.behind |= <uint32_t>1 << route
+        client.reset |= <uint32_t>1 << route
         if client.watching:
             client.tx_skip |= <uint32_t>1 << route
 
@@ -249,15 +252,7 @@ cdef class ScatterStep(RoutesStep):
             self._settle(item, False)
             self._finish(item)
         elif not item.untimed:
-            item.timed = 1
-            item.deadline_ns = self.loop.now + self.timeout_ns
-            item.earlier = self.last_timed
-            if self.last_timed is NULL:
-                self.first_timed = item
-                self.loop.set_timer(&self.deadline, self.timeout_ns)
-            else:
-                self.last_timed.later = item
-            self.last_timed = item
+            self._time(item)
         elif item.waits and item.request.queued:
             item.blocks = 1
             item.client.session.blocking += 1
@@ -290,9 +285,11 @@ cdef class ScatterStep(RoutesStep):
     cdef void item_miss(self, item_t *item, uint32_t routes) noexcept nogil:
         """These routes do not get it now: their journals do."""
         cdef uint32_t route
+        if routes:
+            item.applied = 1                    # it will be, there
         for route in range(self.route_count):
             if routes >> route & 1:
-                self.miss(route, item.order, &item.wire, item.before)
+                self.miss(route, item.order, &item.wire, item.before, item.changes)
 
     # ---- up -----------------------------------------------------------------------------------------------------
 
@@ -325,23 +322,30 @@ cdef class ScatterStep(RoutesStep):
         item.out &= ~bit
         if not item.untimed:
             self.routes[route].outstanding -= 1
+            if unlikely(self.routes[route].hurry and self.routes[route].outstanding == 0):
+                self.loop.defer(&self.later)
         if left:
             worth = WORTH_EXCUSE                # that is not the route's fault
         else:
             worth = WORTH_AWAY if lost else self.judge(child)
+            if item.reads and worth == WORTH_GOOD and self.routes[route].state != ROUTE_UP:
+                lost = True
+                worth = WORTH_ERROR
         if worth == WORTH_GOOD:
             item.good |= bit
-            if not item.applied and self.applied(item, child):
+            if not item.conditional or self.applied(item, child):
                 item.applied = 1
+            elif item.owner is not NULL and not item.waits:
+                item.late |= bit                # what others have done it must do, too
         elif not lost:
             item.bad |= bit
         if worth == WORTH_AWAY:
             self._away(route, <const char *>child.reply.data, child.reply.size)
             item.client.tx_routes &= ~bit
-            if item.all:
+            if item.changes:
                 item.client.behind |= bit
         if item.owner is not NULL and worth != WORTH_GOOD and worth != WORTH_ERROR:
-            if lost and not left and not item.waits:
+            if lost and not left and not item.conditional:
                 self.item_miss(item, bit)
             else:
                 item.late |= bit
@@ -367,11 +371,11 @@ cdef class ScatterStep(RoutesStep):
             if not over:
                 return
             if item.bad == 0 and good:
+                if item.changes and item.client.profile is item.after:
+                    self.changed(item.client)
                 self._answer(item, self.merge(item, item.good))
                 return
-            if item.changes and item.client.profile is item.after:
-                profile_put(item.client.profile)
-                item.client.profile = profile_ref(item.before)
+            self.unchanged(item)
             session = item.client.session if good else NULL
             if item.bad:
                 self._answer(item, self.merge(item, item.bad))
@@ -388,6 +392,12 @@ cdef class ScatterStep(RoutesStep):
             else:
                 self.too_few(item, late)
 
+    cdef void unchanged(self, item_t *item) noexcept nogil:
+        """What the item should have done to its client's state was not done."""
+        if item.changes and item.client.profile is item.after:
+            profile_put(item.client.profile)
+            item.client.profile = profile_ref(item.before)
+
     cdef void _answer(self, item_t *item, request_t *child) noexcept nogil:
         """The child's reply becomes the client's."""
         cdef request_t *request = item.request
@@ -396,8 +406,7 @@ cdef class ScatterStep(RoutesStep):
             return
         item.request = NULL
         item.answered = 1
-        if item.blocks and request.queued:
-            item.client.session.blocking -= 1
+        self._waited(item, request)
         request_drop_reply(&self.loop.pool, request)
         request.reply = child.reply
         request.reply_owner = child.reply_owner
@@ -413,8 +422,7 @@ cdef class ScatterStep(RoutesStep):
         cdef request_t *request = item.request
         item.request = NULL
         item.answered = 1
-        if item.blocks and request.queued:
-            item.client.session.blocking -= 1
+        self._waited(item, request)
         self._free_children(item)
         self.refuse_take(request, b"ERR", text, strlen(text))
 
@@ -429,14 +437,33 @@ cdef class ScatterStep(RoutesStep):
         """No child of it is out any more, and its client has been answered."""
         invariant(item.answered)
         self._untime(item)
-        if item.counted:
-            item.client.waiting -= 1
         profile_put(item.before)
         profile_put(item.after)
         if item.owner is not NULL:
             chunk_put(&self.loop.pool, item.owner)
         self.client_drop(item.client)
         slab_give(&self.items, item)
+
+    cdef void _waited(self, item_t *item, request_t *request) noexcept nogil:
+        """Its client waits no more; where it has not been served yet, it soon must be."""
+        if item.blocks and request.queued:
+            item.client.session.blocking -= 1
+        if item.counted:
+            item.client.waiting -= 1
+            if item.left:
+                self._time(item)
+
+    cdef void _time(self, item_t *item) noexcept nogil:
+        item.timed = 1
+        item.later = NULL
+        item.deadline_ns = self.loop.now + self.timeout_ns
+        item.earlier = self.last_timed
+        if self.last_timed is NULL:
+            self.first_timed = item
+            self.loop.set_timer(&self.deadline, self.timeout_ns)
+        else:
+            self.last_timed.later = item
+        self.last_timed = item
 
     cdef void _untime(self, item_t *item) noexcept nogil:
         if not item.timed:
@@ -454,16 +481,25 @@ cdef class ScatterStep(RoutesStep):
     cdef void _expire(self) noexcept nogil:
         """The timer: who has not answered by now is away, even if the client needed no more answers."""
         cdef:
-            item_t  *item
-            uint32_t route
+            item_t    *item
+            session_t *session
+            uint32_t   route, out
         while self.first_timed is not NULL and self.first_timed.deadline_ns <= self.loop.now:
             item = self.first_timed
             self._untime(item)
             self.timeouts_total += 1
+            session = item.client.session
+            out = item.out
             for route in range(self.route_count):
-                if item.out >> route & 1:
+                if not out >> route & 1:
+                    continue
+                if not item.waits:
                     self._away(route, b"no reply within timeout_ms", 26)
-            if not item.answered:
+                elif session is not NULL and not (item.client.bound and item.client.home == route):
+                    # nobody else can end its wait there: as if the client had left this route, and come back
+                    item.client.behind |= <uint32_t>1 << route
+                    (<Chain>self.routes[route].chain).session_end(session)
+            if not item.waits and not item.answered:
                 self._settle(item, True)
         if self.first_timed is not NULL:
             self.loop.set_timer(&self.deadline, self.first_timed.deadline_ns - self.loop.now)
@@ -480,8 +516,12 @@ cdef class ScatterStep(RoutesStep):
         return item.children[route] if route < ROUTES_MAX else NULL
 
     cdef bint applied(self, item_t *item, request_t *child) noexcept nogil:
-        """A good reply: has this route carried it out?"""
+        """A good reply to something conditional: has this route carried it out?"""
         return True
+
+    cdef void changed(self, client_t *client) noexcept nogil:
+        """All that its profile says has been done."""
+        pass
 
     cdef void too_few(self, item_t *item, bint late) noexcept nogil:
         """Answers a client that must not wait any longer, by refuse_item."""
