@@ -1,10 +1,9 @@
 """See resp_profile.pxd. HELLO may log in, too, and so may AUTH after it: their order is kept, and the last one holds."""
 
-from libc.string cimport memcpy
+from libc.string cimport memcmp, memcpy
 
 from shotover._codec.commands cimport word_is
 from shotover._codec.resp cimport resp_frame_size, resp_words
-from shotover._core.slice cimport slice_t
 
 cdef enum:
     WORDS = 3
@@ -36,6 +35,26 @@ cdef size_t profile_compact(uint8_t *out, const uint8_t *old, size_t size) noexc
             replaced = _replaces(later, count_later, words, count)
             after += frame_later
         if not replaced:
+            memcpy(out + used, at, frame)
+            used += frame
+        at += frame
+    return used
+
+
+cdef size_t profile_without(uint8_t *out, const uint8_t *old, size_t size, const slice_t *wire) noexcept nogil:
+    """Writes to `out` what is left without the first that is just these bytes. Returns its size."""
+    cdef:
+        const uint8_t *at = old
+        const uint8_t *end = old + size
+        size_t   used = 0, frame
+        bint     found = False
+    while at < end:
+        frame = resp_frame_size(at, end)
+        if frame == 0:
+            break
+        if not found and frame == wire.size and memcmp(at, wire.data, frame) == 0:
+            found = True
+        else:
             memcpy(out + used, at, frame)
             used += frame
         at += frame

@@ -49,7 +49,7 @@ cdef struct item_t:
     uint8_t    timed            # in the list of deadlines
     uint8_t    blocks           # counted in session_t.blocking
     uint8_t    counted          # ... in client_t.waiting
-    uint8_t    conditional      # whether it is carried out, its replies tell: journals get it once one was
+    uint8_t    conditional      # whether it is carried out, its replies tell: journals get it if as many as are needed did
     uint8_t    applied          # a route has carried it out, or will: so must all
     uint32_t   needed           # good replies
     uint32_t   enough           # ... that will do when no more can come
@@ -57,6 +57,7 @@ cdef struct item_t:
     uint32_t   out              # their routes
     uint32_t   good             # routes of good replies
     uint32_t   bad              # routes of errors
+    uint32_t   done             # routes that have carried out what is conditional
     uint32_t   late             # routes that must be told once one has carried it out
     request_t *request          # the client's own; NULL: answered
     client_t  *client
@@ -98,6 +99,7 @@ cdef class ScatterStep(RoutesStep):
     cdef void take(self, request_t *request, client_t *client) noexcept nogil
     cdef request_t *merge(self, item_t *item, uint32_t routes) noexcept nogil
     cdef bint applied(self, item_t *item, request_t *child) noexcept nogil
+    cdef void not_changed(self, client_t *client, slice_t *wire) noexcept nogil
     cdef void changed(self, client_t *client) noexcept nogil
     cdef void too_few(self, item_t *item, bint late) noexcept nogil
     # internal:

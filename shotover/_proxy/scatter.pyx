@@ -333,8 +333,11 @@ cdef class ScatterStep(RoutesStep):
                 worth = WORTH_ERROR
         if worth == WORTH_GOOD:
             item.good |= bit
-            if not item.conditional or self.applied(item, child):
+            if not item.conditional:
                 item.applied = 1
+            elif self.applied(item, child):
+                item.done |= bit
+                item.applied = bits(item.done) >= item.needed
             elif item.owner is not NULL and not item.waits:
                 item.late |= bit                # what others have done it must do, too
         elif not lost:
@@ -397,6 +400,8 @@ cdef class ScatterStep(RoutesStep):
         if item.changes and item.client.profile is item.after:
             profile_put(item.client.profile)
             item.client.profile = profile_ref(item.before)
+        elif item.changes and item.all and item.client.profile is not NULL:
+            self.not_changed(item.client, &item.request.wire)
 
     cdef void _answer(self, item_t *item, request_t *child) noexcept nogil:
         """The child's reply becomes the client's."""
@@ -518,6 +523,10 @@ cdef class ScatterStep(RoutesStep):
     cdef bint applied(self, item_t *item, request_t *child) noexcept nogil:
         """A good reply to something conditional: has this route carried it out?"""
         return True
+
+    cdef void not_changed(self, client_t *client, slice_t *wire) noexcept nogil:
+        """Its profile has this in the midst of it, and that has failed."""
+        pass
 
     cdef void changed(self, client_t *client) noexcept nogil:
         """All that its profile says has been done."""

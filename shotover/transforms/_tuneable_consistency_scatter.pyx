@@ -57,7 +57,7 @@ from shotover._codec.resp_merge cimport (
     vote,
 )
 from shotover._codec.resp_cursor cimport cursor_read, cursor_reply, cursor_request
-from shotover._codec.resp_profile cimport PROFILE_SIZE_MAX, profile_compact
+from shotover._codec.resp_profile cimport PROFILE_SIZE_MAX, profile_compact, profile_without
 from shotover._core.debug cimport likely, unlikely
 from shotover._core.memory cimport chunk_data, chunk_put, chunk_t, pool_take
 from shotover._core.request cimport request_drop_reply, request_own
@@ -372,6 +372,16 @@ cdef class TuneableConsistencyScatter(ScatterStep):
         profile_put(client.profile)
         client.profile = profile
         return True
+
+    cdef void not_changed(self, client_t *client, slice_t *wire) noexcept nogil:
+        cdef:
+            uint8_t out[PROFILE_SIZE_MAX]
+            size_t  size = profile_without(out, profile_data(client.profile), client.profile.size, wire)
+        if size == 0:
+            profile_put(client.profile)
+            client.profile = NULL
+        else:
+            self._set_profile(client, out, size)
 
     cdef void changed(self, client_t *client) noexcept nogil:
         cdef:

@@ -461,7 +461,7 @@ def scatter(rng: random.Random, plan: Plan) -> None:
     fields = {
         "write_consistency": 2,
         "read_consistency": 2,
-        "timeout_ms": rng.choice([1000, 3000]),
+        "timeout_ms": rng.choice([3000, 20_000]),
         "probe_ms": rng.choice([10, 50]),
     }
     routes = ", ".join(
