@@ -163,6 +163,7 @@ cdef class ScatterStep(RoutesStep):
         self.routes[route].outstanding -= 1
         if child.failed == LOST:
             client.behind |= <uint32_t>1 << route
+            client.reset |= <uint32_t>1 << route
             self._away(route, <const char *>child.reply.data, child.reply.size)
         self.hub.request_free(child)
         self.client_drop(client)
@@ -347,6 +348,7 @@ cdef class ScatterStep(RoutesStep):
             item.client.tx_routes &= ~bit
             if item.changes:
                 item.client.behind |= bit
+                item.client.reset |= bit
         if item.owner is not NULL and worth != WORTH_GOOD and worth != WORTH_ERROR:
             if lost and not left and not item.conditional:
                 self.item_miss(item, bit)
