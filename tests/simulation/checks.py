@@ -45,7 +45,9 @@ def check_error(sim: Simulation, client: Client, sent: Sent, frame: bytes) -> No
     elif ERRORS[text] in sim.plan.excuses or "memory" in sim.plan.excuses:
         return
     elif sim.plan.quorum:
-        sim.violation(f"{client}: {sent.op!r} was answered {frame!r}, though enough servers are well")
+        sim.violation(
+            f"{client}: {sent.op!r} was answered {frame!r}, though enough servers are well"
+        )
     elif text in NOBODYS_FAULT or not sim.explained("error", client):
         sim.violation(f"{client}: {sent.op!r} was answered {frame!r}, and nothing explains it")
 

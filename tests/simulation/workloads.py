@@ -469,9 +469,7 @@ def scatter(rng: random.Random, plan: Plan) -> None:
         for name, port in plan.servers.items()
     )
     chosen = ", ".join(f"{name}: {value}" for name, value in fields.items())
-    plan.topology = topology(
-        "TuneableConsistencyScatter: {%s, route_map: {%s}}" % (chosen, routes)
-    )
+    plan.topology = topology("TuneableConsistencyScatter: {%s, route_map: {%s}}" % (chosen, routes))
     plan.plain_only = rng.random() < 0.6
     strict = plan.plain_only and rng.random() < 0.7  # nobody ever sees that a server is gone
     kinds = PLAIN if plan.plain_only else rng.choice([LEASES, STATES])
