@@ -1,41 +1,64 @@
 """See resp_profile.pxd. HELLO may log in, too, and so may AUTH after it: their order is kept, and the last one holds."""
 
-from libc.string cimport memcpy
+from libc.string cimport memcmp, memcpy
 
 from shotover._codec.commands cimport word_is
 from shotover._codec.resp cimport resp_frame_size, resp_words
-from shotover._core.slice cimport slice_t
 
 cdef enum:
     WORDS = 3
 
 
-cdef size_t profile_add(uint8_t *out, const uint8_t *old, size_t old_size, const uint8_t *wire, size_t size) noexcept nogil:
-    """Writes `old` without what `wire` takes the place of, then `wire`, to `out` (PROFILE_SIZE_MAX). Returns its size; 0: it is
-    too long."""
+cdef size_t profile_compact(uint8_t *out, const uint8_t *old, size_t size) noexcept nogil:
+    """Writes to `out` (as large as `old`) what is left when all of them have succeeded. Returns its size."""
     cdef:
         slice_t  words[WORDS]
-        slice_t  before[WORDS]
-        uint32_t count = resp_words(wire, wire + size, words, WORDS)
-        uint32_t count_before
+        slice_t  later[WORDS]
+        uint32_t count, count_later
         const uint8_t *at = old
-        const uint8_t *end = old + old_size
-        size_t   used = 0, frame
+        const uint8_t *end = old + size
+        const uint8_t *after
+        size_t   used = 0, frame, frame_later
+        bint     replaced
     while at < end:
         frame = resp_frame_size(at, end)
         if frame == 0:
             break
-        count_before = resp_words(at, at + frame, before, WORDS)
-        if not _replaces(words, count, before, count_before):
-            if used + frame > PROFILE_SIZE_MAX:
-                return 0
+        count = resp_words(at, at + frame, words, WORDS)
+        after = at + frame
+        replaced = False
+        while after < end and not replaced:
+            frame_later = resp_frame_size(after, end)
+            if frame_later == 0:
+                break
+            count_later = resp_words(after, after + frame_later, later, WORDS)
+            replaced = _replaces(later, count_later, words, count)
+            after += frame_later
+        if not replaced:
             memcpy(out + used, at, frame)
             used += frame
         at += frame
-    if count == 0 or used + size > PROFILE_SIZE_MAX:
-        return 0
-    memcpy(out + used, wire, size)
-    return used + size
+    return used
+
+
+cdef size_t profile_without(uint8_t *out, const uint8_t *old, size_t size, const slice_t *wire) noexcept nogil:
+    """Writes to `out` what is left without the first that is just these bytes. Returns its size."""
+    cdef:
+        const uint8_t *at = old
+        const uint8_t *end = old + size
+        size_t   used = 0, frame
+        bint     found = False
+    while at < end:
+        frame = resp_frame_size(at, end)
+        if frame == 0:
+            break
+        if not found and frame == wire.size and memcmp(at, wire.data, frame) == 0:
+            found = True
+        else:
+            memcpy(out + used, at, frame)
+            used += frame
+        at += frame
+    return used
 
 
 cdef bint _replaces(slice_t *words, uint32_t count, slice_t *before, uint32_t count_before) noexcept nogil:

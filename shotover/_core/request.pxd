@@ -26,6 +26,7 @@ cdef enum:                      # request_t.watched: who wants its reply whole b
 cdef enum:                      # request_t.failed
     REFUSED = 1                 # a step would not let it through, or had no means to
     LOST = 2                    # the server is away, or went before it answered; it may have been carried out
+    ABANDONED = 3               # its client has left, and with it the connection that it was on; it may have been, too
 
 cdef struct request_t:
     request_t *next             # in the one list that holds it now: a batch, a pipeline, a step's queue
@@ -48,7 +49,7 @@ cdef struct request_t:
     uint8_t    watched          # WATCHED_* bits; 0: its reply goes to the client as it comes
     uint8_t    mute             # no reply will come, and none is owed
     uint8_t    discard          # nobody wants the reply: drop its bytes as they come
-    uint8_t    failed           # its reply is an error that was made here: REFUSED or LOST; 0: it is not
+    uint8_t    failed           # its reply is an error that was made here: REFUSED, LOST or ABANDONED; 0: it is not
     uint8_t    sink_state       # the sink's own
     uint8_t    edited           # wire is not what the client sent
     uint8_t    apart            # never part of a run: a step may want this one, however rarely

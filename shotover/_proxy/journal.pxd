@@ -19,6 +19,7 @@ cdef struct entry_t:
     uint8_t    what             # the owner's own
     uint8_t    sent             # on its way; it may still come back
     uint8_t    lost             # a part of it was not answered
+    uint8_t    stirs            # whoever sends it is in another state afterwards
     uint32_t   left             # replies awaited, once sent
     uint64_t   order
     slice_t    wire             # one request, or several that belong together; a copy, behind this struct

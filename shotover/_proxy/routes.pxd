@@ -32,7 +32,7 @@ cdef enum:                      # the first byte of what a child's tag points to
 
 cdef enum:                      # route_t.state
     ROUTE_UP = 0
-    ROUTE_CLOSING = 1           # the last of what it missed is on its way; plain writes go behind that
+    ROUTE_CLOSING = 1           # all that it missed is on its way; what comes is held until that has been answered
     ROUTE_CATCHING = 2          # what it missed is being sent, and grows by what comes
     ROUTE_AWAY = 3
     ROUTE_STALE = 4             # it has missed more than was kept: it gets nothing until it is mended
@@ -57,13 +57,16 @@ cdef struct route_t:
     uint8_t    probing          # a probe is out
     uint8_t    grumbled         # it has refused an entry, and that was logged
     uint8_t    said             # that it is away
+    uint8_t    hurry            # it need not wait for the next probe
     uint32_t   outstanding      # children sent and not back, but for those that may wait without end
     uint32_t   replaying        # entries on their way
     uint32_t   window           # how many may be
     journal_t  journal
     session_t *ghost            # stands for the clients whose writes are sent again; not the source's
     profile_t *ghost_profile    # the state it is in
+    uint8_t    ghost_stirred    # ... or was: the last entry may have left it in another
     uint32_t   ghost_left       # requests on their way that bring it there
+    batch_t    held             # children that go down once it is UP
     mark_t     probe_mark
     mark_t     ghost_mark
     uint64_t   missed_total, replayed_total, refused_total, away_total, overflows_total
@@ -76,14 +79,17 @@ cdef class RoutesStep(Step):
         uint64_t probe_ns
         batch_t  downs[ROUTES_MAX]      # children that are being handed out
         timer_t  probing
-        task_t   burial
+        task_t   later
         session_t *dead                 # ghosts
+        const char *reset_wire          # what brings a session into its first state; static
+        const char *pin_wire            # ... makes it keep a connection to itself
         void    *source                 # PyObject* of the Source, once a client was seen
 
     cdef uint32_t all_routes(self) noexcept nogil
     cdef uint32_t routes_up(self) noexcept nogil
     cdef void run_downs(self) noexcept nogil
-    cdef void miss(self, uint32_t index, uint64_t order, slice_t *wire, profile_t *profile) noexcept nogil
+    cdef void send_down(self, uint32_t index, request_t *child) noexcept nogil
+    cdef void miss(self, uint32_t index, uint64_t order, slice_t *wire, profile_t *profile, bint stirs) noexcept nogil
     # to be overridden:
     cdef int judge(self, request_t *child) noexcept nogil
     cdef size_t cut(self, request_t *child, uint8_t *at, uint8_t *end) noexcept nogil
@@ -94,6 +100,7 @@ cdef class RoutesStep(Step):
     cdef void _away(self, uint32_t route, const char *why, size_t why_size) noexcept nogil
     cdef void _overflow(self, uint32_t route) noexcept nogil
     cdef void _probe_all(self) noexcept nogil
+    cdef void _probe(self, uint32_t route) noexcept nogil
     cdef void _probe_back(self, request_t *child, uint32_t route) noexcept nogil
     cdef void _replay(self, uint32_t route) noexcept nogil
     cdef bint _ghost(self, uint32_t route, profile_t *profile) noexcept nogil
@@ -104,7 +111,8 @@ cdef class RoutesStep(Step):
     cdef void _entry_back(self, entry_t *entry, request_t *child, uint32_t route) noexcept nogil
     cdef void _ghost_back(self, request_t *child, uint32_t route) noexcept nogil
     cdef void _all_there(self, uint32_t route) noexcept nogil
-    cdef void _bury(self) noexcept nogil
+    cdef void _do_later(self) noexcept nogil
+    cdef void _fail_held(self, uint32_t route) noexcept nogil
 
 
 cdef inline uint32_t bits(uint32_t mask) noexcept nogil:

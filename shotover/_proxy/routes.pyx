@@ -4,11 +4,11 @@ goes there. What was sent and is not back is waited for before the journal is se
 
 from libc.stdio cimport snprintf
 from libc.stdlib cimport calloc, free
-from libc.string cimport memcpy, memset
+from libc.string cimport memcpy, memset, strlen
 
-from shotover._core.debug cimport invariant, likely
+from shotover._core.debug cimport invariant, likely, unlikely
 from shotover._core.memory cimport chunk_data, chunk_put, chunk_ref, chunk_t, pool_take
-from shotover._core.request cimport LOST, batch_clear, batch_push
+from shotover._core.request cimport LOST, batch_clear, batch_pop, batch_push, request_add_reply, request_own
 from shotover._proxy.journal cimport (
     entry_free,
     journal_put,
@@ -26,13 +26,15 @@ cdef enum:
     WINDOW_MAX = 256            # entries on their way to one route
     WHY_SIZE_MAX = 100          # of a reply that is quoted in the log
 
+cdef const char *GONE_AGAIN = b"-ERR shotover: the route is not there\r\n"
+
 
 cdef void _on_probing(timer_t *timer) noexcept nogil:
     (<RoutesStep>timer.owner)._probe_all()
 
 
-cdef void _on_burial(task_t *task) noexcept nogil:
-    (<RoutesStep>task.owner)._bury()
+cdef void _on_later(task_t *task) noexcept nogil:
+    (<RoutesStep>task.owner)._do_later()
 
 
 cdef class RoutesStep(Step):
@@ -40,8 +42,8 @@ cdef class RoutesStep(Step):
     def __cinit__(self, context, *args, **kwargs):
         self.probing.fire = _on_probing
         self.probing.owner = <void *>self
-        self.burial.run = _on_burial
-        self.burial.owner = <void *>self
+        self.later.run = _on_later
+        self.later.owner = <void *>self
 
     def add_route(self, str name, Chain chain, uint64_t journal_requests, uint64_t journal_bytes):
         """In the order in which they shall be preferred."""
@@ -87,10 +89,16 @@ cdef class RoutesStep(Step):
                 batch_clear(&self.downs[route])
                 (<Chain>self.routes[route].chain).run(&down)
 
+    cdef void send_down(self, uint32_t index, request_t *child) noexcept nogil:
+        """With the next run_downs; while the last of the journal is on its way, once that has been answered."""
+        if unlikely(self.routes[index].state == ROUTE_CLOSING) and request_own(&self.loop.pool, child):
+            batch_push(&self.routes[index].held, child)
+        else:
+            batch_push(&self.downs[index], child)
     # ---- health -------------------------------------------------------------------------------------------------
 
-    cdef void miss(self, uint32_t index, uint64_t order, slice_t *wire, profile_t *profile) noexcept nogil:
-        """The route does not get these requests now: its journal does."""
+    cdef void miss(self, uint32_t index, uint64_t order, slice_t *wire, profile_t *profile, bint stirs) noexcept nogil:
+        """The route does not get these requests now: its journal does. `stirs`: they leave their session in another state."""
         cdef:
             route_t *route = &self.routes[index]
             entry_t *entry
@@ -101,11 +109,12 @@ cdef class RoutesStep(Step):
             self._overflow(index)
             return
         entry.what = CHILD_ENTRY
+        entry.stirs = stirs
         route.missed_total += 1
-        if route.state == ROUTE_UP:
+        if route.state == ROUTE_UP or route.state == ROUTE_CLOSING:
             self._away(index, b"it has missed a write", 21)
-        elif route.state == ROUTE_CLOSING:
-            route.state = ROUTE_CATCHING
+            route.hurry = 1                     # as far as is known it is there
+            self.loop.defer(&self.later)
 
     cdef void _away(self, uint32_t index, const char *why, size_t why_size) noexcept nogil:
         cdef:
@@ -116,6 +125,8 @@ cdef class RoutesStep(Step):
         if route.state == ROUTE_AWAY or route.state == ROUTE_STALE:
             return
         route.state = ROUTE_AWAY
+        if route.held.head is not NULL:
+            self.loop.defer(&self.later)
         if self.probing.home is NULL:
             self.loop.set_timer(&self.probing, self.probe_ns)
         if route.said:
@@ -152,43 +163,64 @@ cdef class RoutesStep(Step):
         self.hub.log(LOG_ERROR, line)
 
     cdef void _all_there(self, uint32_t index) noexcept nogil:
+        """Every entry has been answered. What has been held since the last of them was sent goes now."""
         cdef:
             route_t *route = &self.routes[index]
+            batch_t  held = route.held
             char     line[LOG_TEXT]
+        batch_clear(&route.held)
         route.state = ROUTE_UP
         route.said = 0
         self._end_ghost(index)
         snprintf(line, sizeof(line), b"route %s is back and has every write", route.name)
         self.hub.log(LOG_INFO, line)
+        if held.head is not NULL:
+            (<Chain>route.chain).run(&held)
 
+    cdef void _fail_held(self, uint32_t index) noexcept nogil:
+        """It has gone again before what was held could be sent."""
+        cdef:
+            route_t   *route = &self.routes[index]
+            request_t *child
+            batch_t    held = route.held
+        batch_clear(&route.held)
+        while held.head is not NULL:
+            child = batch_pop(&held)
+            child.failed = LOST
+            child.left = 0
+            request_add_reply(&self.loop.pool, child, <const uint8_t *>GONE_AGAIN, strlen(GONE_AGAIN))
+            self.on_child(child)
     cdef void _probe_all(self) noexcept nogil:
         """The timer: those that are away are asked whether they are back."""
         cdef:
-            route_t   *route
-            request_t *child
-            batch_t    batch
-            uint32_t   index
-            bint       again = False
+            uint32_t index
+            bint     again = False
         for index in range(self.route_count):
-            route = &self.routes[index]
-            if route.state != ROUTE_AWAY and route.state != ROUTE_STALE:
-                continue
-            again = True
-            if route.probing:
-                continue
-            child = self.hub.request_new(<Chain>route.chain)
-            if child is NULL:
-                continue
-            if not self.probe(child, route.state == ROUTE_STALE):
-                self.hub.request_free(child)
-                continue
-            child.tags[self.tag] = &route.probe_mark
-            route.probing = 1
-            batch_clear(&batch)
-            batch_push(&batch, child)
-            (<Chain>route.chain).run(&batch)
+            if self.routes[index].state == ROUTE_AWAY or self.routes[index].state == ROUTE_STALE:
+                again = True
+                self._probe(index)
         if again and self.probing.home is NULL:
             self.loop.set_timer(&self.probing, self.probe_ns)
+
+    cdef void _probe(self, uint32_t index) noexcept nogil:
+        """Asks one of them, unless it has been asked and has not answered."""
+        cdef:
+            route_t   *route = &self.routes[index]
+            request_t *child
+            batch_t    batch
+        if route.probing or (route.state != ROUTE_AWAY and route.state != ROUTE_STALE):
+            return
+        child = self.hub.request_new(<Chain>route.chain)
+        if child is NULL:
+            return
+        if not self.probe(child, route.state == ROUTE_STALE):
+            self.hub.request_free(child)
+            return
+        child.tags[self.tag] = &route.probe_mark
+        route.probing = 1
+        batch_clear(&batch)
+        batch_push(&batch, child)
+        (<Chain>route.chain).run(&batch)
 
     cdef void _probe_back(self, request_t *child, uint32_t index) noexcept nogil:
         cdef:
@@ -203,6 +235,7 @@ cdef class RoutesStep(Step):
             self.hub.log(LOG_INFO, line)
         elif route.state == ROUTE_AWAY and found != PROBE_FAILED and route.outstanding == 0 and route.replaying == 0 \
                 and route.ghost_left == 0:
+            self._end_ghost(index)
             route.state = ROUTE_CATCHING
             route.window = 1                    # the first by itself: it may be refused for all that come
             route.grumbled = 0
@@ -211,60 +244,58 @@ cdef class RoutesStep(Step):
     # ---- what was missed ----------------------------------------------------------------------------------------
 
     cdef void _replay(self, uint32_t index) noexcept nogil:
-        """Sends what the window allows; ends the catching up when nothing is left."""
+        """Sends what the window allows. Once all is on its way, new requests are held: they must come behind it."""
         cdef:
             route_t *route = &self.routes[index]
             entry_t *entry
         while route.state == ROUTE_CATCHING or route.state == ROUTE_CLOSING:
             entry = route.journal.unsent
             if entry is NULL:
-                if route.replaying == 0:
-                    self._all_there(index)
-                else:
-                    route.state = ROUTE_CLOSING
+                route.state = ROUTE_CLOSING
+                if route.replaying == 0 and route.ghost_left == 0:
+                    self.loop.defer(&self.later)        # whoever has brought the last reply is still at work
                 return
-            if route.ghost_left or route.replaying >= route.window:
+            if route.replaying >= route.window:
                 return
-            if route.ghost is NULL or not profile_same(route.ghost_profile, entry.profile):
-                if route.replaying:
-                    return                      # another connection: what is on this one must be answered first
-                if not self._ghost(index, entry.profile):
-                    self._away(index, b"no memory", 9)
-                    return
-                continue
+            if (route.ghost is NULL or route.ghost_stirred or not profile_same(route.ghost_profile, entry.profile)) \
+                    and not self._ghost(index, entry.profile):
+                self._away(index, b"no memory", 9)
+                return
             self._send_entry(index, entry)
-
     cdef bint _ghost(self, uint32_t index, profile_t *profile) noexcept nogil:
-        """A session in the state of an entry's client. False: no memory."""
+        """A session in the state of an entry's client, with a connection of its own: whoever the clients were, their requests
+        stay in order without waiting for each other. False: no memory."""
         cdef:
             route_t *route = &self.routes[index]
             size_t   size = sizeof(session_t) + (<Source>self.source).slot_count * sizeof(void *)
+            size_t   reset_size = 0, profile_size = 0 if profile is NULL else profile.size, pin_size = strlen(self.pin_wire)
             slice_t  wire
             chunk_t *chunk
             bint     whole
-        self._end_ghost(index)
-        route.ghost = <session_t *>calloc(1, size)
         if route.ghost is NULL:
-            return False
-        route.ghost.source = self.source
-        route.ghost.stream.closed = 1           # nobody reads from it
-        route.ghost_profile = profile_ref(profile)
-        if profile is NULL:
-            return True
-        chunk = pool_take(&self.loop.pool, profile.size)
+            route.ghost = <session_t *>calloc(1, size)
+            if route.ghost is NULL:
+                return False
+            route.ghost.source = self.source
+            route.ghost.stream.closed = 1       # nobody reads from it
+        else:
+            reset_size = strlen(self.reset_wire)
+        chunk = pool_take(&self.loop.pool, reset_size + profile_size + pin_size)
         if chunk is NULL:
-            self._end_ghost(index)
             return False
-        memcpy(chunk_data(chunk), profile_data(profile), profile.size)
+        profile_put(route.ghost_profile)
+        route.ghost_profile = profile_ref(profile)
+        route.ghost_stirred = 0
         wire.data = chunk_data(chunk)
-        wire.size = profile.size
+        wire.size = reset_size + profile_size + pin_size
+        memcpy(wire.data, self.reset_wire, reset_size)
+        if profile is not NULL:
+            memcpy(wire.data + reset_size, profile_data(profile), profile_size)
+        memcpy(wire.data + reset_size + profile_size, self.pin_wire, pin_size)
         whole = self._send_wire(index, route.ghost, chunk, &wire, &route.ghost_mark, &route.ghost_left)
         chunk_put(&self.loop.pool, chunk)
         self.run_downs()
-        if not whole:
-            self._end_ghost(index)
         return whole
-
     cdef void _end_ghost(self, uint32_t index) noexcept nogil:
         """It is buried once whoever is at work with it now has done: like a session, never in the middle of a turn."""
         cdef route_t *route = &self.routes[index]
@@ -273,32 +304,40 @@ cdef class RoutesStep(Step):
         route.ghost.pending = index
         route.ghost.next = self.dead
         self.dead = route.ghost
-        self.loop.defer(&self.burial)
+        self.loop.defer(&self.later)
         route.ghost = NULL
         profile_put(route.ghost_profile)
         route.ghost_profile = NULL
 
-    cdef void _bury(self) noexcept nogil:
-        cdef session_t *ghost
+    cdef void _do_later(self) noexcept nogil:
+        """At the end of what is going on now: nothing is freed, and no request brought on its way, in the middle of it."""
+        cdef:
+            session_t *ghost
+            route_t   *route
+            uint32_t   index
+        for index in range(self.route_count):
+            route = &self.routes[index]
+            if route.state == ROUTE_CLOSING and route.journal.count == 0 and route.replaying == 0 and route.ghost_left == 0:
+                self._all_there(index)
+            elif route.held.head is not NULL and route.state != ROUTE_CLOSING:
+                self._fail_held(index)
+            if route.hurry and route.outstanding == 0:
+                route.hurry = 0
+                self._probe(index)
         while self.dead is not NULL:
             ghost = self.dead
             self.dead = ghost.next
             (<Chain>self.routes[ghost.pending].chain).session_end(ghost)
             free(ghost)
-
     cdef void _ghost_back(self, request_t *child, uint32_t index) noexcept nogil:
         """An error is no obstacle: the client, too, went on after it, and what came of that is what came of it elsewhere."""
         cdef route_t *route = &self.routes[index]
         route.ghost_left -= 1
-        if child.failed == LOST or self.judge(child) == WORTH_AWAY:
+        if child.failed or self.judge(child) == WORTH_AWAY:
             self._away(index, <const char *>child.reply.data, child.reply.size)
         self.hub.request_free(child)
         if route.ghost_left == 0:
-            if route.state == ROUTE_AWAY or route.state == ROUTE_STALE:
-                self._end_ghost(index)
-            else:
-                self._replay(index)
-
+            self._replay(index)
     cdef void _send_entry(self, uint32_t index, entry_t *entry) noexcept nogil:
         cdef:
             route_t *route = &self.routes[index]
@@ -310,6 +349,7 @@ cdef class RoutesStep(Step):
         wire.data = chunk_data(chunk)
         wire.size = entry.wire.size
         memcpy(wire.data, entry.wire.data, wire.size)
+        route.ghost_stirred = entry.stirs
         entry.sent = 1
         entry.left = 1                          # until all of it has been sent
         while route.journal.unsent is not NULL and route.journal.unsent.sent:
@@ -342,10 +382,12 @@ cdef class RoutesStep(Step):
             child.owner = chunk_ref(owner)
             child.session = session
             child.tags[self.tag] = tag
+            left[0] += 1
             if (<uint8_t *>tag)[0] == CHILD_CLIENT:
                 self.routes[index].outstanding += 1
-            left[0] += 1
-            batch_push(&self.downs[index], child)
+                self.send_down(index, child)
+            else:
+                batch_push(&self.downs[index], child)
             at += size
         return at == end
 
@@ -357,7 +399,7 @@ cdef class RoutesStep(Step):
             char     line[LOG_TEXT]
         entry.left -= 1
         if child is not NULL:
-            worth = WORTH_AWAY if child.failed == LOST or child.reply.size == 0 else self.judge(child)
+            worth = WORTH_AWAY if child.failed >= LOST or child.reply.size == 0 else self.judge(child)
             if worth == WORTH_EXCUSE or worth == WORTH_AWAY:
                 entry.lost = 1
                 self._away(index, <const char *>child.reply.data, child.reply.size)

@@ -6,13 +6,13 @@ from libc.string cimport memcpy, memset, strlen
 from shotover._core.debug cimport invariant, likely, unlikely
 from shotover._core.memory cimport chunk_data, chunk_put, chunk_ref, pool_take, slab_close, slab_give, slab_init, slab_take
 from shotover._core.request cimport (
+    ABANDONED,
     LOST,
     batch_clear,
-    batch_push,
     request_drop_reply,
     request_own_reply,
 )
-from shotover._proxy.journal cimport profile_data, profile_put, profile_ref, profile_same
+from shotover._proxy.journal cimport profile_data, profile_put, profile_ref
 from shotover._proxy.routes cimport (
     CHILD_CLIENT,
     CHILD_ENTRY,
@@ -23,6 +23,7 @@ from shotover._proxy.routes cimport (
     ROUTE_UP,
     WORTH_AWAY,
     WORTH_ERROR,
+    WORTH_EXCUSE,
     WORTH_GOOD,
     bits,
     lowest,
@@ -81,10 +82,19 @@ cdef class ScatterStep(RoutesStep):
             slab_give(&self.clients, client)
 
     cdef void on_session_end(self, void *session) noexcept nogil:
-        cdef client_t *client = <client_t *>session_slots(<session_t *>session)[self.slot]
+        cdef:
+            client_t  *client = <client_t *>session_slots(<session_t *>session)[self.slot]
+            request_t *held
+            uint32_t   route
         if client is NULL:
             return
         session_slots(<session_t *>session)[self.slot] = NULL
+        for route in range(self.route_count):
+            held = self.routes[route].held.head
+            while held is not NULL:
+                if held.session is session:
+                    held.session = NULL
+                held = held.next
         client.session = NULL
         free(client.tx)
         client.tx = NULL
@@ -104,6 +114,8 @@ cdef class ScatterStep(RoutesStep):
             self.up.on_leave(session)
             return
         client.tx_routes &= ~(<uint32_t>1 << route)
+        client.behind |= <uint32_t>1 << route
+        client.reset |= <uint32_t>1 << route
         if client.watching:
             client.tx_skip |= <uint32_t>1 << route
 
@@ -151,6 +163,7 @@ cdef class ScatterStep(RoutesStep):
         self.routes[route].outstanding -= 1
         if child.failed == LOST:
             client.behind |= <uint32_t>1 << route
+            client.reset |= <uint32_t>1 << route
             self._away(route, <const char *>child.reply.data, child.reply.size)
         self.hub.request_free(child)
         self.client_drop(client)
@@ -173,15 +186,11 @@ cdef class ScatterStep(RoutesStep):
         batch_clear(batch)
         self.run_downs()
 
-    cdef uint32_t routes_open(self, client_t *client, bint plain) noexcept nogil:
-        """Those that a write may be sent to. While the last of a journal is on its way, only what is sure to follow behind it,
-        on the same connection."""
+    cdef uint32_t routes_open(self) noexcept nogil:
+        """Those that a write may be sent to: it will come behind all that they have missed."""
         cdef uint32_t route, mask = 0
         for route in range(self.route_count):
-            if likely(self.routes[route].state == ROUTE_UP) or (
-                self.routes[route].state == ROUTE_CLOSING and plain and not client.bound and not client.watching
-                and profile_same(client.profile, self.routes[route].ghost_profile)
-            ):
+            if likely(self.routes[route].state <= ROUTE_CLOSING):
                 mask |= <uint32_t>1 << route
         return mask
 
@@ -219,6 +228,10 @@ cdef class ScatterStep(RoutesStep):
         cdef:
             request_t *child
             uint32_t   route, bit
+        item.untimed = item.waits or item.client.waiting
+        if item.waits:
+            item.counted = 1
+            item.client.waiting += 1
         for route in range(self.route_count):
             bit = <uint32_t>1 << route
             if not routes & bit:
@@ -233,23 +246,15 @@ cdef class ScatterStep(RoutesStep):
             child.tags[self.tag] = item
             item.left += 1
             item.out |= bit
-            if not item.waits:
+            if not item.untimed:
                 self.routes[route].outstanding += 1
-            batch_push(&self.downs[route], child)
+            self.send_down(route, child)
         if item.left == 0:
             self._settle(item, False)
             self._finish(item)
-        elif not item.waits:
-            item.timed = 1
-            item.deadline_ns = self.loop.now + self.timeout_ns
-            item.earlier = self.last_timed
-            if self.last_timed is NULL:
-                self.first_timed = item
-                self.loop.set_timer(&self.deadline, self.timeout_ns)
-            else:
-                self.last_timed.later = item
-            self.last_timed = item
-        elif item.request.queued:
+        elif not item.untimed:
+            self._time(item)
+        elif item.waits and item.request.queued:
             item.blocks = 1
             item.client.session.blocking += 1
 
@@ -257,7 +262,7 @@ cdef class ScatterStep(RoutesStep):
         """The client's own request, to its home alone: its reply goes up as it is."""
         if unlikely(client.behind >> client.home & 1):
             self.sync(client, client.home)
-        batch_push(&self.downs[client.home], request)
+        self.send_down(client.home, request)
 
     cdef request_t *_child(self, uint32_t route, client_t *client, request_t *request) noexcept nogil:
         cdef request_t *child = self.hub.request_new(<Chain>self.routes[route].chain)
@@ -281,9 +286,11 @@ cdef class ScatterStep(RoutesStep):
     cdef void item_miss(self, item_t *item, uint32_t routes) noexcept nogil:
         """These routes do not get it now: their journals do."""
         cdef uint32_t route
+        if routes:
+            item.applied = 1                    # it will be, there
         for route in range(self.route_count):
             if routes >> route & 1:
-                self.miss(route, item.order, &item.wire, item.before)
+                self.miss(route, item.order, &item.wire, item.before, item.changes)
 
     # ---- up -----------------------------------------------------------------------------------------------------
 
@@ -309,26 +316,41 @@ cdef class ScatterStep(RoutesStep):
     cdef void _back(self, item_t *item, request_t *child, uint32_t route) noexcept nogil:
         cdef:
             uint32_t bit = <uint32_t>1 << route
-            bint     lost = child.failed == LOST or child.reply.size == 0
+            bint     left = child.failed == ABANDONED
+            bint     lost = child.failed == LOST or child.reply.size == 0 or left
             int      worth
         item.left -= 1
         item.out &= ~bit
-        if not item.waits:
+        if not item.untimed:
             self.routes[route].outstanding -= 1
-        worth = WORTH_AWAY if lost else self.judge(child)
+            if unlikely(self.routes[route].hurry and self.routes[route].outstanding == 0):
+                self.loop.defer(&self.later)
+        if left:
+            worth = WORTH_EXCUSE                # that is not the route's fault
+        else:
+            worth = WORTH_AWAY if lost else self.judge(child)
+            if item.reads and worth == WORTH_GOOD and self.routes[route].state != ROUTE_UP:
+                lost = True
+                worth = WORTH_ERROR
         if worth == WORTH_GOOD:
             item.good |= bit
-            if not item.applied and self.applied(item, child):
+            if not item.conditional:
                 item.applied = 1
+            elif self.applied(item, child):
+                item.done |= bit
+                item.applied = bits(item.done) >= item.needed
+            elif item.owner is not NULL and not item.waits:
+                item.late |= bit                # what others have done it must do, too
         elif not lost:
             item.bad |= bit
         if worth == WORTH_AWAY:
             self._away(route, <const char *>child.reply.data, child.reply.size)
             item.client.tx_routes &= ~bit
-            if item.all:
+            if item.changes:
                 item.client.behind |= bit
+                item.client.reset |= bit
         if item.owner is not NULL and worth != WORTH_GOOD and worth != WORTH_ERROR:
-            if lost and not item.waits:
+            if lost and not left and not item.conditional:
                 self.item_miss(item, bit)
             else:
                 item.late |= bit
@@ -354,11 +376,11 @@ cdef class ScatterStep(RoutesStep):
             if not over:
                 return
             if item.bad == 0 and good:
+                if item.changes and item.client.profile is item.after:
+                    self.changed(item.client)
                 self._answer(item, self.merge(item, item.good))
                 return
-            if item.changes and item.client.profile is item.after:
-                profile_put(item.client.profile)
-                item.client.profile = profile_ref(item.before)
+            self.unchanged(item)
             session = item.client.session if good else NULL
             if item.bad:
                 self._answer(item, self.merge(item, item.bad))
@@ -375,6 +397,14 @@ cdef class ScatterStep(RoutesStep):
             else:
                 self.too_few(item, late)
 
+    cdef void unchanged(self, item_t *item) noexcept nogil:
+        """What the item should have done to its client's state was not done."""
+        if item.changes and item.client.profile is item.after:
+            profile_put(item.client.profile)
+            item.client.profile = profile_ref(item.before)
+        elif item.changes and item.all and item.client.profile is not NULL:
+            self.not_changed(item.client, &item.request.wire)
+
     cdef void _answer(self, item_t *item, request_t *child) noexcept nogil:
         """The child's reply becomes the client's."""
         cdef request_t *request = item.request
@@ -383,8 +413,7 @@ cdef class ScatterStep(RoutesStep):
             return
         item.request = NULL
         item.answered = 1
-        if item.blocks and request.queued:
-            item.client.session.blocking -= 1
+        self._waited(item, request)
         request_drop_reply(&self.loop.pool, request)
         request.reply = child.reply
         request.reply_owner = child.reply_owner
@@ -400,8 +429,7 @@ cdef class ScatterStep(RoutesStep):
         cdef request_t *request = item.request
         item.request = NULL
         item.answered = 1
-        if item.blocks and request.queued:
-            item.client.session.blocking -= 1
+        self._waited(item, request)
         self._free_children(item)
         self.refuse_take(request, b"ERR", text, strlen(text))
 
@@ -423,6 +451,27 @@ cdef class ScatterStep(RoutesStep):
         self.client_drop(item.client)
         slab_give(&self.items, item)
 
+    cdef void _waited(self, item_t *item, request_t *request) noexcept nogil:
+        """Its client waits no more; where it has not been served yet, it soon must be."""
+        if item.blocks and request.queued:
+            item.client.session.blocking -= 1
+        if item.counted:
+            item.client.waiting -= 1
+            if item.left:
+                self._time(item)
+
+    cdef void _time(self, item_t *item) noexcept nogil:
+        item.timed = 1
+        item.later = NULL
+        item.deadline_ns = self.loop.now + self.timeout_ns
+        item.earlier = self.last_timed
+        if self.last_timed is NULL:
+            self.first_timed = item
+            self.loop.set_timer(&self.deadline, self.timeout_ns)
+        else:
+            self.last_timed.later = item
+        self.last_timed = item
+
     cdef void _untime(self, item_t *item) noexcept nogil:
         if not item.timed:
             return
@@ -439,16 +488,25 @@ cdef class ScatterStep(RoutesStep):
     cdef void _expire(self) noexcept nogil:
         """The timer: who has not answered by now is away, even if the client needed no more answers."""
         cdef:
-            item_t  *item
-            uint32_t route
+            item_t    *item
+            session_t *session
+            uint32_t   route, out
         while self.first_timed is not NULL and self.first_timed.deadline_ns <= self.loop.now:
             item = self.first_timed
             self._untime(item)
             self.timeouts_total += 1
+            session = item.client.session
+            out = item.out
             for route in range(self.route_count):
-                if item.out >> route & 1:
+                if not out >> route & 1:
+                    continue
+                if not item.waits:
                     self._away(route, b"no reply within timeout_ms", 26)
-            if not item.answered:
+                elif session is not NULL and not (item.client.bound and item.client.home == route):
+                    # nobody else can end its wait there: as if the client had left this route, and come back
+                    item.client.behind |= <uint32_t>1 << route
+                    (<Chain>self.routes[route].chain).session_end(session)
+            if not item.waits and not item.answered:
                 self._settle(item, True)
         if self.first_timed is not NULL:
             self.loop.set_timer(&self.deadline, self.first_timed.deadline_ns - self.loop.now)
@@ -465,8 +523,16 @@ cdef class ScatterStep(RoutesStep):
         return item.children[route] if route < ROUTES_MAX else NULL
 
     cdef bint applied(self, item_t *item, request_t *child) noexcept nogil:
-        """A good reply: has this route carried it out?"""
+        """A good reply to something conditional: has this route carried it out?"""
         return True
+
+    cdef void not_changed(self, client_t *client, slice_t *wire) noexcept nogil:
+        """Its profile has this in the midst of it, and that has failed."""
+        pass
+
+    cdef void changed(self, client_t *client) noexcept nogil:
+        """All that its profile says has been done."""
+        pass
 
     cdef void too_few(self, item_t *item, bint late) noexcept nogil:
         """Answers a client that must not wait any longer, by refuse_item."""

@@ -10,6 +10,7 @@ from shotover._core.counters cimport histogram_add, histogram_value
 from shotover._core.debug cimport invariant, likely, unlikely
 from shotover._core.memory cimport chunk_data, chunk_put, chunk_t, pool_take, slab_close, slab_give, slab_init, slab_take
 from shotover._core.request cimport (
+    ABANDONED,
     LOST,
     WATCHED_BY_SINK,
     WATCHED_FOR_ERROR,
@@ -420,7 +421,8 @@ cdef class Sink(Step):
         self.failures_total += request.left
         request.left = 0
         request.begun = 0
-        request.failed = LOST
+        if request.failed != ABANDONED:
+            request.failed = LOST
         request.sent_ns = self.loop.now
         self.complete(request)
 
@@ -429,6 +431,7 @@ cdef class Sink(Step):
         if error == CLOSE_EOF:
             snprintf(full, sizeof(full), b"%s: closed by the server", text)
         elif error == CLOSE_LOCAL:
+            request.failed = ABANDONED
             snprintf(full, sizeof(full), b"%s: closed by the proxy", text)
         elif error == EUSERS:
             snprintf(full, sizeof(full), b"%s: as many connections as may be are open (max_connections)", text)

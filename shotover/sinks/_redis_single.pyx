@@ -38,6 +38,7 @@ from shotover._codec.resp cimport resp_bulk, resp_integer, resp_words
 from shotover._core.debug cimport likely, unlikely
 from shotover._core.memory cimport slab_give
 from shotover._core.request cimport (
+    ABANDONED,
     WATCHED_BY_SINK,
     WATCHED_FOR_ERROR,
     batch_pop,
@@ -154,6 +155,7 @@ cdef class RedisSinkSingle(LeasingSink):
             if request.conduct == CONDUCT_PLAIN:
                 self._send_shared(request, NULL, self.fresh)
             else:
+                request.failed = ABANDONED
                 self.fail(request, b"the client is gone")
             return
         if rs is NULL:
@@ -402,6 +404,7 @@ cdef class RedisSinkSingle(LeasingSink):
         while rs.waiting.head is not NULL:
             request = batch_pop(&rs.waiting)
             request.session = NULL
+            request.failed = ABANDONED
             self.fail(request, b"the client is gone")
         self._place(session)[0] = NULL
         self._drop_state_user(rs.state)

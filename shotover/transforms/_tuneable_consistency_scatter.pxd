@@ -46,6 +46,8 @@ cdef class TuneableConsistencyScatter(ScatterStep):
     cdef bint _keep(self, item_t *item, request_t *request) noexcept nogil
     cdef void _add_tx(self, client_t *client, const char *data, size_t size) noexcept nogil
     cdef void _forget_tx(self, client_t *client) noexcept nogil
+    cdef bint _set_profile(self, client_t *client, uint8_t *data, size_t size) noexcept nogil
+    cdef bint _remember_tx(self, client_t *client) noexcept nogil
     cdef bint _remember(self, client_t *client, request_t *request) noexcept nogil
     cdef void _quit(self, request_t *request, client_t *client) noexcept nogil
     cdef void _reply_mode(self, request_t *request) noexcept nogil

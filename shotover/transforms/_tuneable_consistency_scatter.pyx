@@ -5,7 +5,7 @@ cimport cython
 from libc.stdint cimport INT64_MIN, int64_t, uint64_t
 from libc.stdio cimport snprintf
 from libc.stdlib cimport free, realloc
-from libc.string cimport memcmp, memcpy
+from libc.string cimport memcmp, memcpy, memset
 
 from shotover._codec.commands cimport (
     CONDUCT_BLOCK,
@@ -29,6 +29,7 @@ from shotover._codec.commands cimport (
     ID_HSCAN,
     ID_KEYS,
     ID_PUBLISH,
+    ID_PUBSUB,
     ID_SCAN,
     ID_SPUBLISH,
     ID_SSCAN,
@@ -56,7 +57,7 @@ from shotover._codec.resp_merge cimport (
     vote,
 )
 from shotover._codec.resp_cursor cimport cursor_read, cursor_reply, cursor_request
-from shotover._codec.resp_profile cimport PROFILE_SIZE_MAX, profile_add
+from shotover._codec.resp_profile cimport PROFILE_SIZE_MAX, profile_compact, profile_without
 from shotover._core.debug cimport likely, unlikely
 from shotover._core.memory cimport chunk_data, chunk_put, chunk_t, pool_take
 from shotover._core.request cimport request_drop_reply, request_own
@@ -84,6 +85,7 @@ cdef const char *ROLE = b"*1\r\n$4\r\nROLE\r\n"
 cdef const char *MULTI = b"*1\r\n$5\r\nMULTI\r\n"
 cdef const char *EXEC = b"*1\r\n$4\r\nEXEC\r\n"
 cdef const char *DISCARD = b"*1\r\n$7\r\nDISCARD\r\n"
+cdef const char *CLIENT_ID = b"*2\r\n$6\r\nCLIENT\r\n$2\r\nID\r\n"
 cdef const char *RESET = b"*1\r\n$5\r\nRESET\r\n"
 
 
@@ -99,6 +101,7 @@ cdef class TuneableConsistencyScatter(ScatterStep):
         self.timeout_ns = <uint64_t>timeout_ms * 1000000
         self.probe_ns = <uint64_t>probe_ms * 1000000
         self.reset_wire = RESET
+        self.pin_wire = CLIENT_ID
         self.ping = command_find(b"PING", 4)
         self.role = command_find(b"ROLE", 4)
 
@@ -143,7 +146,9 @@ cdef class TuneableConsistencyScatter(ScatterStep):
     cdef void _spread(self, request_t *request, client_t *client) noexcept nogil:
         """A command that stands by itself."""
         cdef const command_t *command = <const command_t *>request.command
-        if command is not NULL and (request.kind == KIND_READ or request.kind == KIND_SESSION):
+        if command is not NULL and command.parent == ID_PUBSUB:
+            self._go_home(request, client, False)       # where those who came this way have subscribed
+        elif command is not NULL and (request.kind == KIND_READ or request.kind == KIND_SESSION):
             if client.bound and request.kind == KIND_SESSION and request.conduct == CONDUCT_PLAIN:
                 self._go_home(request, client, True)
             elif command.id == ID_SCAN:
@@ -210,6 +215,7 @@ cdef class TuneableConsistencyScatter(ScatterStep):
         item.needed = self.read_consistency
         item.enough = self.read_consistency
         item.rule = RULE_NEWEST
+        item.reads = 1
         item.waits = request.conduct == CONDUCT_BLOCK or request.conduct == CONDUCT_WAIT
         if request.conduct == CONDUCT_WAIT:
             item.rule = RULE_MIN
@@ -222,7 +228,7 @@ cdef class TuneableConsistencyScatter(ScatterStep):
         cdef:
             const command_t *command = <const command_t *>request.command
             bint     kept = request.kind == KIND_WRITE or request.kind == KIND_SCHEMA or request.kind == KIND_UNKNOWN
-            uint32_t routes = self.routes_open(client, request.conduct == CONDUCT_PLAIN and command is not NULL)
+            uint32_t routes = self.routes_open()
             item_t  *item
         if self._few(request, routes, self.write_consistency, b"write_consistency"):
             return
@@ -233,6 +239,7 @@ cdef class TuneableConsistencyScatter(ScatterStep):
         item.needed = self.write_consistency
         item.enough = self.write_consistency
         item.waits = request.conduct == CONDUCT_BLOCK
+        item.conditional = item.waits
         if request.kind == KIND_PUBSUB and (command.id == ID_PUBLISH or command.id == ID_SPUBLISH):
             item.rule = RULE_SUM
             item.needed = bits(routes)
@@ -240,7 +247,7 @@ cdef class TuneableConsistencyScatter(ScatterStep):
             self.refuse_item(item, b"shotover: no memory")
             self._finish(item)
             return
-        if kept and item.waits:
+        if kept and item.conditional:
             item.late = self.all_routes() & ~routes
         elif kept:
             self.item_miss(item, self.all_routes() & ~routes)
@@ -289,13 +296,14 @@ cdef class TuneableConsistencyScatter(ScatterStep):
         item.needed = 1
         item.enough = 1
         item.rule = RULE_CURSOR
+        item.reads = 1
         self.item_send(item, <uint32_t>1 << route)
 
     # ---- the session's state ------------------------------------------------------------------------------------
 
     cdef void _state(self, request_t *request, client_t *client) noexcept nogil:
         cdef:
-            uint32_t routes = self.routes_open(client, False)
+            uint32_t routes = self.routes_open()
             uint32_t missing = self.all_routes() & ~routes
             item_t  *item
         if request.conduct == CONDUCT_RESET:
@@ -323,22 +331,66 @@ cdef class TuneableConsistencyScatter(ScatterStep):
         client.behind |= missing
         self.item_send(item, routes)
 
+    cdef bint _remember_tx(self, client_t *client) noexcept nogil:
+        """The profile with what the transaction does to it. False: nothing, or it is too long to be told elsewhere."""
+        cdef:
+            request_t part
+            uint8_t  *at = client.tx
+            uint8_t  *end = client.tx + client.tx_size
+            bint      done = False
+        memset(&part, 0, sizeof(part))
+        while at < end:
+            part.wire.data = at
+            part.wire.size = resp_frame_size(at, end)
+            if part.wire.size == 0:
+                break
+            resp_facts(&part)
+            if part.conduct == CONDUCT_STATE and self._remember(client, &part):
+                done = True
+            at += part.wire.size
+        return done
+
     cdef bint _remember(self, client_t *client, request_t *request) noexcept nogil:
-        """The client's profile with this request in it."""
+        """The client's profile with this request behind it."""
         cdef:
             uint8_t    out[PROFILE_SIZE_MAX]
-            size_t     size
             profile_t *profile = client.profile
-        size = profile_add(out, NULL if profile is NULL else profile_data(profile), 0 if profile is NULL else profile.size,
-                           request.wire.data, request.wire.size)
-        if size == 0:
+            size_t     size = 0 if profile is NULL else profile.size
+        if size + request.wire.size > PROFILE_SIZE_MAX and size:
+            size = profile_compact(out, profile_data(profile), size)
+        elif size:
+            memcpy(out, profile_data(profile), size)
+        if size + request.wire.size > PROFILE_SIZE_MAX:
             return False
-        profile = profile_new(out, size)
+        memcpy(out + size, request.wire.data, request.wire.size)
+        return self._set_profile(client, out, size + request.wire.size)
+
+    cdef bint _set_profile(self, client_t *client, uint8_t *data, size_t size) noexcept nogil:
+        cdef profile_t *profile = profile_new(data, size)
         if profile is NULL:
             return False
         profile_put(client.profile)
         client.profile = profile
         return True
+
+    cdef void not_changed(self, client_t *client, slice_t *wire) noexcept nogil:
+        cdef:
+            uint8_t out[PROFILE_SIZE_MAX]
+            size_t  size = profile_without(out, profile_data(client.profile), client.profile.size, wire)
+        if size == 0:
+            profile_put(client.profile)
+            client.profile = NULL
+        else:
+            self._set_profile(client, out, size)
+
+    cdef void changed(self, client_t *client) noexcept nogil:
+        cdef:
+            uint8_t out[PROFILE_SIZE_MAX]
+            size_t  size
+        if client.profile is not NULL:
+            size = profile_compact(out, profile_data(client.profile), client.profile.size)
+            if size < client.profile.size:
+                self._set_profile(client, out, size)
 
     cdef void _quit(self, request_t *request, client_t *client) noexcept nogil:
         if request.queued:
@@ -347,30 +399,42 @@ cdef class TuneableConsistencyScatter(ScatterStep):
         self.answer_take(request, b"+OK\r\n", 5)
 
     cdef void _reply_mode(self, request_t *request) noexcept nogil:
-        cdef slice_t words[3]
-        if resp_words(request.wire.data, request.wire.data + request.wire.size, words, 3) == 3 and word_is(&words[2], b"ON", 2):
+        cdef:
+            slice_t words[3]
+            bint    three = resp_words(request.wire.data, request.wire.data + request.wire.size, words, 3) == 3
+        if three and word_is(&words[2], b"ON", 2):
             self.answer_take(request, b"+OK\r\n", 5)
+        elif not three or not (word_is(&words[2], b"OFF", 3) or word_is(&words[2], b"SKIP", 4)):
+            self.answer_take(request, b"-ERR syntax error\r\n", 19)
         else:
             self.refuse_take(request, b"ERR", b"shotover: CLIENT REPLY OFF and SKIP cannot pass a scatter", 57)
 
     # ---- transactions -------------------------------------------------------------------------------------------
 
     cdef void _begin(self, request_t *request, client_t *client) noexcept nogil:
-        cdef uint32_t routes = self.routes_open(client, False) & ~client.tx_skip
+        cdef uint32_t routes = self.routes_open() & ~client.tx_skip
         if self._few(request, routes, self.write_consistency, b"write_consistency"):
             return
         client.in_tx = 1
         client.tx_routes = routes
         client.tx_size = 0
         client.tx_over = 0
+        client.tx_broken = 0
+        client.tx_state = 0
         client.tx_writes = 0
         self._add_tx(client, MULTI, 15)
         self._shared(request, client, routes, self.write_consistency)
 
     cdef void _queue(self, request_t *request, client_t *client) noexcept nogil:
         """Between MULTI and EXEC."""
+        if request.conduct == CONDUCT_SUBSCRIBE or request.conduct == CONDUCT_MONITOR:
+            client.tx_broken = 1                # every route would take it up, and each message come many times
+            self.refuse_take(request, b"ERR", b"shotover: a subscription cannot stand in a transaction before a scatter", 71)
+            return
         if request.kind == KIND_WRITE or request.kind == KIND_SCHEMA or request.kind == KIND_UNKNOWN:
             client.tx_writes = 1
+        elif request.conduct == CONDUCT_STATE:
+            client.tx_state = 1
         self._add_tx(client, <const char *>request.wire.data, request.wire.size)
         if not self._few(request, client.tx_routes, self.write_consistency, b"write_consistency"):
             self._shared(request, client, client.tx_routes, self.write_consistency)
@@ -403,13 +467,15 @@ cdef class TuneableConsistencyScatter(ScatterStep):
     cdef void _end(self, request_t *request, client_t *client) noexcept nogil:
         """EXEC or DISCARD."""
         cdef:
-            uint32_t routes = client.tx_routes if client.in_tx else self.routes_open(client, False)
+            uint32_t routes = client.tx_routes if client.in_tx else self.routes_open()
             uint32_t route
             bint     carried = request.conduct == CONDUCT_EXEC and client.in_tx and client.tx_writes
+            bint     watching = client.watching
             item_t  *item
         client.watching = 0
         client.tx_skip = 0
-        if unlikely(bits(routes) < self.write_consistency or (carried and client.tx_over)):
+        if unlikely(bits(routes) < self.write_consistency or (carried and client.tx_over)
+                    or (client.in_tx and client.tx_broken)):
             for route in range(self.route_count):
                 if client.in_tx and routes >> route & 1:
                     self.tell(client, route, DISCARD, 17)
@@ -424,18 +490,26 @@ cdef class TuneableConsistencyScatter(ScatterStep):
             return
         item.needed = self.write_consistency
         item.enough = self.write_consistency
+        if request.conduct == CONDUCT_EXEC and client.in_tx and client.tx_state and self._remember_tx(client):
+            item.changes = 1
+            item.after = profile_ref(client.profile)
+            client.behind |= self.all_routes() & ~routes
         if carried:
             self._add_tx(client, EXEC, 14)
             if client.tx_over or not self.item_keep(item, client.tx, client.tx_size):
                 self.refuse_item(item, b"shotover: no memory")
                 self._finish(item)
                 return
-            self.item_miss(item, self.all_routes() & ~routes)
+            item.conditional = watching
+            if watching:
+                item.late = self.all_routes() & ~routes
+            else:
+                self.item_miss(item, self.all_routes() & ~routes)
         self._forget_tx(client)
         self.item_send(item, routes)
 
     cdef void _watch(self, request_t *request, client_t *client) noexcept nogil:
-        cdef uint32_t routes = self.routes_open(client, False)
+        cdef uint32_t routes = self.routes_open()
         if self._few(request, routes, self.write_consistency, b"write_consistency"):
             return
         if request.conduct == CONDUCT_WATCH:
@@ -456,7 +530,7 @@ cdef class TuneableConsistencyScatter(ScatterStep):
         return WORTH_EXCUSE if reply_is_excuse(&child.reply) else WORTH_ERROR
 
     cdef bint applied(self, item_t *item, request_t *child) noexcept nogil:
-        return not item.waits or not reply_is_null(&child.reply)
+        return not reply_is_null(&child.reply)
 
     cdef request_t *merge(self, item_t *item, uint32_t routes) noexcept nogil:
         cdef:
@@ -486,6 +560,8 @@ cdef class TuneableConsistencyScatter(ScatterStep):
         if count == 0:
             return NULL
         child = children[vote(replies, count)]
+        if item.changes and not item.all and (item.bad & routes or reply_is_null(&child.reply)):
+            self.unchanged(item)                # EXEC was not carried out
         if item.bad & routes or item.rule <= RULE_NEWEST:
             return child
         if item.rule == RULE_LONGEST:

@@ -6,8 +6,10 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+from support.servers import Server
 
 from chain.bench import Bench
+from chain.multi import NAMES, Multi
 
 
 @pytest.fixture
@@ -22,3 +24,15 @@ def run() -> Iterator[Callable[..., Bench]]:
     yield start
     for bench in started:
         bench.close()
+
+
+@pytest.fixture
+def multi(run: Callable[..., Bench], start_server: Callable[..., Server]) -> Callable[..., Multi]:
+    """multi(*server_options, sinks={...}, **fields): three servers behind a scatter."""
+
+    def make(*options: str, sinks: dict[str, Any] | None = None, **fields: Any) -> Multi:
+        names = fields.pop("names", NAMES)
+        servers = {name: start_server("--enable-debug-command", "yes", *options) for name in names}
+        return Multi(servers, run, sinks=sinks or {}, **fields)
+
+    return make

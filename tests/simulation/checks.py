@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from simulation.wire import bulk
+
 if TYPE_CHECKING:
     from simulation.client import Client, Sent
     from simulation.run import Simulation
@@ -22,13 +24,19 @@ ERRORS = {  # what an error of the proxy says -> what must be in the plan's excu
     b"belong to several chains": "cross",
     b"must belong to one chain": "cross",
     b"cannot be in a transaction": "cross",
+    b"Not enough responses": "quorum",
+    b"not enough routes": "quorum",
 }
+WRITES = {b"SET", b"MSET", b"APPEND", b"INCR", b"DEL", b"RPUSH"}
+READS = {b"GET", b"MGET", b"PING", b"ECHO", b"SIM.GET"}
 NOBODYS_FAULT = (
     b"too many leased",
     b"too many requests wait",
     b"no memory",
     b"RequestThrottling",
     b"filtered out",
+    b"Not enough responses",
+    b"not enough routes",
 )
 
 
@@ -39,6 +47,10 @@ def check_error(sim: Simulation, client: Client, sent: Sent, frame: bytes) -> No
         sim.violation(f"{client}: {sent.op!r} was answered {frame!r}, which clients must never see")
     elif ERRORS[text] in sim.plan.excuses or "memory" in sim.plan.excuses:
         return
+    elif sim.plan.quorum:
+        sim.violation(
+            f"{client}: {sent.op!r} was answered {frame!r}, though enough servers are well"
+        )
     elif text in NOBODYS_FAULT or not sim.explained("error", client):
         sim.violation(f"{client}: {sent.op!r} was answered {frame!r}, and nothing explains it")
 
@@ -104,6 +116,10 @@ def check_after(sim: Simulation) -> None:
             check_order(sim, server)
     check_counters(sim)
     check_last_words(sim)
+    if sim.plan.quorum:
+        check_own_writes(sim)
+        if sim.plan.plain_only:
+            check_all_alike(sim)
     read, sent = sim.world.totals
     counted_read = sim.sample("shotover_loop_bytes_received_count")
     counted_sent = sim.sample("shotover_loop_bytes_sent_count")
@@ -123,6 +139,8 @@ def check_order(sim: Simulation, server: Server) -> None:
         for sent in history:
             if sim.plan.by_key and len(sent.op.words) < 2:
                 continue
+            if sim.plan.quorum and not (sim.plan.plain_only and sent.op.name in WRITES):
+                continue  # the shared connection and a lease to one server may break one without the other
             # what a server that does not answer was asked again on another connection, nobody can tell
             lane = (
                 sent.life,
@@ -141,6 +159,49 @@ def check_order(sim: Simulation, server: Server) -> None:
                 sim.violation(f"{server.name} carried out {who} before what was sent before it")
             if not failed:
                 last[lane] = max(order, before if before is not None else 0)
+
+
+def check_own_writes(sim: Simulation) -> None:
+    """Who has been told that his SET was done finds it: however many servers have missed it, they are not asked."""
+    for client in sim.clients:
+        known: dict[Any, bytes | None] = {}
+        multi = False
+        for sent in client.history:
+            op = sent.op
+            reply = sent.reply
+            multi = op.name == b"MULTI" or (multi and op.name not in (b"EXEC", b"DISCARD"))
+            well = reply is not None and reply[:1] != b"-" and sent.db is not None
+            if multi or op.kind == "state" or not well or sent.life > 1:
+                if op.name not in READS:
+                    known = {}
+                continue
+            key = (sent.db, op.words[1] if len(op.words) > 1 else b"")
+            if b":all:" in key[1]:
+                continue
+            if op.name == b"SET":
+                known[key] = op.words[2]
+            elif op.name == b"GET" and key in known:
+                if reply != bulk(known[key]):
+                    sim.violation(
+                        f"{op!r} of client {client.index} was answered {reply[:60]!r} after it had been set"
+                    )
+            elif op.name not in READS:
+                known = {}
+
+
+def check_all_alike(sim: Simulation) -> None:
+    """When all is quiet, what only one client has written is the same on every server that did nothing twice."""
+    servers = [server for server in sim.servers if not server.repeated]
+    for client in sim.clients:
+        if client.life > 1:
+            continue
+        owner = b":%d:" % client.index
+        alike = [
+            {place: value for place, value in server.data.items() if owner in place[1]}
+            for server in servers
+        ]
+        if any(data != alike[0] for data in alike):
+            sim.violation(f"servers differ in what client {client.index} has written: {alike}")
 
 
 def check_last_words(sim: Simulation) -> None:

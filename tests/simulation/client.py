@@ -326,6 +326,8 @@ class Client:
                 [answer.reply[:80] for answer in found] or "anything: no server has seen it",
             )
             return
+        if len(found) < self.sim.plan.quorum and frame[:1] != b"-":
+            self.wrong(sent, frame, f"what {self.sim.plan.quorum} servers have carried out")
         seen = match[0].view
         if seen != self.view and not self.unsure:
             self.sim.violation(f"{self}: {sent.op!r} was carried out in {seen}, not {self.view}")

@@ -40,6 +40,11 @@ class Plan:
     """Errors that may be seen without a fault, see checks.ERRORS; and why connections may be closed."""
     cluster: dict[str, Any] = field(default_factory=dict)
     """Of cluster.ClusterSimulation: what cluster there is; empty: none."""
+    quorum: int = 0
+    """So many servers must have carried out what a client is told was done, whichever they are; and
+    a server may be given again what it was given on a connection that broke. 0: there is one."""
+    plain_only: bool = False
+    """With a quorum: all of a client's writes go one way to each server, so that none overtakes another there."""
     by_key: bool = False
     """Order is promised for the requests on one key only."""
     memory_bytes_max: int = 1 << 34

@@ -102,6 +102,8 @@ class Connection:
 
     def carry_out(self, words: list[bytes]) -> bytes:
         """One request. Returns its reply, b"" for none (yet)."""
+        if words[0] == b"OBJECT":  # the proxy asks; what looks like a key may be a tag
+            return self.dispatch(words, b"")
         tag = words.pop() if words[-1][:1] == b"@" else b""
         if (
             words[0].upper() == b"BLPOP"
@@ -323,6 +325,13 @@ class Connection:
         self.mute = False
         return b"+RESET\r\n"
 
+    def do_object(self, words: list[bytes], tag: bytes) -> bytes:
+        """OBJECT IDLETIME; reads do not count as use here."""
+        if self.get(words[1]) is None:
+            return b"-ERR no such key\r\n"
+        written = self.server.used[self.view.db, words[1]]
+        return b":%d\r\n" % ((self.server.sim.world.now - written) // 1_000_000_000)
+
     def do_wait(self, words: list[bytes], tag: bytes) -> bytes:
         return b":0\r\n"
 
@@ -390,6 +399,7 @@ COMMANDS: dict[bytes, Callable[[Connection, list[bytes], bytes], bytes]] = {
         "mget",
         "mset",
         "multi",
+        "object",
         "ping",
         "quit",
         "reset",
@@ -430,10 +440,13 @@ class Server:
         )
         self.garbage_next = False
         self.published: dict[bytes, int] = {}
+        self.repeated = 0  # requests carried out more than once
+        self.used: dict[tuple[int, bytes], int] = {}  # when a key was written last
         sim.world.serve(port)
 
     def touch(self, db: int, key: bytes) -> None:
         self.versions[db, key] = self.versions.get((db, key), 0) + 1
+        self.used[db, key] = self.sim.world.now
 
     def check_asked(self, tag: bytes, words: list[bytes]) -> None:
         """What arrives here is, byte by byte, what a client has sent, and has sent whole."""
@@ -445,12 +458,26 @@ class Server:
     def note(self, tag: bytes, reply: bytes, view: View, conn: int) -> None:
         if tag in self.answers and not self.may_repeat(tag):
             self.sim.violation(f"{self.name} got {tag!r} twice")
+        if self.sim.plan.quorum and tag in self.answers:
+            self.repeated += 1
+            return  # its place in the order is that of the first time
         self.answers[tag] = Answer(reply, view, self.sim.world.now, conn, len(self.answers))
 
     def may_repeat(self, tag: bytes) -> bool:
         """The proxy sends a read again when the connection it went to has hung up before it was answered."""
         before = self.connections[self.answers[tag].connection]
-        return before.dead and self.sim.asked[tag][0].upper() in REPEATABLE
+        repeatable = self.sim.asked[tag][0].upper() in REPEATABLE
+        if self.sim.plan.quorum and self.uncertain(tag):
+            return True
+        return before.dead and repeatable
+
+    def uncertain(self, tag: bytes) -> bool:
+        """Whether the proxy may not know that this was carried out: a reply was lost, or nobody waited for it."""
+        number = int(tag[1:].partition(b".")[0])
+        client = next(client for client in self.sim.clients if client.index == number)
+        gone = any(sent.op.tag == tag and sent.life < client.life for sent in client.history)
+        faulted = any(self.name in text for _at, _until, text in self.sim.faults)
+        return gone or client.over or bool(client.leaving) or faulted
 
     # -- what the world tells
 

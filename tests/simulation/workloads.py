@@ -151,13 +151,13 @@ def clients(
         )
 
 
-def plain_sink(rng: random.Random, **fields: object) -> str:
+def plain_sink(rng: random.Random, port: int = 7000, **fields: object) -> str:
     """Any of the ways one server is reached."""
     if rng.random() < 0.3:
         fields["connection"] = "per_client"
     elif rng.random() < 0.3:
         fields["connection_count"] = rng.choice([2, 3])
-    return sink(**fields)
+    return sink(port, **fields)
 
 
 def upstream_faults(
@@ -483,3 +483,34 @@ def uploads(rng: random.Random, plan: Plan) -> None:
         plan.events.append(
             Event(rng.randrange(8 * MS), "main", "rest", (rng.choice([1, 30]) * MS,))
         )
+
+
+@workload
+def scatter(rng: random.Random, plan: Plan) -> None:
+    """Three servers of which one (now and then two) dies, stalls, comes back, loses what was on its way: quorums hold,
+    what was missed is carried out in order, and in the end all of them hold the same."""
+    names = ["one", "three", "two"]
+    plan.servers = {name: 7000 + index for index, name in enumerate(names)}
+    plan.answering = set(names)
+    plan.quorum = 2
+    fields = {
+        "write_consistency": 2,
+        "read_consistency": 2,
+        "timeout_ms": rng.choice([3000, 20_000]),
+        "probe_ms": rng.choice([10, 50]),
+    }
+    routes = ", ".join(
+        f"{name}: [RedisTimestampTagger, {plain_sink(rng, port=port, read_timeout=2)}]"
+        for name, port in plan.servers.items()
+    )
+    chosen = ", ".join(f"{name}: {value}" for name, value in fields.items())
+    plan.topology = topology("TuneableConsistencyScatter: {%s, route_map: {%s}}" % (chosen, routes))
+    plan.plain_only = rng.random() < 0.6
+    strict = plan.plain_only and rng.random() < 0.7  # nobody ever sees that a server is gone
+    kinds = PLAIN if plan.plain_only else rng.choice([LEASES, STATES])
+    endings = ("await", "quit") if strict else ("await", "await", "close", "reset", "quit")
+    clients(rng, plan, kinds, most=6, endings=endings)
+    if not strict:
+        plan.excuses |= {"quorum", "lost", "closes"}
+    for name in rng.sample(names, 1 if strict else 2):
+        upstream_faults(rng, plan, name, most=5)
