@@ -19,7 +19,7 @@ cdef enum:
     NEVER = 0xffffffffffffffff
     FD_BASE = 1 << 20           # far from every real descriptor
     FD_COUNT = 4096
-    PORTS_MAX = 8
+    PORTS_MAX = 32
     VECTOR_MAX = 64
 
 cdef enum:                      # how bytes are cut: settings_t.cut

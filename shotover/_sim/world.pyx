@@ -32,6 +32,7 @@ from shotover._sim.network cimport (
     NOTE_TAKEN,
     NOTE_TIMER,
     PEER_CLOSED,
+    PORTS_MAX,
     bytes_drop,
     bytes_size,
     bytes_t,
@@ -116,6 +117,8 @@ cdef class World:
 
     def serve(self, int number):
         """From now on there is a service at this port."""
+        if self.w.port_count == PORTS_MAX:
+            raise ValueError("too many ports")
         port_new(self.w, number, 1)
 
     def service_mode(self, int number, int mode):
