@@ -460,6 +460,7 @@ cdef class Sink(Step):
         while upstream.head is not NULL:
             request = self.upstream_pop(upstream)
             if request.sink_state and self.on_request_lost(request):
+                midway = False                  # it was a reply of the proxy's own that was cut
                 continue
             if unlikely(hung_up and upstream.ready and self.retry_percent) and self.may_retry(request) \
                     and budget_take(&self.retry_budget, self.requests_total, self.retry_percent, request.count):
