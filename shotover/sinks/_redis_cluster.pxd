@@ -66,6 +66,8 @@ cdef class RedisSinkCluster(RedisNodes):
         uint32_t   redirect_number
         uint64_t   moved_total, asked_total, refused_total, refreshes_total
 
+        uint64_t   learned_ns           # when the map was last told
+
     cdef void want_topology(self) noexcept nogil
     cdef void ask_topology(self) noexcept nogil
     cdef redis_state_t *_question_state(self, RedisNode node) noexcept nogil

@@ -203,6 +203,10 @@ cdef class RedisSinkCluster(RedisNodes):
             return node.fresh
         return node._state_for(fields)
 
+    cdef bint in_doubt(self, RedisNode node) noexcept nogil:
+        """While nobody was logged in nobody could ask."""
+        return self.locked and self.auth_size == 0 and self.learned_ns < node.down_ns
+
     cdef void no_topology(self, RedisNode node) noexcept nogil:
         self.asking = False
         self.wanted = False
@@ -224,6 +228,7 @@ cdef class RedisSinkCluster(RedisNodes):
                 good = self._learn(node, answer.reply.data[:answer.reply.size])
         if good:
             self.refreshes_total += 1
+            self.learned_ns = self.loop.now
             self.loop.set_timer(&self.refresh, ASK_AGAIN_NS if self.wanted else self.refresh_ns)
             if self.read_from == FROM_NEAREST:
                 self._time_nodes()
@@ -308,8 +313,11 @@ cdef class RedisSinkCluster(RedisNodes):
         return True
 
     cdef void _moved(self, uint32_t slot, uint32_t number) noexcept nogil:
-        if self.table[slot] != NO_OWNER and number != NO_OWNER:
+        if self.table[slot] == number:
+            return                              # the second of many requests that were on their way: `was` must stay
+        if self.table[slot] != NO_OWNER:
             self.was[slot] = self.table[slot]
+        if self.was[slot] != NO_OWNER or self.locked:       # ... though nobody may have had it in between
             self.unsettled_ns = self.loop.now + UNSETTLED_NS
         self.table[slot] = <uint16_t>number
 
@@ -319,15 +327,19 @@ cdef class RedisSinkCluster(RedisNodes):
         return key_slot(key, size)
 
     cdef uint32_t node_of(self, uint32_t place, request_t *request, client_t *client) noexcept nogil:
-        cdef uint16_t number = self.table[place]
+        cdef:
+            uint16_t number = self.table[place]
+            uint32_t any_number
         if likely(number != NO_OWNER):
             if unlikely(self.read_from) and request is not NULL and request.kind == KIND_READ \
                     and request.conduct == CONDUCT_PLAIN and request.attempts == 0:
                 return self._reader(number)
             return number
-        if self.locked and self.master_count == 0:
-            return self.any_node(client)        # it will say that a login is needed
-        return NO_NODE
+        if not self.locked or self.master_count:
+            return NO_NODE
+        any_number = self.any_node(client)      # it will say that a login is needed, or who has the slot
+        client.astray = any_number + 1
+        return any_number
 
     cdef uint32_t _reader(self, uint32_t master) noexcept nogil:
         """Where a read for this master's slots goes."""
@@ -385,6 +397,8 @@ cdef class RedisSinkCluster(RedisNodes):
         if likely(self.loop.now >= self.unsettled_ns):
             return False
         old = self.was[place]
+        if old == NO_OWNER and client.astray:
+            old = client.astray - 1
         if old == NO_OWNER or old >= client.place_count or old == self.table[place] \
                 or client.places[old].sent == client.places[old].done:
             return False
@@ -411,11 +425,8 @@ cdef class RedisSinkCluster(RedisNodes):
             const uint8_t *text = request.reply.data
             size_t         size = request.reply.size
             uint32_t       number, slot = 0
-            client_t      *client
+            client_t      *client = self.client_of_tag(request)
             bint           asks
-            size_t         tag = <size_t>request.tags[self.tag]
-        if tag & 1 and not tag & 2:
-            return False                    # a leg: its parts are looked at one by one
         if begins(text, size, b"-MOVED ") or begins(text, size, b"-ASK "):
             asks = text[1] == b'A'
             number = self._target(node, request, &slot)
@@ -432,7 +443,9 @@ cdef class RedisSinkCluster(RedisNodes):
                 self.moved_total += 1
                 self._moved(slot, number)
                 self.want_topology()
-            client = self.uncount(node, request)
+            if self.goes_behind(client, node, request):
+                return True
+            self.uncount(node, request)
             self.as_new(request)
             self.send_on(client, request, number, asks)
             if client.session is NULL:
@@ -449,7 +462,7 @@ cdef class RedisSinkCluster(RedisNodes):
     cdef void send_on(self, client_t *client, request_t *request, uint32_t number, bint asking) noexcept nogil:
         """To the node that a redirect has named."""
         if not self.make_room(client, number):
-            self.refuse(request, b"no memory")
+            self.send(client, request, number)      # which says so
             return
         if request.conduct != CONDUCT_PLAIN and request.conduct != CONDUCT_ALONE and request.conduct != CONDUCT_EXEC \
                 and client is not &self.orphan:
@@ -536,8 +549,13 @@ cdef class RedisSinkCluster(RedisNodes):
         return RedisNodes.try_send(self, client, request, hold, blocked)
 
     cdef bint try_keyless(self, client_t *client, request_t *request, hold_t *hold, uint64_t blocked) noexcept nogil:
+        cdef const command_t *command = <const command_t *>request.command
         if self.direct != NO_NODE:
-            return self.try_any(client, request, hold)
+            return self.try_any(client, request, hold, blocked)
+        if command is not NULL and command.parent == ID_CLUSTER:
+            return self._cluster_command(client, request)
+        if self.locked and self.master_count == 0 and (client.state is NULL or client.state.sizes[FIELD_AUTH] == 0):
+            return self.try_any(client, request, hold, blocked)     # which will say that a login is needed
         return RedisNodes.try_keyless(self, client, request, hold, blocked)
 
     cdef bint _cluster_command(self, client_t *client, request_t *request) noexcept nogil:

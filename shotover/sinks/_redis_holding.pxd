@@ -9,6 +9,7 @@ from libc.stdint cimport uint8_t, uint32_t, uint64_t
 from shotover._core.memory cimport slab_t
 from shotover._core.request cimport request_t
 from shotover._core.slice cimport slice_t
+from shotover._net.loop cimport task_t
 from shotover._net.timers cimport timer_t
 from shotover._proxy.session cimport session_t
 from shotover.sinks._redis_node cimport NodesOwner, RedisNode, client_t, hold_t
@@ -17,7 +18,15 @@ from shotover.sinks._redis_state cimport redis_state_t
 
 cdef enum:
     ALL_BITS = 0xffffffffffffffff
+    NO_PLACE = 0xffffffff
+    SEVERAL_PLACES = 0xfffffffe
+    BAD_WORDS = 0xfffffffd          # its keys cannot be found
+    KEYLESS_BIT = 0x8000000000000000    # of requests that have no place: only those with ALL_BITS wait for them, or they for those
     TICK_NS = 10000000              # held requests are looked at so often
+
+cdef inline uint64_t place_bit(uint32_t place) noexcept nogil:
+    """The class of a place, one of 63."""
+    return <uint64_t>1 << (place % 63)
 
 cdef class HoldingSink(NodesOwner):
     cdef:
@@ -25,6 +34,8 @@ cdef class HoldingSink(NodesOwner):
         slab_t         holds            # hold_t
         client_t       orphan           # of requests that have no session
         client_t      *holders          # those with held requests
+        client_t      *gone             # those that nobody will name any more once this turn has ended
+        task_t         burial
         redis_state_t *states           # what clients have said of themselves; `users` counts them
         readonly list  node_list
         object         context
@@ -43,6 +54,8 @@ cdef class HoldingSink(NodesOwner):
     cdef void go_on_all(self) noexcept nogil
     cdef void refuse(self, request_t *request, const char *text) noexcept nogil
     cdef void later(self, RedisNode node, request_t *request, int error, uint64_t delay_ns) noexcept nogil
+    cdef bint goes_behind(self, client_t *client, RedisNode node, request_t *request) noexcept nogil
+    cdef void overtaken(self, client_t *client, request_t *request, uint32_t place) noexcept nogil
     cdef bint nobody(self, request_t *request, hold_t *hold) noexcept nogil
     cdef void as_new(self, request_t *request) noexcept nogil
     cdef client_t *client_of_tag(self, request_t *request) noexcept nogil
@@ -51,9 +64,13 @@ cdef class HoldingSink(NodesOwner):
     cdef void _no_longer(self, client_t *client, request_t *request) noexcept nogil
     cdef void _retie(self, client_t *client) noexcept nogil
     cdef void _free_client(self, client_t *client) noexcept nogil
+    cdef void bury(self) noexcept nogil
     cdef redis_state_t *_canonical(self, slice_t *fields) noexcept nogil
     cdef void _drop_canonical(self, redis_state_t *state) noexcept nogil
     # to be overridden:
     cdef bint try_send(self, client_t *client, request_t *request, hold_t *hold, uint64_t blocked) noexcept nogil
     cdef void passed_gate(self, RedisNode node, request_t *request) noexcept nogil
     cdef void end_queue(self, client_t *client) noexcept nogil
+    cdef uint32_t place_of_request(self, request_t *request) noexcept nogil
+    cdef bint in_doubt(self, RedisNode node) noexcept nogil
+    cdef uint64_t bits_of(self, request_t *request) noexcept nogil

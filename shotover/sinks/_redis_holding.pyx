@@ -1,8 +1,9 @@
 """See _redis_holding.pxd.
 
-A request waits behind others of its client that are held and share a place, or one of the 64 classes that places fall into.
-What a server refused for now (LOADING, TRYAGAIN ...) goes back to the front of them. A younger request that was already on
-its way may then be carried out first; in that case the older one's refusal is its answer.
+A request waits behind others of its client that are held and share a place, or one of the 63 classes that places fall into.
+What a server refused for now (LOADING, TRYAGAIN ...), or sends on while such a one waits, goes back to the front of them, in
+order of age. A younger request that was already on its way may then be carried out first; in that case the older one's
+refusal is its answer.
 """
 
 from libc.stdio cimport snprintf
@@ -14,7 +15,15 @@ from shotover._core.memory cimport slab_close, slab_give, slab_init, slab_take
 from shotover._core.request cimport WATCHED_BY_SINK, request_add_reply, request_drop_reply, request_own
 from shotover._proxy.session cimport PAUSE_SINK, session_pause, session_resume, session_slots
 from shotover.sinks._redis_leases cimport IN_WATCH, SUBSCRIBED, redis_session_t
-from shotover.sinks._redis_node cimport BUSY_ALONE, BUSY_GATED, BUSY_GONE, BUSY_HELD, BUSY_TIED, NO_NODE, place_t
+from shotover.sinks._redis_node cimport (
+    BUSY_ALONE,
+    BUSY_GATED,
+    BUSY_GONE,
+    BUSY_HELD,
+    BUSY_TIED,
+    NO_NODE,
+    place_t,
+)
 from shotover.sinks._redis_state cimport FIELD_COUNT, state_fields, state_hash, state_is, state_new
 
 cdef enum:
@@ -23,6 +32,23 @@ cdef enum:
 
 cdef void _on_tick(timer_t *timer) noexcept nogil:
     (<HoldingSink>timer.owner).go_on_all()
+
+
+cdef void _on_burial(task_t *task) noexcept nogil:
+    (<HoldingSink>task.owner).bury()
+
+
+cdef bint _is_older(request_t *request, request_t *other) noexcept nogil:
+    """Whether its client has sent `request` before `other`; both wait for an answer."""
+    if request.parent is not NULL:
+        request = request.parent
+    if other.parent is not NULL:
+        other = other.parent
+    if request is other or not request.queued or not other.queued:
+        return False
+    while other is not NULL and other is not request:   # as a rule it is among the next ones
+        other = other.after
+    return other is NULL
 
 
 cdef class HoldingSink(NodesOwner):
@@ -34,6 +60,8 @@ cdef class HoldingSink(NodesOwner):
         slab_init(&self.holds, sizeof(hold_t))
         self.tick.fire = _on_tick
         self.tick.owner = <void *>self
+        self.burial.run = _on_burial
+        self.burial.owner = <void *>self
         self.wants_slot = True
         self.wants_end = True
         self.tag = 0
@@ -90,8 +118,12 @@ cdef class HoldingSink(NodesOwner):
         hold.request = request
         hold.returned = returned
         before = client.returned_tail if returned else client.held_tail
+        while returned and before is not NULL and _is_older(request, before.request):
+            before = before.previous
         hold.previous = before
         hold.next = client.held if before is NULL else before.next
+        if returned and before is client.returned_tail:
+            client.returned_tail = hold
         if hold.next is not NULL:
             hold.next.previous = hold
         else:
@@ -100,8 +132,6 @@ cdef class HoldingSink(NodesOwner):
             client.held = hold
         else:
             before.next = hold
-        if returned:
-            client.returned_tail = hold
         client.held_bits |= hold.bits
         client.busy |= BUSY_HELD
         client.held_count += 1
@@ -156,7 +186,9 @@ cdef class HoldingSink(NodesOwner):
             size_t     size
         self.expired_total += 1
         if request.reply.size == 0:
-            if hold.node < self.node_count:
+            if hold.node < self.node_count and hold.error <= 0:     # CLOSE_EOF and the like
+                snprintf(text, sizeof(text), b"shotover: upstream connection lost (%s)", (<RedisNode>self.nodes[hold.node]).place)
+            elif hold.node < self.node_count:
                 snprintf(text, sizeof(text), b"shotover: upstream unavailable: %s (%s)", strerror(hold.error),
                          (<RedisNode>self.nodes[hold.node]).place)
             else:
@@ -236,9 +268,10 @@ cdef class HoldingSink(NodesOwner):
         request.failed = 0
         request.begun = 0
         request.left = request.count
+        if request.edited:
+            request.watched |= WATCHED_BY_SINK
         if request.edited and request.conduct == CONDUCT_EXEC:
             request.left = request.argc
-            request.watched |= WATCHED_BY_SINK
 
     cdef void go_on_all(self) noexcept nogil:
         """The tick, or news of a node: everybody's held requests are looked at."""
@@ -293,15 +326,17 @@ cdef class HoldingSink(NodesOwner):
             client_t *client = self.uncount(node, request)
             uint64_t  since = request.arrived_ns
         memset(&hold, 0, sizeof(hold))
-        if node.down and node.down_ns < since:
+        if node.down and node.down_ns < since and not self.in_doubt(node):
             since = node.down_ns                # it had its time
         hold.request = request
-        hold.bits = ALL_BITS
+        hold.bits = self.bits_of(request)
         hold.node = node.number
         hold.seq = client.places[node.number].sent
         hold.error = error
         hold.deadline_ns = since + self.hold_ns
         hold.not_before_ns = self.loop.now + delay_ns
+        if error == 0 and request.reply.size == 0 and hold.deadline_ns <= self.loop.now:
+            hold.deadline_ns = self.loop.now + 1        # a read whose connection was lost: once more it may be tried
         if hold.deadline_ns <= self.loop.now:
             self.give_up(client, &hold)
         else:
@@ -311,21 +346,45 @@ cdef class HoldingSink(NodesOwner):
         if client.session is NULL:
             self.after(client)
 
-    cdef void before(self, RedisNode node, request_t *request, client_t *client) noexcept nogil:
-        """A request that was sent after one that came back has been carried out before it: then that one must not be."""
+    cdef bint goes_behind(self, client_t *client, RedisNode node, request_t *request) noexcept nogil:
+        """A node has sent this request on, or it was to go there: if an older one for its place has come back, it waits for
+        that, and True is returned."""
         cdef:
-            hold_t *hold = client.held
-            hold_t *following
+            hold_t   hold
+            hold_t  *older = client.held
+            uint64_t bits
+        if client.returned_tail is NULL:
+            return False
+        bits = self.bits_of(request)
+        while older is not NULL and older.returned and (not older.bits & bits or _is_older(request, older.request)):
+            older = older.next
+        if older is NULL or not older.returned:
+            return False
+        self.uncount(node, request)
+        self.as_new(request)
+        memset(&hold, 0, sizeof(hold))
+        hold.bits = bits
+        hold.node = NO_NODE
+        self.hold_back(client, request, &hold, True)
+        return True
+
+    cdef void before(self, RedisNode node, request_t *request, client_t *client) noexcept nogil:
         if request is client.gate:
             self.passed_gate(node, request)
         self._no_longer(client, request)
-        if client.returned_tail is NULL or request.failed or (request.reply.size and request.reply.data[0] == b'-'):
-            return
+        if client.returned_tail is not NULL and not request.failed \
+                and not (request.reply.size and request.reply.data[0] == b'-'):
+            self.overtaken(client, request, self.place_of_request(request))
+
+    cdef void overtaken(self, client_t *client, request_t *request, uint32_t place) noexcept nogil:
+        """The request has been carried out: older ones for that place which came back must not be any more."""
+        cdef:
+            hold_t *hold = client.held
+            hold_t *following
         while hold is not NULL and hold.returned:
             following = hold.next
-            if hold.node == node.number and <int>(client.places[node.number].done - hold.seq) <= 0 \
-                    and not (request.kind == KIND_READ and hold.request.kind == KIND_READ) \
-                    and hold.request.reply.size:
+            if not (request.kind == KIND_READ and hold.request.kind == KIND_READ) and place < BAD_WORDS \
+                    and self.place_of_request(hold.request) == place and not _is_older(request, hold.request):
                 self._expire(client, hold)
             hold = following
 
@@ -365,6 +424,8 @@ cdef class HoldingSink(NodesOwner):
         if client.state is not NULL:
             self._drop_canonical(client.state)
         client.state = NULL if state is node.fresh else self._canonical(fields)
+        if client.state is NULL and state is not node.fresh:
+            self.up.on_leave(session)       # no memory: it must not be taken for what it was before
         for number in range(client.place_count):
             if number != node.number and client.places[number].rs is not NULL:
                 (<RedisNode>self.nodes[number]).follow_state(client.places[number].rs, fields)
@@ -454,8 +515,22 @@ cdef class HoldingSink(NodesOwner):
             self._free_client(client)
 
     cdef void _free_client(self, client_t *client) noexcept nogil:
-        free(client.places)
-        slab_give(&self.clients, client)
+        """At the end of the turn: who has come here by way of a request may still hold a pointer to its client."""
+        if not client.buried:
+            client.buried = 1
+            client.next = self.gone
+            self.gone = client
+            self.loop.defer(&self.burial)
+
+    cdef void bury(self) noexcept nogil:
+        cdef client_t *client
+        while self.gone is not NULL:
+            client = self.gone
+            self.gone = client.next
+            client.buried = 0
+            if client.under_way == 0:       # else `after` comes back
+                free(client.places)
+                slab_give(&self.clients, client)
 
     cdef void on_session_eof(self, void *session) noexcept nogil:
         cdef:
@@ -481,6 +556,16 @@ cdef class HoldingSink(NodesOwner):
         cdef uint32_t number
         for number in range(self.node_count):
             (<RedisNode>self.nodes[number]).on_probe()
+
+    def census(self):
+        """What is alive now, for tests: all zero but states and sessions when nothing is under way and nobody is connected."""
+        return {
+            "clients": self.clients.live_count,
+            "held": self.holds.live_count,
+            "under_way": self.orphan.under_way,
+            "leases": sum([(<RedisNode>node).leases for node in self.node_list]),
+            "sessions": sum([(<RedisNode>node).sessions.live_count for node in self.node_list]),
+        }
 
     def samples(self):
         labels = {"chain": self.chain.name, "transform": self.type_name, "name": self.name}
@@ -508,3 +593,15 @@ cdef class HoldingSink(NodesOwner):
     cdef void end_queue(self, client_t *client) noexcept nogil:
         """The client has ended: what it had queued since MULTI is not wanted any more."""
         pass
+
+    cdef uint32_t place_of_request(self, request_t *request) noexcept nogil:
+        """The place of all its keys, or of the channel that decides; NO_PLACE, SEVERAL_PLACES, BAD_WORDS."""
+        return NO_PLACE
+
+    cdef bint in_doubt(self, RedisNode node) noexcept nogil:
+        """The node is down, and nobody could be asked yet who has its place now."""
+        return False
+
+    cdef uint64_t bits_of(self, request_t *request) noexcept nogil:
+        """The classes of places in which younger requests wait while this one is held."""
+        return ALL_BITS

@@ -36,6 +36,9 @@ cdef enum:                      # client_t.busy: why its requests take the long 
     BUSY_QUITTING = 32          # it has said QUIT: nothing is answered any more
     BUSY_GATED = 64             # what shares a place with `gate` waits for it
     BUSY_LOST = 128             # some of its subscriptions have to be had again
+
+cdef enum:
+    BOUND = 255                 # request_t.attempts of an EXEC that keys are watched for: no other connection will do
     SCRIPTS_KNOWN = 1024
 
 cdef struct place_t:            # of one client at one node
@@ -72,6 +75,10 @@ cdef struct client_t:           # a session, as a sink of several nodes knows it
     uint8_t        busy         # BUSY_*
     uint8_t        going        # its held requests are being looked through
     uint8_t        again        # ... and must be once more
+    uint8_t        buried       # nothing is known of it but to those who name it in this turn
+    uint32_t       astray       # the node, plus 1, that got requests for slots of which nobody knew whose they are
+    uint32_t       watching     # WATCHes that count for its next EXEC
+    uint32_t       watch_place  # ... of this place
     request_t     *alone        # with BUSY_ALONE
     request_t     *gate         # with BUSY_GATED: a request that may have to be sent again
     uint64_t       gate_bits
@@ -104,6 +111,8 @@ cdef class NodesOwner(Step):
     cdef void child_answered(self, RedisNode node, request_t *child) noexcept nogil
     cdef void edit_reply(self, RedisNode node, request_t *request) noexcept nogil
     cdef void edit_hello(self, request_t *request) noexcept nogil
+    cdef bint is_split(self, request_t *request) noexcept nogil
+    cdef void make_void(self, request_t *request) noexcept nogil
     cdef void state_changed(self, RedisNode node, session_t *session, redis_state_t *state) noexcept nogil
     cdef bint subscription_changed(self, RedisNode node, session_t *session, uint8_t kind, bint adds, const slice_t *name,
                                    bint asked) noexcept nogil
@@ -139,7 +148,9 @@ cdef class RedisNode(RedisSinkSingle):
     cdef void take_asking(self, request_t *request, client_t *client) noexcept nogil
     cdef bint _lost_subscriber(self, upstream_t *upstream, int error) noexcept nogil
     cdef void _subscribed(self, upstream_t *upstream, request_t *request) noexcept nogil
+    cdef void unwatch(self, session_t *session) noexcept nogil
     cdef bint _looked_at(self, request_t *request) noexcept nogil
     cdef void _probe_later(self) noexcept nogil
     cdef void _answered_probe(self, request_t *request) noexcept nogil
+    cdef void _part(self, redis_session_t *rs, bint was_reset) noexcept nogil
     cdef void follow_state(self, redis_session_t *rs, slice_t *fields) noexcept nogil

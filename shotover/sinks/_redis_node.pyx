@@ -6,7 +6,7 @@ never the probe.
 """
 
 from libc.errno cimport ECONNREFUSED, ETIMEDOUT
-from libc.string cimport memcpy, memset
+from libc.string cimport memcmp, memcpy, memset, strlen
 
 from shotover._codec.commands cimport CONDUCT_EXEC, CONDUCT_PLAIN, CONDUCT_SUBSCRIBE, CONDUCT_WATCH, ID_HELLO, command_t
 from shotover._codec.resp cimport resp_frame_size
@@ -16,7 +16,18 @@ from shotover._net.loop cimport CLOSE_LOCAL, stream_close
 from shotover._proxy.retry cimport keeper_keep
 from shotover._proxy.session cimport session_slots
 from shotover._proxy.upstream cimport Sink, put_text
-from shotover.sinks._redis_leases cimport IN_WATCH, S_GREETING, S_LEASED, S_NONE, S_PING, S_STATE, S_SUBSCRIBE, SUBSCRIBED
+from shotover.sinks._redis_leases cimport (
+    IN_WATCH,
+    ROLE_LEAVING,
+    SUBSCRIBED,
+    S_GREETING,
+    S_LEASED,
+    S_NONE,
+    S_PING,
+    S_STATE,
+    S_SUBSCRIBE,
+    S_UNSUBSCRIBE_ALL,
+)
 from shotover.sinks._redis_state cimport FIELD_COUNT, state_fields
 from shotover.sinks._redis_transaction cimport transaction_trim, transaction_void
 
@@ -70,6 +81,14 @@ cdef class NodesOwner(Step):
 
     cdef void edit_hello(self, request_t *request) noexcept nogil:
         """HELLO has been answered."""
+        pass
+
+    cdef bint is_split(self, request_t *request) noexcept nogil:
+        """It stands for several requests, whose replies are looked at one by one."""
+        return False
+
+    cdef void make_void(self, request_t *request) noexcept nogil:
+        """Its reply becomes that to an EXEC whose watched keys have changed."""
         pass
 
     cdef void state_changed(self, RedisNode node, session_t *session, redis_state_t *state) noexcept nogil:
@@ -188,6 +207,21 @@ cdef class RedisNode(RedisSinkSingle):
             request.sink_state = S_LEASED
         self.upstream_send(upstream, request)
 
+    cdef void unwatch(self, session_t *session) noexcept nogil:
+        """The session's transaction is over without a node having heard of it: its watch ends with it."""
+        cdef:
+            redis_session_t *rs = self._find(session)
+            request_t       *request
+        if rs is NULL or rs.lease is NULL or not rs.reasons & IN_WATCH:
+            return
+        request = self._own_request(b"*1\r\n$7\r\nUNWATCH\r\n", 17)
+        if request is NULL:
+            return                              # the next EXEC may be void for it
+        rs.reasons &= ~<uint32_t>IN_WATCH
+        request.sink_state = S_PING
+        request.discard = 1
+        self.upstream_send(rs.lease, request)
+
     # ---- up -----------------------------------------------------------------------------------------------------
 
     cdef void complete(self, request_t *request) noexcept nogil:
@@ -211,6 +245,8 @@ cdef class RedisNode(RedisSinkSingle):
         if likely(client.busy == 0):
             Sink.complete(self, request)
         else:
+            if request.conduct == CONDUCT_WATCH and not request.failed and request.reply.size == 0:
+                client.watching += 1
             self.owner.before(self, request, client)
             Sink.complete(self, request)
             self.owner.after(client)
@@ -228,28 +264,39 @@ cdef class RedisNode(RedisSinkSingle):
             return False
         if request.conduct == CONDUCT_WATCH and request.queued:
             rs = self._find(<session_t *>request.session)
-            if rs is not NULL:
+            if rs is not NULL and (<client_t *>request.tags[self.owner.tag]).watching == 0:
                 rs.reasons &= ~<uint32_t>IN_WATCH       # it watches nothing
-        if self.owner.refused(self, request):
+        if request.attempts == BOUND:
+            if _is_elsewhere(&request.reply):
+                self.owner.make_void(request)           # the watch ends here, and elsewhere there is none
+                return False
+        elif not self.owner.is_split(request) and self.owner.refused(self, request):
             return True
         if void:
             transaction_void(&self.loop.pool, request)
         return False
 
     cdef void on_error_reply(self, upstream_t *upstream, request_t *request, const uint8_t *reply, size_t size) noexcept nogil:
-        if _is_own_subscribe(request):
+        cdef redis_session_t *rs
+        if _is_own_subscribe(request, self.owner.tag):
             request.failed = 1
         elif request.tags[self.owner.tag] is not NULL and request.sink_state != S_STATE:
             request.watched |= WATCHED_BY_SINK
             if request.sink_state == S_NONE:
                 request.sink_state = S_CHECK        # else the node's own business comes first; `complete` looks again
+        if request.conduct == CONDUCT_EXEC and request.edited:
+            return                                  # MULTI and EXEC are both in it: nothing can be left open
         RedisSinkSingle.on_error_reply(self, upstream, request, reply, size)
+        if S_SUBSCRIBE <= request.sink_state <= S_UNSUBSCRIBE_ALL and upstream.tenant is not NULL:
+            rs = self._find(upstream.tenant)
+            if rs.channels + rs.patterns + rs.shard_channels == 0:
+                rs.reasons &= ~<uint32_t>SUBSCRIBED     # it was the only one that this connection had
 
     cdef void on_finished(self, upstream_t *upstream, request_t *request) noexcept nogil:
         if request.sink_state == S_CHECK:
             request.sink_state = S_NONE
             self.complete(request)
-        elif _is_own_subscribe(request):
+        elif _is_own_subscribe(request, self.owner.tag):
             self._subscribed(upstream, request)
         elif request.sink_state == S_STATE and (<const command_t *>request.command).id == ID_HELLO:
             self.owner.edit_hello(request)
@@ -274,7 +321,7 @@ cdef class RedisNode(RedisSinkSingle):
             self.hub.request_free(request)
             self._probe_later()
             return True
-        if request.sink_state == S_TIMING or _is_own_subscribe(request):
+        if request.sink_state == S_TIMING or _is_own_subscribe(request, self.owner.tag):
             self.hub.request_free(request)
             return True
         if request.sink_state == S_CHECK:
@@ -318,10 +365,13 @@ cdef class RedisNode(RedisSinkSingle):
         cdef:
             redis_state_t *state
             redis_state_t *old = rs.state
-        if rs.lease is not NULL or rs.barrier is not NULL or rs.waiting.head is not NULL:
-            return                          # subscribed: what its connection knows, it keeps
         state = self._state_for(fields)
-        if state is NULL or state is old:
+        if state is NULL:
+            self.up.on_leave(rs.session)    # no memory
+            return
+        if rs.lease is not NULL:
+            self._part(rs, state is self.fresh)
+        if state is old:
             return
         state.users += 1
         rs.state = state
@@ -359,7 +409,7 @@ cdef class RedisNode(RedisSinkSingle):
         if rs is NULL or rs.reasons != SUBSCRIBED:
             return False
         while request is not NULL:
-            if request.sink_state != S_GREETING and not _is_own_subscribe(request):
+            if request.sink_state != S_GREETING and not _is_own_subscribe(request, self.owner.tag):
                 return False
             request = request.next
         if not self.owner.lost_subscriptions(self, upstream.tenant):
@@ -396,6 +446,23 @@ cdef class RedisNode(RedisSinkSingle):
 
     cdef void forget_scripts(self) noexcept nogil:
         memset(self.scripts, 0, sizeof(self.scripts))
+
+    cdef void _part(self, redis_session_t *rs, bint was_reset) noexcept nogil:
+        """Its lease is in a state that the session has left."""
+        cdef upstream_t *upstream = rs.lease
+        if rs.reasons and not was_reset:
+            stream_close(&upstream.stream, CLOSE_LOCAL)     # what it is kept for cannot be had any more: on_lost tells the client
+            return
+        rs.lease = NULL
+        upstream.tenant = NULL
+        upstream.role = ROLE_LEAVING
+        self._wake(upstream)
+        if rs.reasons or upstream.head is NULL:
+            stream_close(&upstream.stream, CLOSE_LOCAL)     # else when it has answered what is under way (UNWATCH)
+        rs.reasons = 0
+        rs.channels = 0
+        rs.patterns = 0
+        rs.shard_channels = 0
 
     # ---- the breaker --------------------------------------------------------------------------------------------
 
@@ -505,5 +572,20 @@ cdef inline uint64_t _mark(const slice_t *sha) noexcept nogil:
     return mark | 0x2020202020202020u if mark else 0
 
 
-cdef inline bint _is_own_subscribe(request_t *request) noexcept nogil:
-    return request.sink_state == S_SUBSCRIBE and request.discard and request.session is NULL and not request.queued
+cdef inline bint _is_own_subscribe(request_t *request, int tag) noexcept nogil:
+    """Not a client's that has left: such a one has a client in its tag."""
+    return request.sink_state == S_SUBSCRIBE and request.discard and request.tags[tag] is NULL
+
+
+cdef bint _is_elsewhere(slice_t *reply) noexcept nogil:
+    """A refusal that says nothing about the request but where, or when, it could be carried out."""
+    cdef:
+        const char *words[7]
+        size_t      size
+        int         index
+    words[:] = [b"-MOVED ", b"-ASK ", b"-TRYAGAIN", b"-CLUSTERDOWN", b"-LOADING", b"-MASTERDOWN", b"-READONLY"]
+    for index in range(7):
+        size = strlen(words[index])
+        if reply.size >= size and memcmp(reply.data, words[index], size) == 0:
+            return True
+    return False

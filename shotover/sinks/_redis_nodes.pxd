@@ -4,6 +4,7 @@ where, a subclass says.
 
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
 
+from shotover._codec.commands cimport command_t
 from shotover._core.request cimport batch_t, request_t
 from shotover.sinks._redis_node cimport RedisNode, client_t, hold_t
 from shotover.sinks._redis_scripts cimport ScriptBook
@@ -11,9 +12,6 @@ from shotover.sinks._redis_subscribing cimport SubscribingSink
 
 
 cdef enum:
-    NO_PLACE = 0xffffffff
-    SEVERAL_PLACES = 0xfffffffe
-    BAD_WORDS = 0xfffffffd          # its keys cannot be found
     COMMANDS_MAX = 1024
 
 cdef enum:                          # how a command without keys goes
@@ -41,12 +39,13 @@ cdef class RedisNodes(SubscribingSink):
     cdef bint try_alone(self, client_t *client, request_t *request, hold_t *hold, uint64_t blocked,
                         uint32_t number) noexcept nogil
     cdef bint try_keyless(self, client_t *client, request_t *request, hold_t *hold, uint64_t blocked) noexcept nogil
-    cdef uint32_t place_of_request(self, request_t *request) noexcept nogil
     cdef bint _only_tied(self, client_t *client, uint8_t conduct) noexcept nogil
+    cdef uint8_t _route_of(self, const command_t *command) noexcept nogil
     cdef bint _try_special(self, client_t *client, request_t *request, hold_t *hold, uint64_t blocked) noexcept nogil
     cdef bint _try_pin(self, client_t *client, request_t *request, hold_t *hold, uint64_t blocked) noexcept nogil
     cdef bint _multi(self, client_t *client, request_t *request) noexcept nogil
     cdef bint _queue(self, client_t *client, request_t *request) noexcept nogil
     cdef bint _exec(self, client_t *client, request_t *request, hold_t *hold, uint64_t blocked) noexcept nogil
+    cdef bint _exec_bound(self, client_t *client, request_t *request, hold_t *hold, uint64_t blocked) noexcept nogil
     cdef void _note_key(self, client_t *client, request_t *request) noexcept nogil
-    cdef bint _unwatch(self, client_t *client, request_t *request) noexcept nogil
+    cdef void _unwatch(self, client_t *client) noexcept nogil

@@ -50,6 +50,7 @@ from shotover._codec.commands cimport (
     ID_SCRIPT_LOAD,
     ID_SUNSUBSCRIBE,
     KEYS_NONE,
+    KIND_READ,
     KEYS_RANGE,
     POLICY_AGG_MIN,
     POLICY_ALL_NODES,
@@ -61,13 +62,23 @@ from shotover._codec.commands cimport (
     command_t,
 )
 from shotover._core.debug cimport likely, unlikely
-from shotover._core.request cimport batch_pop
+from shotover._core.request cimport batch_pop, request_add_reply, request_drop_reply
 from shotover._core.slice cimport slice_t
 from shotover._proxy.session cimport session_slots, session_t
-from shotover.sinks._redis_holding cimport ALL_BITS
-from shotover.sinks._redis_leases cimport SUBSCRIBED, redis_session_t
-from shotover.sinks._redis_node cimport BUSY_ALONE, BUSY_GATED, BUSY_LOST, BUSY_QUEUEING, BUSY_QUITTING, BUSY_TIED, NO_NODE
-from shotover.sinks._redis_spread cimport several_slots
+from shotover.sinks._redis_holding cimport ALL_BITS, BAD_WORDS, KEYLESS_BIT, NO_PLACE, SEVERAL_PLACES, place_bit
+from shotover.sinks._redis_leases cimport IN_WATCH, SUBSCRIBED, redis_session_t
+from shotover.sinks._redis_node cimport (
+    BOUND,
+    BUSY_ALONE,
+    BUSY_GATED,
+    BUSY_LOST,
+    BUSY_QUEUEING,
+    BUSY_QUITTING,
+    BUSY_TIED,
+    NO_NODE,
+    RedisNode,
+)
+from shotover.sinks._redis_spread cimport LEG, several_slots
 from shotover.sinks._redis_state cimport FIELD_PROTOCOL
 from shotover.sinks._redis_transaction cimport queue_add, queue_close, queue_free, queue_new, queue_refuses
 from shotover._codec.commands import describe
@@ -152,6 +163,8 @@ cdef class RedisNodes(SubscribingSink):
             const command_t *command = <const command_t *>request.command
             uint8_t          conduct = request.conduct
             uint32_t         place
+        if unlikely(<size_t>request.tags[self.tag] & 3 == LEG):
+            return self.try_leg(client, request, hold, blocked)
         if unlikely(client.busy):
             if hold.returned:
                 pass                    # it is older than all that
@@ -204,7 +217,8 @@ cdef class RedisNodes(SubscribingSink):
             if blocked:
                 return False
             if conduct == CONDUCT_QUIT:
-                client.busy |= BUSY_QUITTING
+                if client is not &self.orphan:
+                    client.busy |= BUSY_QUITTING
                 if request.queued:
                     client.session.leaving = 1
                 self.answer_take(request, b"+OK\r\n", 5)
@@ -229,8 +243,10 @@ cdef class RedisNodes(SubscribingSink):
             return self._try_pin(client, request, hold, blocked)
         if conduct == CONDUCT_WAIT:
             return self.broadcast(client, request, hold, blocked, False, 0)
-        if conduct == CONDUCT_RESET:
-            self.end_queue(client)
+        if (conduct == CONDUCT_RESET or conduct == CONDUCT_UNWATCH) and not blocked and client.under_way == 0:
+            client.watching = 0
+            if conduct == CONDUCT_RESET:
+                self.end_queue(client)
         if conduct == CONDUCT_BLOCK or conduct == CONDUCT_WATCH or conduct == CONDUCT_SUBSCRIBE \
                 or conduct == CONDUCT_UNSUBSCRIBE:
             place = self.place_of_request(request)
@@ -241,13 +257,19 @@ cdef class RedisNodes(SubscribingSink):
             if place == SEVERAL_PLACES:
                 self.refuse_take(request, b"CROSSSLOT", several_slots(), strlen(several_slots()))
                 return True
+            if blocked or client.under_way:         # what it is tied to may be different then
+                hold.bits = ALL_BITS
+                return False
             if place < BAD_WORDS:
-                if number != NO_NODE and conduct == CONDUCT_WATCH and number != self.node_of(place, request, client):
+                if conduct == CONDUCT_WATCH and (client.watching and place != client.watch_place or (
+                    number != NO_NODE and number != self.node_of(place, request, client)
+                )):
                     self.refuse_take(request, b"CROSSSLOT", several_slots(), strlen(several_slots()))
                     return True
                 number = self.node_of(place, request, client)
                 if number == NO_NODE:
                     return self.try_place(client, request, hold, blocked, place)    # which waits for one
+                client.watch_place = place if conduct == CONDUCT_WATCH else client.watch_place
         if command is not NULL and command.id == ID_SUNSUBSCRIBE and request.argc == 1:
             number = self.shard_subscriber(client)
             if number == NO_NODE - 1:
@@ -267,7 +289,7 @@ cdef class RedisNodes(SubscribingSink):
             self.refuse(request, NO_PIN)
         else:
             request.conduct = CONDUCT_ALONE         # of a connection to one of them
-            return self.try_any(client, request, hold)
+            return self.try_any(client, request, hold, blocked)
         return True
 
     cdef bint try_alone(self, client_t *client, request_t *request, hold_t *hold, uint64_t blocked,
@@ -283,11 +305,9 @@ cdef class RedisNodes(SubscribingSink):
             client.busy |= BUSY_ALONE
         return self.send(client, request, number)
 
-    cdef bint try_keyless(self, client_t *client, request_t *request, hold_t *hold, uint64_t blocked) noexcept nogil:
-        """A request without keys (or with words that make no sense, of which a server shall say so)."""
-        cdef:
-            const command_t *command = <const command_t *>request.command
-            uint8_t          route = ROUTE_ANY
+    cdef uint8_t _route_of(self, const command_t *command) noexcept nogil:
+        """ROUTE_* of a request that has no keys."""
+        cdef uint8_t route = ROUTE_ANY
         if command is not NULL and command.id < COMMANDS_MAX and command.key_rule == KEYS_NONE:
             route = self.routes[command.id]
             if route == ROUTE_BY_TIPS:
@@ -295,14 +315,24 @@ cdef class RedisNodes(SubscribingSink):
                     route = ROUTE_NODES
                 elif command.request_policy == POLICY_ALL_SHARDS:
                     route = ROUTE_SHARDS
+        return route
+
+    cdef bint concerns_all(self, request_t *request) noexcept nogil:
+        return self._route_of(<const command_t *>request.command) == ROUTE_NODES
+
+    cdef bint try_keyless(self, client_t *client, request_t *request, hold_t *hold, uint64_t blocked) noexcept nogil:
+        """A request without keys (or with words that make no sense, of which a server shall say so)."""
+        cdef:
+            const command_t *command = <const command_t *>request.command
+            uint8_t          route = self._route_of(command)
         if route == ROUTE_SHARDS or route == ROUTE_NODES or route == ROUTE_RANDOM:
             return self.broadcast(client, request, hold, blocked, route == ROUTE_NODES, self.joins[command.id])
         if route == ROUTE_SCAN:
-            return self.scan(client, request, hold)
+            return self.scan(client, request, hold, blocked)
         if route == ROUTE_REFUSE:
             self.refuse(request, ONE_SERVER)
             return True
-        return self.try_any(client, request, hold)
+        return self.try_any(client, request, hold, blocked)
 
     cdef void _note_script(self, request_t *request) noexcept nogil:
         cdef:
@@ -331,7 +361,7 @@ cdef class RedisNodes(SubscribingSink):
             hold.bits = ALL_BITS
             return False
         client.gate = request               # before it is sent, which may end at once
-        client.gate_bits = <uint64_t>1 << (place & 63)
+        client.gate_bits = place_bit(place)
         client.busy |= BUSY_GATED
         if self.try_place(client, request, hold, blocked, place):
             return True
@@ -374,7 +404,7 @@ cdef class RedisNodes(SubscribingSink):
         client = self.uncount(node, request)
         self.as_new(request)
         client.gate = request
-        client.gate_bits = <uint64_t>1 << (self.place_of_request(request) & 63)
+        client.gate_bits = place_bit(self.place_of_request(request))
         client.busy |= BUSY_GATED
         node.take(request, client)
         return True
@@ -405,6 +435,18 @@ cdef class RedisNodes(SubscribingSink):
                 return SEVERAL_PLACES
         return first
 
+    cdef uint64_t bits_of(self, request_t *request) noexcept nogil:
+        cdef uint32_t place
+        if <size_t>request.tags[self.tag] & 3 == LEG:
+            return <uint64_t>KEYLESS_BIT if request.kind == KIND_READ else <uint64_t>ALL_BITS
+        if (request.conduct != CONDUCT_PLAIN or request.command is NULL) and request.conduct != CONDUCT_ALONE \
+                and not (request.conduct == CONDUCT_EXEC and request.edited):
+            return <uint64_t>ALL_BITS
+        place = self.place_of_request(request)
+        if place == SEVERAL_PLACES:
+            return <uint64_t>ALL_BITS
+        return place_bit(place) if place < BAD_WORDS else <uint64_t>KEYLESS_BIT
+
     # ---- transactions -------------------------------------------------------------------------------------------
 
     cdef bint _multi(self, client_t *client, request_t *request) noexcept nogil:
@@ -424,16 +466,15 @@ cdef class RedisNodes(SubscribingSink):
             uint32_t    place
         if request.conduct == CONDUCT_DISCARD:
             self.end_queue(client)
-            if not client.busy & BUSY_TIED:
-                self.answer_take(request, b"+OK\r\n", 5)
-                return True
-            request.conduct = CONDUCT_UNWATCH       # the watch ends, too; both are answered alike
-            return self._unwatch(client, request)
+            self._unwatch(client)
+            self.answer_take(request, b"+OK\r\n", 5)
+            return True
         why = queue_refuses(client.queue, request)
         if why is NULL:
             place = self.place_of_request(request)
             if place == SEVERAL_PLACES or (place < BAD_WORDS and client.queue.place < BAD_WORDS
-                                           and place != client.queue.place):
+                                           and place != client.queue.place) \
+                    or (client.watching and place < BAD_WORDS and place != client.watch_place):
                 code = b"CROSSSLOT"
                 why = several_slots()
                 client.queue.failed = 1
@@ -464,16 +505,11 @@ cdef class RedisNodes(SubscribingSink):
             client.queue.key_at = <uint32_t>(client.queue.size - request.wire.size + <size_t>(key.data - request.wire.data))
             client.queue.key_size = <uint32_t>key.size
 
-    cdef bint _unwatch(self, client_t *client, request_t *request) noexcept nogil:
-        cdef hold_t hold
-        memset(&hold, 0, sizeof(hold))
-        hold.node = NO_NODE
-        request.wire.data = <uint8_t *>b"*1\r\n$7\r\nUNWATCH\r\n"
-        request.wire.size = 17
-        request.key_at = 0
-        if not self.try_alone(client, request, &hold, client.held_bits, client.tied):
-            self.hold_back(client, request, &hold, False)
-        return True
+    cdef void _unwatch(self, client_t *client) noexcept nogil:
+        client.watching = 0
+        if client.busy & BUSY_TIED:
+            (<RedisNode>self.nodes[client.tied]).unwatch(client.session)
+            self._retie(client)
 
     cdef void end_queue(self, client_t *client) noexcept nogil:
         if client.busy & BUSY_QUEUEING:
@@ -493,14 +529,39 @@ cdef class RedisNodes(SubscribingSink):
                 return True
             if client.queue.failed or not queue_close(client.queue, &self.loop.pool, request):
                 self.end_queue(client)
-                if client.busy & BUSY_TIED:
-                    hold.deadline_ns = 0        # its watch ends, too: an empty transaction sees to that
+                self._unwatch(client)
                 self.refuse_take(request, b"EXECABORT", b"Transaction discarded because of previous errors.", 49)
                 return True
             self.end_queue(client)
+            if client.watching:
+                client.watching = 0
+                request.attempts = BOUND
+        if request.attempts == BOUND:
+            return self._exec_bound(client, request, hold, blocked)
         if client.busy & BUSY_TIED:
             return self.try_alone(client, request, hold, blocked, client.tied)
         place = self.place_of_request(request)
         if place == NO_PLACE:
             return self.try_keyless(client, request, hold, blocked)
         return self.try_place(client, request, hold, blocked, place)
+
+    cdef bint _exec_bound(self, client_t *client, request_t *request, hold_t *hold, uint64_t blocked) noexcept nogil:
+        """Keys are watched for it: on that connection or nowhere."""
+        cdef redis_session_t *rs = client.places[client.tied].rs if client.busy & BUSY_TIED else NULL
+        if rs is NULL or rs.lease is NULL or not rs.reasons & IN_WATCH:
+            self.make_void(request)
+            self.reply_take(request)
+            return True
+        return self.try_alone(client, request, hold, blocked, client.tied)
+
+    cdef void make_void(self, request_t *request) noexcept nogil:
+        cdef:
+            client_t   *client = &self.orphan
+            const char *text = b"*-1\r\n"
+        if request.session is not NULL:
+            client = <client_t *>session_slots(<session_t *>request.session)[self.slot]
+        if client is not NULL and client.state is not NULL and client.state.sizes[FIELD_PROTOCOL]:
+            text = b"_\r\n"
+        request_drop_reply(&self.loop.pool, request)
+        if not request_add_reply(&self.loop.pool, request, <const uint8_t *>text, strlen(text)):
+            request.failed = 1

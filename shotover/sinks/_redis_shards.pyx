@@ -11,8 +11,8 @@ from shotover._core.request cimport request_t
 from shotover._core.slice cimport slice_t
 from shotover._proxy.step cimport LOG_TEXT, LOG_WARNING
 from shotover.sinks._redis_distribution cimport SERVERS_MAX
+from shotover.sinks._redis_holding cimport ALL_BITS, BAD_WORDS, KEYLESS_BIT
 from shotover.sinks._redis_node cimport BUSY_QUEUEING, BUSY_TIED, client_t, hold_t
-from shotover.sinks._redis_nodes cimport BAD_WORDS
 from shotover.sinks._redis_transaction cimport queue_t  # no-cython-lint  # what client_t.queue points to
 
 cdef enum:
@@ -97,12 +97,12 @@ cdef class RedisSinkShards(RedisNodes):
                 count += 1
         return count
 
-    cdef bint try_any(self, client_t *client, request_t *request, hold_t *hold) noexcept nogil:
+    cdef bint try_any(self, client_t *client, request_t *request, hold_t *hold, uint64_t blocked) noexcept nogil:
         cdef const command_t *command = <const command_t *>request.command
         if command is not NULL and (command.id == ID_PUBLISH or command.parent == ID_PUBSUB):
-            hold.bits = 0
-            return self.send(client, request, self.home())
-        return RedisNodes.try_any(self, client, request, hold)
+            hold.bits = <uint64_t>KEYLESS_BIT
+            return blocked != <uint64_t>ALL_BITS and self.send(client, request, self.home())
+        return RedisNodes.try_any(self, client, request, hold, blocked)
 
     cdef bint _try_special(self, client_t *client, request_t *request, hold_t *hold, uint64_t blocked) noexcept nogil:
         if (request.conduct == CONDUCT_SUBSCRIBE or request.conduct == CONDUCT_UNSUBSCRIBE) \

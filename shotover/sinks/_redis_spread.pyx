@@ -1,5 +1,6 @@
 """See _redis_spread.pxd."""
 
+from libc.errno cimport ENOMEM
 from libc.stdio cimport snprintf
 from libc.stdlib cimport free, realloc
 from libc.string cimport memcpy, memset, strlen
@@ -29,13 +30,11 @@ from shotover._codec.resp cimport resp_words
 from shotover._core.debug cimport unlikely
 from shotover._core.memory cimport chunk_data, chunk_put, chunk_ref, chunk_t, pool_take
 from shotover._core.request cimport WATCHED_BY_SINK
-from shotover.sinks._redis_holding cimport ALL_BITS
-from shotover.sinks._redis_node cimport NO_NODE
+from shotover.sinks._redis_holding cimport ALL_BITS, KEYLESS_BIT, place_bit
+from shotover.sinks._redis_node cimport BUSY_ALONE, NO_NODE
 
 cdef enum:
     SCAN_BITS = 14              # of a cursor: which node; the rest is that node's own
-    LEG = 1                     # in the tag of a child, beside the address of its fan_leg_t
-    PART = 3                    # ... of its fan_part_t: it goes by itself, and `after` is its fan (it is in no order)
 
 cdef uint32_t _split_target(void *context, const uint8_t *key, size_t size) noexcept nogil:
     cdef splitting_t *split = <splitting_t *>context
@@ -44,7 +43,7 @@ cdef uint32_t _split_target(void *context, const uint8_t *key, size_t size) noex
 
 cdef uint32_t _target_of(splitting_t *split, SpreadingSink sink, const uint8_t *key, size_t size) noexcept nogil:
     cdef uint32_t place = sink.place_of(key, size)
-    split.bits |= <uint64_t>1 << (place & 63)
+    split.bits |= place_bit(place)
     if not split.waits and sink.must_wait(place, split.client, split.hold):
         split.waits = True
     if sink.node_of(place, split.request, split.client) == NO_NODE:
@@ -70,8 +69,16 @@ cdef class SpreadingSink(HoldingSink):
 
     cdef bint send(self, client_t *client, request_t *request, uint32_t number) noexcept nogil:
         """True, as it is taken over in any case."""
+        cdef hold_t hold
         if unlikely(number >= client.place_count) and not self.make_room(client, number):
-            self.refuse(request, b"no memory")
+            memset(&hold, 0, sizeof(hold))
+            hold.request = request
+            hold.node = number
+            hold.error = ENOMEM
+            if request is client.alone:
+                client.alone = NULL
+                client.busy &= ~<uint8_t>BUSY_ALONE
+            self.give_up(client, &hold)
         else:
             (<RedisNode>self.nodes[number]).take(request, client)
         return True
@@ -79,7 +86,7 @@ cdef class SpreadingSink(HoldingSink):
     cdef bint try_place(self, client_t *client, request_t *request, hold_t *hold, uint64_t blocked,
                         uint32_t place) noexcept nogil:
         cdef uint32_t number
-        hold.bits = <uint64_t>1 << (place & 63)
+        hold.bits = place_bit(place)
         if hold.bits & blocked:
             return False
         number = self.node_of(place, request, client)
@@ -90,9 +97,11 @@ cdef class SpreadingSink(HoldingSink):
             return False
         return self.send(client, request, number)
 
-    cdef bint try_any(self, client_t *client, request_t *request, hold_t *hold) noexcept nogil:
+    cdef bint try_any(self, client_t *client, request_t *request, hold_t *hold, uint64_t blocked) noexcept nogil:
         cdef uint32_t number = self.any_node(client)
-        hold.bits = 0
+        hold.bits = <uint64_t>KEYLESS_BIT
+        if blocked == <uint64_t>ALL_BITS:
+            return False                    # behind what changes who its client is
         if number == NO_NODE:
             return self.nobody(request, hold)
         return self.send(client, request, number)
@@ -134,7 +143,7 @@ cdef class SpreadingSink(HoldingSink):
         if self.splits:
             outcome = fan_split(&self.loop.pool, <const command_t *>request.command, &request.wire, _split_target, _split_home,
                                 &split, &fan, &one)
-        hold.bits = split.bits
+        hold.bits = <uint64_t>ALL_BITS if outcome == FAN_NOWHERE else split.bits    # not all keys have been looked at
         if outcome == FAN_CROSS:
             self.refuse_take(request, b"CROSSSLOT", several_slots(), strlen(several_slots()))
         elif outcome == FAN_NO_MEMORY:
@@ -144,7 +153,7 @@ cdef class SpreadingSink(HoldingSink):
         elif outcome == FAN_ONE:
             return self.try_place(client, request, hold, blocked, one)
         elif outcome != FAN_SPLIT:
-            return self.try_any(client, request, hold)      # a server shall say what is wrong with it
+            return self.try_any(client, request, hold, blocked)     # a server shall say what is wrong with it
         elif split.waits or split.bits & blocked:
             fan_free(&self.loop.pool, fan)
             return False
@@ -152,12 +161,19 @@ cdef class SpreadingSink(HoldingSink):
             self._send_legs(client, request, fan)
         return True
 
+    cdef uint32_t *room_for_nodes(self) noexcept nogil:
+        """Room for the numbers of all nodes, as many as there are by now. NULL: no memory."""
+        cdef uint32_t *numbers = <uint32_t *>realloc(self.numbers_now, (self.node_count + 1) * sizeof(uint32_t))
+        if numbers is not NULL:
+            self.numbers_now = numbers
+        return numbers
+
     cdef bint broadcast(self, client_t *client, request_t *request, hold_t *hold, uint64_t blocked, bint everyone,
                         uint8_t join) noexcept nogil:
         """To every master, or to every node. `join`: POLICY_* for the replies; 0: the command's own."""
         cdef:
             uint32_t  count
-            uint32_t *numbers = <uint32_t *>realloc(self.numbers_now, (self.node_count + 1) * sizeof(uint32_t))
+            uint32_t *numbers = self.room_for_nodes()
             fan_t    *fan
         hold.bits = ALL_BITS
         if blocked:
@@ -165,7 +181,6 @@ cdef class SpreadingSink(HoldingSink):
         if numbers is NULL:
             self.refuse(request, b"no memory")
             return True
-        self.numbers_now = numbers
         count = self.all_nodes(numbers, everyone)
         if count == 0:
             return self.nobody(request, hold)
@@ -203,11 +218,41 @@ cdef class SpreadingSink(HoldingSink):
         if fan.left == 0:
             self._fan_done(client, fan)
 
+    cdef bint try_leg(self, client_t *client, request_t *request, hold_t *hold, uint64_t blocked) noexcept nogil:
+        """A leg without keys that came back: to its node, or to the one that has taken that one's place."""
+        cdef:
+            fan_leg_t *leg = <fan_leg_t *>(<size_t>request.tags[self.tag] & ~<size_t>3)
+            fan_t     *fan = leg.fan
+            uint32_t  *numbers = self.room_for_nodes()
+            uint32_t   count, index, other
+            uint32_t   chosen = NO_NODE
+        hold.bits = self.bits_of(request)
+        if hold.bits & blocked:
+            return False
+        count = 0 if numbers is NULL else self.all_nodes(numbers, self.concerns_all(<request_t *>fan.owner))
+        for index in range(count):
+            if numbers[index] == leg.home:
+                return self.send(client, request, leg.home)
+            for other in range(fan.leg_count):
+                if fan.legs[other].home == numbers[index]:
+                    break
+            else:
+                if chosen == NO_NODE:
+                    chosen = numbers[index]
+        if chosen == NO_NODE:
+            return self.nobody(request, hold)
+        leg.home = chosen
+        return self.send(client, request, chosen)
+
     cdef client_t *client_of_tag(self, request_t *request) noexcept nogil:
         cdef size_t tag = <size_t>request.tags[self.tag]
         if tag & 1:
             request = request.parent
         return <client_t *>request.tags[self.tag]
+
+    cdef bint is_split(self, request_t *request) noexcept nogil:
+        cdef size_t tag = <size_t>request.tags[self.tag]
+        return tag & 3 == LEG and (<fan_leg_t *>(tag & ~<size_t>3)).fan.keys > 0
 
     cdef void child_answered(self, RedisNode node, request_t *child) noexcept nogil:
         """`node` is None for one that was held and is given up."""
@@ -221,6 +266,8 @@ cdef class SpreadingSink(HoldingSink):
         if tag & 2:
             fan = <fan_t *>child.after
             index = <uint32_t>(<fan_part_t *>(tag & ~<size_t>3) - fan.parts)
+            if client.returned_tail is not NULL and not child.failed and child.reply.size and child.reply.data[0] != b'-':
+                self.overtaken(client, child, fan.parts[index].target)
             fan_reply(&self.loop.pool, fan, index, &child.reply, child.reply_owner)
             child.reply_owner = NULL
         else:
@@ -229,23 +276,30 @@ cdef class SpreadingSink(HoldingSink):
         self.hub.request_free(child)
         if fan.left == 0:
             self._fan_done(client, fan)
+        elif client.held is not NULL:
+            self.go_on(client)
 
     cdef void _leg_answered(self, client_t *client, fan_t *fan, uint32_t leg, request_t *child) noexcept nogil:
         """Hands out the replies; parts that were refused for now, or are elsewhere by now, go on by themselves."""
         cdef:
             uint32_t part = fan.legs[leg].part
             uint32_t following
+            uint8_t  going = client.going
         fan_take(&self.loop.pool, fan, leg, child)
         if fan.keys == 0:
             return
         fan.left += 1
+        client.going = 1                    # younger requests must not overtake a part that is not on its way again yet
         while True:
             following = fan.parts[part].following
             if self.retries_reply(&fan.parts[part].reply):
-                self._send_part(client, fan, part, <RedisNode>self.nodes[fan.legs[leg].home], -1)
+                self._send_part(client, fan, part, <RedisNode>self.nodes[fan.legs[leg].home], True, 0)
+            elif client.returned_tail is not NULL and not child.failed and fan.parts[part].reply.data[0] != b'-':
+                self.overtaken(client, <request_t *>fan.owner, fan.parts[part].target)
             if following == 0:
                 break
             part = following
+        client.going = going
         fan.left -= 1
 
     cdef bint retries_reply(self, slice_t *reply) noexcept nogil:
@@ -255,23 +309,25 @@ cdef class SpreadingSink(HoldingSink):
             or reply.data[1] == b'L' or reply.data[1] == b'R'
         )
 
-    cdef void _send_part(self, client_t *client, fan_t *fan, uint32_t part, RedisNode node, int error) noexcept nogil:
+    cdef void _send_part(self, client_t *client, fan_t *fan, uint32_t part, RedisNode node, bint answered, int error) noexcept nogil:
         """One part goes on as a request of its own: as if it had been at `node` by itself, and was answered with the reply
-        that the fan has for it (error -1), or could not be sent."""
+        that the fan has for it, or could not be sent."""
         cdef:
             request_t *parent = <request_t *>fan.owner
             request_t *child = self.hub.request_new(self.chain)
+            slice_t    nothing
         if child is NULL:
-            if error != -1:
-                fan_reply(&self.loop.pool, fan, part, &child.reply, NULL)
+            if not answered:
+                memset(&nothing, 0, sizeof(nothing))
+                fan_reply(&self.loop.pool, fan, part, &nothing, NULL)
             return
         fan_part_child(fan, part, parent, child)
         child.session = NULL
         child.after = <request_t *>fan
         child.tags[self.tag] = <void *>(<size_t>&fan.parts[part] | PART)
-        client.places[node.number].sent += 1
+        client.places[node.number].done -= 1        # as if it were not answered yet: the leg has counted for it
         client.under_way += 1
-        if error != -1:
+        if not answered:
             self.later(node, child, error, 0)
             return
         child.left = 0
@@ -287,26 +343,29 @@ cdef class SpreadingSink(HoldingSink):
             fan_t    *fan
             client_t *client
             uint32_t  part, following
-        if not tag & 1 or tag & 2:
+            uint8_t   going
+        if not tag & 1 or tag & 2 or (<fan_leg_t *>(tag & ~<size_t>3)).fan.keys == 0:
             HoldingSink.returned(self, node, request, error)
             return
         fan = (<fan_leg_t *>(tag & ~<size_t>3)).fan
-        if fan.keys == 0:                   # for this node, and no other
-            node.fail_errno(request, b"upstream unavailable", error)
-            return
         client = self.uncount(node, request)
         part = (<fan_leg_t *>(tag & ~<size_t>3)).part
         self.hub.request_free(request)
         fan.left += 1
+        going = client.going
+        client.going = 1
         while True:
             following = fan.parts[part].following
-            self._send_part(client, fan, part, node, error)
+            self._send_part(client, fan, part, node, False, error)
             if following == 0:
                 break
             part = following
+        client.going = going
         fan.left -= 1
         if fan.left == 0:
             self._fan_done(client, fan)
+        elif client.held is not NULL:
+            self.go_on(client)
 
     cdef void _fan_done(self, client_t *client, fan_t *fan) noexcept nogil:
         cdef request_t *request = <request_t *>fan.owner
@@ -337,27 +396,28 @@ cdef class SpreadingSink(HoldingSink):
 
     # ---- SCAN ---------------------------------------------------------------------------------------------------
 
-    cdef bint scan(self, client_t *client, request_t *request, hold_t *hold) noexcept nogil:
+    cdef bint scan(self, client_t *client, request_t *request, hold_t *hold, uint64_t blocked) noexcept nogil:
         """One node after the other. Which one it is stands in the low bits of the cursor, so nothing need be remembered."""
         cdef:
             uint32_t  count = 0, nodes, index = 0
             uint64_t  cursor = 0
             size_t    at
-            uint32_t *numbers = <uint32_t *>realloc(self.numbers_now, (self.node_count + 1) * sizeof(uint32_t))
-        hold.bits = 0
+            uint32_t *numbers = self.room_for_nodes()
+        hold.bits = <uint64_t>KEYLESS_BIT
         if numbers is NULL:
             self.refuse(request, b"no memory")
             return True
-        self.numbers_now = numbers
+        if blocked == <uint64_t>ALL_BITS:
+            return False
         nodes = self.all_nodes(numbers, False)
         if nodes == 0:
             return self.nobody(request, hold)
         if not request.edited:
             if not self.read_words(request, &count) or count < 2 or self.words[1].size == 0 or self.words[1].size > 19:
-                return self.try_any(client, request, hold)
+                return self.try_any(client, request, hold, blocked)
             for at in range(self.words[1].size):
                 if not 48 <= self.words[1].data[at] <= 57:
-                    return self.try_any(client, request, hold)
+                    return self.try_any(client, request, hold, blocked)
                 cursor = cursor * 10 + self.words[1].data[at] - 48
             if not self._edit_cursor(request, count, cursor >> SCAN_BITS):
                 self.refuse(request, b"no memory")
@@ -422,7 +482,7 @@ cdef class SpreadingSink(HoldingSink):
             return
         if cursor == 0:
             index += 1
-            if index >= self.all_nodes(self.numbers_now, False):
+            if self.room_for_nodes() is NULL or index >= self.all_nodes(self.numbers_now, False):
                 index = 0
         length = snprintf(digits, sizeof(digits), b"%llu", <unsigned long long>(cursor << SCAN_BITS | index))
         size = snprintf(head, sizeof(head), b"*2\r\n$%d\r\n%s\r\n", length, digits)
@@ -456,6 +516,10 @@ cdef class SpreadingSink(HoldingSink):
 
     cdef bint must_wait(self, uint32_t place, client_t *client, hold_t *hold) noexcept nogil:
         """The place has moved, and the client has requests under way where it was. `hold` (or NULL) is told for what."""
+        return False
+
+    cdef bint concerns_all(self, request_t *request) noexcept nogil:
+        """Whether a request without keys is for every node, not for masters alone."""
         return False
 
     cdef void nowhere(self, uint32_t place) noexcept nogil:
