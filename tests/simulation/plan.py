@@ -38,6 +38,8 @@ class Plan:
     events: list[Event] = field(default_factory=list)
     excuses: set[str] = field(default_factory=set)
     """Errors that may be seen without a fault, see checks.ERRORS; and why connections may be closed."""
+    cluster: dict[str, Any] = field(default_factory=dict)
+    """Of cluster.ClusterSimulation: what cluster there is; empty: none."""
     by_key: bool = False
     """Order is promised for the requests on one key only."""
     memory_bytes_max: int = 1 << 34

@@ -52,8 +52,7 @@ class Simulation:
         self.worker_done = False
         self.port = PORT
         self.servers = [
-            Server(self, f"server {name}", port, random.Random(self.rng.random()))
-            for name, port in plan.servers.items()
+            self.make_server(f"server {name}", port) for name, port in plan.servers.items()
         ]
         self.answering = [server for server in self.servers if server.name[7:] in plan.answering]
         self.peers: dict[int, Any] = {}
@@ -74,7 +73,13 @@ class Simulation:
 
     def starter(self, index: int, script: list[Any]) -> Callable[[], None]:
         rng = random.Random(self.rng.random())
-        return lambda: self.clients.append(Client(self, index, script, rng))
+        return lambda: self.clients.append(self.make_client(index, script, rng))
+
+    def make_server(self, name: str, port: int) -> Any:
+        return Server(self, name, port, random.Random(self.rng.random()))
+
+    def make_client(self, index: int, script: list[Any], rng: random.Random) -> Any:
+        return Client(self, index, script, rng)
 
     def performer(self, event: Any) -> Callable[[], None]:
         target = next((server for server in self.servers if server.name[7:] == event.target), None)
@@ -168,8 +173,14 @@ class Simulation:
             self.violation(f"the run does not end: {stuck}")
             return
         if not self.worker_done:
-            checks.check_quiet(self)
+            self.check_quiet()
             self.end_worker()
+        self.check_after()
+
+    def check_quiet(self) -> None:
+        checks.check_quiet(self)
+
+    def check_after(self) -> None:
         checks.check_after(self)
 
     def lose_patience(self) -> bool:
@@ -225,6 +236,9 @@ class Simulation:
 
 
 def play(plan: Plan, trace: bool = False) -> Simulation:
-    simulation = Simulation(plan, trace)
+    kind = Simulation
+    if plan.cluster:
+        from simulation.cluster import ClusterSimulation as kind  # it is a Simulation itself
+    simulation = kind(plan, trace)
     simulation.run()
     return simulation
