@@ -278,7 +278,7 @@ cdef class RedisNode(RedisSinkSingle):
 
     cdef void on_error_reply(self, upstream_t *upstream, request_t *request, const uint8_t *reply, size_t size) noexcept nogil:
         cdef redis_session_t *rs
-        if _is_own_subscribe(request):
+        if _is_own_subscribe(request, self.owner.tag):
             request.failed = 1
         elif request.tags[self.owner.tag] is not NULL and request.sink_state != S_STATE:
             request.watched |= WATCHED_BY_SINK
@@ -296,7 +296,7 @@ cdef class RedisNode(RedisSinkSingle):
         if request.sink_state == S_CHECK:
             request.sink_state = S_NONE
             self.complete(request)
-        elif _is_own_subscribe(request):
+        elif _is_own_subscribe(request, self.owner.tag):
             self._subscribed(upstream, request)
         elif request.sink_state == S_STATE and (<const command_t *>request.command).id == ID_HELLO:
             self.owner.edit_hello(request)
@@ -321,7 +321,7 @@ cdef class RedisNode(RedisSinkSingle):
             self.hub.request_free(request)
             self._probe_later()
             return True
-        if request.sink_state == S_TIMING or _is_own_subscribe(request):
+        if request.sink_state == S_TIMING or _is_own_subscribe(request, self.owner.tag):
             self.hub.request_free(request)
             return True
         if request.sink_state == S_CHECK:
@@ -409,7 +409,7 @@ cdef class RedisNode(RedisSinkSingle):
         if rs is NULL or rs.reasons != SUBSCRIBED:
             return False
         while request is not NULL:
-            if request.sink_state != S_GREETING and not _is_own_subscribe(request):
+            if request.sink_state != S_GREETING and not _is_own_subscribe(request, self.owner.tag):
                 return False
             request = request.next
         if not self.owner.lost_subscriptions(self, upstream.tenant):
@@ -572,8 +572,9 @@ cdef inline uint64_t _mark(const slice_t *sha) noexcept nogil:
     return mark | 0x2020202020202020u if mark else 0
 
 
-cdef inline bint _is_own_subscribe(request_t *request) noexcept nogil:
-    return request.sink_state == S_SUBSCRIBE and request.discard and request.session is NULL and not request.queued
+cdef inline bint _is_own_subscribe(request_t *request, int tag) noexcept nogil:
+    """Not a client's that has left: such a one has a client in its tag."""
+    return request.sink_state == S_SUBSCRIBE and request.discard and request.tags[tag] is NULL
 
 
 cdef bint _is_elsewhere(slice_t *reply) noexcept nogil:

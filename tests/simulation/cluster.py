@@ -324,7 +324,8 @@ class ClusterSimulation(Simulation):
         """The proxy asks nothing just now, and what it has closed is gone."""
         census = self.worker.census()
         upstreams = int(self.sample("shotover_upstream_connections"))
-        return not census["requests"] and census["streams"] == upstreams and self.world.fds_open == upstreams + 1
+        closed = census["streams"] == upstreams and self.world.fds_open == upstreams + 1
+        return closed and not census["requests"] and not self.sink().census()["clients"]
 
     def lose_patience(self) -> bool:
         if super().lose_patience():
