@@ -278,6 +278,7 @@ cdef class RoutesStep(Step):
                 return False
             route.ghost.source = self.source
             route.ghost.stream.closed = 1       # nobody reads from it
+            route.ghost.stream.handle.fd = -1
         else:
             reset_size = strlen(self.reset_wire)
         chunk = pool_take(&self.loop.pool, reset_size + profile_size + pin_size)

@@ -111,6 +111,7 @@ cdef class ScatterStep(RoutesStep):
     cdef void _time(self, item_t *item) noexcept nogil
     cdef void _waited(self, item_t *item, request_t *request) noexcept nogil
     cdef void _untime(self, item_t *item) noexcept nogil
+    cdef void _cut_waits(self, client_t *client, uint32_t routes) noexcept nogil
     cdef void _expire(self) noexcept nogil
     cdef void _client_back(self, client_t *client, request_t *child, uint32_t route) noexcept nogil
     cdef void _free_children(self, item_t *item) noexcept nogil

@@ -485,28 +485,33 @@ cdef class ScatterStep(RoutesStep):
             item.later.earlier = item.earlier
         item.timed = 0
 
+    cdef void _cut_waits(self, client_t *client, uint32_t routes) noexcept nogil:
+        """The client has been answered and still waits on these routes, where nobody else can end it: as if it had left them,
+        and come back."""
+        cdef uint32_t route
+        client.refs += 1                        # what it waits for comes back, and may be the last to know of it
+        for route in range(self.route_count):
+            if routes >> route & 1 and client.session is not NULL and not (client.bound and client.home == route):
+                client.behind |= <uint32_t>1 << route
+                (<Chain>self.routes[route].chain).session_end(client.session)
+        self.client_drop(client)
+
     cdef void _expire(self) noexcept nogil:
         """The timer: who has not answered by now is away, even if the client needed no more answers."""
         cdef:
-            item_t    *item
-            session_t *session
-            uint32_t   route, out
+            item_t  *item
+            uint32_t route
         while self.first_timed is not NULL and self.first_timed.deadline_ns <= self.loop.now:
             item = self.first_timed
             self._untime(item)
             self.timeouts_total += 1
-            session = item.client.session
-            out = item.out
+            if item.waits:
+                self._cut_waits(item.client, item.out)
+                continue
             for route in range(self.route_count):
-                if not out >> route & 1:
-                    continue
-                if not item.waits:
+                if item.out >> route & 1:
                     self._away(route, b"no reply within timeout_ms", 26)
-                elif session is not NULL and not (item.client.bound and item.client.home == route):
-                    # nobody else can end its wait there: as if the client had left this route, and come back
-                    item.client.behind |= <uint32_t>1 << route
-                    (<Chain>self.routes[route].chain).session_end(session)
-            if not item.waits and not item.answered:
+            if not item.answered:
                 self._settle(item, True)
         if self.first_timed is not NULL:
             self.loop.set_timer(&self.deadline, self.first_timed.deadline_ns - self.loop.now)
