@@ -9,7 +9,7 @@
   WATCH                 by its keys, and the transaction with it
   subscriptions,
   CLIENT ID, MONITOR    home
-  RESET                 every chain where the client has left anything
+  RESET                 home; others where the client has left anything before they are next used
 
 Requests behind one whose reply decides about them (state, BLPOP, WAIT, ...) wait for it, in order.
 """

@@ -141,8 +141,9 @@ def server() -> Iterator[Server]:
     server.stop()
 
 
+# Bytes beyond ASCII have no place in ranges: the server compares them as signed or not, as its machine does.
 pieces = st.sampled_from(
-    (b"*", b"?", b"[", b"]", b"^", b"-", b"\\", b"a", b"b", b"c", b"[a-c]", b"[^a]", b"z", b"\xff")
+    (b"*", b"?", b"[", b"]", b"^", b"-", b"\\", b"a", b"b", b"c", b"[a-c]", b"[^a]", b"z")
 )
 
 
