@@ -40,6 +40,8 @@ class Plan:
     """Errors that may be seen without a fault, see checks.ERRORS; and why connections may be closed."""
     by_key: bool = False
     """Order is promised for the requests on one key only."""
+    sentinels: bool = False
+    """There are sentinels, and a master that moves: simulation.sentinel."""
     memory_bytes_max: int = 1 << 34
     pending_max: int = 0
     """Most requests of one client that may be under way at once; 0: not looked at."""

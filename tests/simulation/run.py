@@ -52,8 +52,7 @@ class Simulation:
         self.worker_done = False
         self.port = PORT
         self.servers = [
-            Server(self, f"server {name}", port, random.Random(self.rng.random()))
-            for name, port in plan.servers.items()
+            self.make_server(f"server {name}", port) for name, port in plan.servers.items()
         ]
         self.answering = [server for server in self.servers if server.name[7:] in plan.answering]
         self.peers: dict[int, Any] = {}
@@ -75,6 +74,9 @@ class Simulation:
     def starter(self, index: int, script: list[Any]) -> Callable[[], None]:
         rng = random.Random(self.rng.random())
         return lambda: self.clients.append(Client(self, index, script, rng))
+
+    def make_server(self, name: str, port: int) -> Any:
+        return Server(self, name, port, random.Random(self.rng.random()))
 
     def performer(self, event: Any) -> Callable[[], None]:
         target = next((server for server in self.servers if server.name[7:] == event.target), None)
@@ -168,8 +170,17 @@ class Simulation:
             self.violation(f"the run does not end: {stuck}")
             return
         if not self.worker_done:
-            checks.check_quiet(self)
+            self.check_quiet()
             self.end_worker()
+        self.check_after()
+
+    def check_quiet(self) -> None:
+        checks.check_quiet(self)
+
+    def check_ended(self) -> None:
+        checks.check_ended(self)
+
+    def check_after(self) -> None:
         checks.check_after(self)
 
     def lose_patience(self) -> bool:
@@ -196,7 +207,7 @@ class Simulation:
             self.violation(f"the worker does not drain: {self.state()}")
             self.worker.stop()
             self.worker.turn()
-        checks.check_ended(self)
+        self.check_ended()
 
     def state(self) -> str:
         waiting = [
@@ -225,6 +236,9 @@ class Simulation:
 
 
 def play(plan: Plan, trace: bool = False) -> Simulation:
-    simulation = Simulation(plan, trace)
+    kind: Any = Simulation
+    if plan.sentinels:
+        from simulation.sentinel import SentinelSimulation as kind  # it is a Simulation itself
+    simulation = kind(plan, trace)
     simulation.run()
     return simulation

@@ -323,6 +323,9 @@ class Connection:
         self.mute = False
         return b"+RESET\r\n"
 
+    def do_role(self, words: list[bytes], tag: bytes) -> bytes:
+        return b"*3\r\n$6\r\nmaster\r\n:0\r\n*0\r\n"
+
     def do_wait(self, words: list[bytes], tag: bytes) -> bytes:
         return b":0\r\n"
 
@@ -393,6 +396,7 @@ COMMANDS: dict[bytes, Callable[[Connection, list[bytes], bytes], bytes]] = {
         "ping",
         "quit",
         "reset",
+        "role",
         "rpush",
         "select",
         "set",
