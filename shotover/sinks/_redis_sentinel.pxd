@@ -6,7 +6,7 @@
 How a sentinel is asked: `_redis_sentinel_watch`.
 """
 
-from libc.stdint cimport uint8_t, uint32_t, uint64_t
+from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 
 from shotover._core.request cimport batch_t, request_t
 from shotover._core.slice cimport slice_t
@@ -34,6 +34,8 @@ cdef class RedisSinkSentinel(RedisSinkSingle):
         # the sentinels' word that was followed last
         char        host[HOST_SIZE_MAX]
         int         port
+        int64_t     epoch
+        uint64_t    confirmed_ns        # when a sentinel last named that epoch, or a later one
         # is it the master?
         upstream_t *check               # the connection on which it is asked
         uint64_t    check_at_ns         # not before
@@ -43,6 +45,7 @@ cdef class RedisSinkSentinel(RedisSinkSingle):
         timer_t     tick
         # requests that wait for a master
         batch_t     held
+        batch_t     late                # came while those are being sent
         uint32_t    held_count
         uint32_t    held_max
         uint64_t    hold_ns             # from doubt_ns on
@@ -69,11 +72,13 @@ cdef class RedisSinkSentinel(RedisSinkSingle):
     cdef void _check(self) noexcept nogil
     cdef void _ask_role(self, upstream_t *upstream) noexcept nogil
     cdef void _role_answered(self, upstream_t *upstream, request_t *answer) noexcept nogil
+    cdef bint _may_follow(self, void *word) noexcept nogil
     cdef bint _word_is_fresh(self) noexcept nogil
     cdef void _make_sure(self) noexcept nogil
-    cdef void _hold(self, request_t *request) noexcept nogil
-    cdef void _wait(self, request_t *request) noexcept nogil
+    cdef void _hold(self, request_t *request, batch_t *queue) noexcept nogil
     cdef void _go(self, request_t *request) noexcept nogil
+    cdef bint _quitting(self, request_t *request) noexcept nogil
+    cdef void _go_late(self, request_t *request) noexcept nogil
     cdef void _flush_held(self) noexcept nogil
     cdef void _expire_held(self) noexcept nogil
     cdef void _refuse_held(self, request_t *request) noexcept nogil

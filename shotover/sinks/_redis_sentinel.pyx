@@ -8,23 +8,24 @@ from libc.errno cimport EACCES, ECONNRESET, EMFILE, ENFILE, ENOBUFS, ENOMEM, EUS
 from libc.stdio cimport snprintf
 from libc.string cimport memcmp, memcpy, strcmp, strlen
 
-from shotover._codec.commands cimport CONDUCT_PLAIN
+from shotover._codec.commands cimport CONDUCT_PLAIN, CONDUCT_QUIT, CONDUCT_REPLY_MODE
 from shotover._codec.resp cimport resp_bulk, resp_frame_size
 from shotover._core.debug cimport likely, unlikely
-from shotover._core.request cimport WATCHED_BY_SINK, batch_pop, batch_push, request_own
+from shotover._core.request cimport WATCHED_BY_SINK, batch_append, batch_clear, batch_pop, batch_push, request_own
 from shotover._net.address import resolve
 
 from shotover._net.address cimport socket_literal
 from shotover._net.loop cimport CLOSE_LOCAL, stream_close
 from shotover._proxy.session cimport session_slots, session_t
 from shotover._proxy.step cimport LOG_INFO, LOG_WARNING, list_item, list_size
-from shotover.sinks._redis_leases cimport ROLE_IDLE, S_NONE, S_RETRIED, redis_session_t
+from shotover.sinks._redis_leases cimport QUITTING, ROLE_IDLE, S_NONE, S_RETRIED, redis_session_t
 from shotover.sinks._redis_sentinel_watch cimport SentinelWatch
 from shotover.sinks._redis_sentinel_watch import encode
 
 cdef enum:
     TICK_NS = 10000000              # while it is not sure
     CHECK_AGAIN_NS = 50000000       # after an answer that was no
+    FORGET_EPOCH_NS = 10000000000   # an epoch that no sentinel has named for so long may be one of the past
     LOOK_AGAIN_NS = 1000000000      # the name of a master that is not to be reached may have got another address
     ROLE_CHECK = 8                  # upstream_t.role, beside those of _redis_leases
     S_ROLE = 48                     # request_t.sink_state, beside those of _redis_leases
@@ -84,35 +85,29 @@ cdef class RedisSinkSentinel(RedisSinkSingle):
         cdef request_t *request
         while batch.head is not NULL:
             request = batch_pop(batch)
-            if likely(self.sure and not self.flushing):
-                self._go(request)
+            if unlikely(self.flushing):
+                self._hold(request, &self.late)
             else:
-                self._wait(request)
-
-    cdef void _wait(self, request_t *request) noexcept nogil:
-        """It is held, or stays behind those of its session that wait for a barrier and will be held after that."""
-        cdef:
-            session_t       *session = <session_t *>request.session
-            redis_session_t *rs = NULL if session is NULL else <redis_session_t *>session_slots(session)[self.slot]
-        if rs is not NULL and rs.waiting.head is not NULL:
-            self.route(request, session, rs)
-        else:
-            self._hold(request)
+                self._go(request)
 
     cdef void _go(self, request_t *request) noexcept nogil:
+        """Sends it, or holds it. One whose session has a lease, or waits for a barrier, stays behind what it sent before:
+        it shares the fate of that. (A session that has something held has neither.)"""
         cdef:
             session_t       *session = <session_t *>request.session
             redis_session_t *rs = NULL if session is NULL else <redis_session_t *>session_slots(session)[self.slot]
-        if likely(rs is NULL and request.conduct == CONDUCT_PLAIN and request.command is not NULL and not self.per_client):
+        if unlikely(not self.sure) and (rs is NULL or (rs.lease is NULL and rs.waiting.head is NULL)):
+            self._hold(request, &self.held)
+        elif likely(rs is NULL and request.conduct == CONDUCT_PLAIN and request.command is not NULL and not self.per_client):
             self._send_shared(request, session, self.fresh)
         else:
             self.route(request, session, rs)
 
     cdef bint _advance(self, request_t *request, session_t *session, redis_session_t *rs) noexcept nogil:
         """Also of requests that have waited for a barrier while the master was lost."""
-        if self.sure:
+        if self.sure or rs.lease is not NULL:
             return RedisSinkSingle._advance(self, request, session, rs)
-        self._hold(request)
+        self._hold(request, &self.held)
         return True
 
     cdef void unreachable(self, request_t *request, int error) noexcept nogil:
@@ -121,25 +116,30 @@ cdef class RedisSinkSentinel(RedisSinkSingle):
                 RedisSinkSingle.unreachable(self, request, error)
                 return
             self._doubt()
-        self._hold(request)
+        if self._quitting(request):
+            request.sink_state = S_RETRIED          # it was sent before QUIT: that must not mute it
+        self._hold(request, &self.held)
 
     cdef void retry(self, request_t *request) noexcept nogil:
         if self.sure:
             RedisSinkSingle.retry(self, request)
         else:
             request.sink_state = S_RETRIED
-            self._hold(request)
+            self._hold(request, &self.held)
 
     # ---- held requests ------------------------------------------------------------------------------------------
 
-    cdef void _hold(self, request_t *request) noexcept nogil:
+    cdef void _hold(self, request_t *request, batch_t *queue) noexcept nogil:
         """Takes over a request that waits for a master; as new, for it may have been on a connection that did not come about."""
         if self.doubt_ns == 0:
             self.doubt_ns = self.loop.now
-        if request.mute or request.session is NULL or self.draining or self.loop.now - self.doubt_ns >= self.hold_ns:
+        if (request.mute or request.left != request.count) and request.session is not NULL:
+            self.up.on_leave(request.session)       # CLIENT REPLY: what it has said is lost with the connection
+        if request.mute or request.left != request.count or request.session is NULL or self.draining or self.loop.now - self.doubt_ns >= self.hold_ns:
             self._refuse_held(request)
         elif self.held_count + request.count > self.held_max:
             self.over_held += 1
+            self.up.on_leave(request.session)       # it may be a part of a transaction that is refused here
             self.fail(request, b"too many requests wait for a master (max_held_requests)")
         elif not request_own(&self.loop.pool, request):
             self.fail(request, b"no memory")
@@ -148,24 +148,51 @@ cdef class RedisSinkSentinel(RedisSinkSingle):
                 request.sink_state = S_NONE
             request.watched &= ~<uint8_t>WATCHED_BY_SINK
             request.left = request.count
-            batch_push(&self.held, request)
+            batch_push(queue, request)
             self.held_count += request.count
             self.held_total += request.count
 
     cdef void _flush_held(self) noexcept nogil:
-        """There is a master: all that was held goes to it, in the order in which it came."""
-        cdef request_t *request
+        """There is a master: all that was held goes to it, in the order in which it came. What comes meanwhile (an answer may
+        bring the next request here) goes behind that, and behind what must be held once more."""
+        cdef:
+            request_t *request
+            batch_t    batch
         if self.flushing:
             return
         self.flushing = True
         while self.held.head is not NULL and self.sure:
-            request = batch_pop(&self.held)
-            self.held_count -= request.count
-            if request.session is NULL:
-                self.fail(request, b"the client is gone")
-            else:
-                self._go(request)
+            batch = self.held
+            batch_clear(&self.held)
+            while batch.head is not NULL:
+                request = batch_pop(&batch)
+                self.held_count -= request.count
+                if request.session is NULL:
+                    self.fail(request, b"the client is gone")
+                elif request.sink_state == S_RETRIED and self._quitting(request):
+                    self._go_late(request)
+                else:
+                    self._go(request)
+            batch_append(&self.held, &self.late)
         self.flushing = False
+
+    cdef inline bint _quitting(self, request_t *request) noexcept nogil:
+        """Its client has said QUIT, and that has been dealt with."""
+        cdef redis_session_t *rs
+        if request.session is NULL:
+            return False
+        rs = <redis_session_t *>session_slots(<session_t *>request.session)[self.slot]
+        return rs is not NULL and rs.reasons & QUITTING != 0
+
+    cdef void _go_late(self, request_t *request) noexcept nogil:
+        """One that came before QUIT, and has come back from a connection since."""
+        cdef session_t *session = <session_t *>request.session
+        if self.sure and request.conduct == CONDUCT_PLAIN and request.command is not NULL and not self.per_client:
+            self._send_shared(request, session, (<redis_session_t *>session_slots(session)[self.slot]).state)
+        elif self.sure:
+            self.fail(request, b"upstream connection lost")
+        else:
+            self._hold(request, &self.held)
 
     cdef void _expire_held(self) noexcept nogil:
         cdef request_t *request
@@ -176,6 +203,18 @@ cdef class RedisSinkSentinel(RedisSinkSingle):
             self._refuse_held(request)
 
     cdef void _refuse_held(self, request_t *request) noexcept nogil:
+        cdef:
+            session_t       *session = <session_t *>request.session
+            redis_session_t *rs = NULL
+        if session is not NULL:
+            rs = <redis_session_t *>session_slots(session)[self.slot]
+            if request.conduct == CONDUCT_QUIT and rs is NULL:
+                rs = self._session_of(session)
+            if rs is not NULL and request.sink_state != S_RETRIED and (request.conduct == CONDUCT_QUIT or rs.reasons & QUITTING):
+                RedisSinkSingle._advance(self, request, session, rs)        # for that it needs no server
+                return
+            if request.conduct == CONDUCT_REPLY_MODE:
+                self.up.on_leave(session)           # which replies it now counts on, it alone knows
         if self.draining:
             self.fail(request, b"the proxy is being stopped")
         elif not self.known:
@@ -225,8 +264,9 @@ cdef class RedisSinkSentinel(RedisSinkSingle):
             void    *word = self._word()
             uint8_t  address[128]
             int      size, family = 0
-        if word is NULL or self.draining:
+        if word is NULL or self.draining or not self._may_follow(word):
             return
+        self.epoch = (<SentinelWatch>word).epoch
         if (<SentinelWatch>word).port == self.port and strcmp((<SentinelWatch>word).host, self.host) == 0:
             if self.check_at_ns and not self.sure:
                 self._check()
@@ -239,10 +279,22 @@ cdef class RedisSinkSentinel(RedisSinkSingle):
         else:
             self._look_up()
 
+    cdef bint _may_follow(self, void *word) noexcept nogil:
+        """Not where it is older than what was followed last: those that know better may just be away. But sentinels can be
+        set up anew, and then count from the beginning: if most of them say so, and for a while."""
+        cdef:
+            Py_ssize_t index, answering = 0
+        if (<SentinelWatch>word).epoch >= self.epoch:
+            self.confirmed_ns = self.loop.now
+            return True
+        for index in range(list_size(self.watches)):
+            answering += (<SentinelWatch>list_item(self.watches, index)).answered
+        return 2 * answering > list_size(self.watches) and self.loop.now - self.confirmed_ns > FORGET_EPOCH_NS
+
     cdef bint _word_is_fresh(self) noexcept nogil:
-        """The sentinels have been asked since there was doubt, or none of them answers."""
+        """The sentinels have been asked since there was doubt, or none of them answers that knows as much as was known."""
         cdef void *word = self._word()
-        return word is NULL or (<SentinelWatch>word).answered_ns >= self.doubt_ns
+        return word is NULL or (<SentinelWatch>word).epoch < self.epoch or (<SentinelWatch>word).answered_ns >= self.doubt_ns
 
     cdef void _aim(self, const uint8_t *address, uint32_t size, int family) noexcept nogil:
         """The master is said to be there. Connections to another one are closed."""

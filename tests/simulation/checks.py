@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 ERRORS = {  # what an error of the proxy says -> what must be in the plan's excuses, if no fault explains it
     b"upstream connection lost": "lost",
     b"upstream unavailable": "fds",
+    b"the master cannot be reached": "held",
+    b"there is no master": "held",
+    b"no master is known": "held",
     b"too many leased connections": "leases",
     b"too many requests wait": "pending",
     b"no memory": "memory",
@@ -110,7 +113,7 @@ def check_ended(sim: Simulation) -> None:
 def check_after(sim: Simulation) -> None:
     """Of what has been written down: order, bytes, and counters that only grow."""
     if sim.worker_done and sim.plan.drain_at_ns:
-        check_ended(sim)
+        sim.check_ended()
     for server in sim.servers:
         if server.name != "server aside":  # gets what differs, when that is found out
             check_order(sim, server)

@@ -47,6 +47,8 @@ class Plan:
     """With a quorum: all of a client's writes go one way to each server, so that none overtakes another there."""
     by_key: bool = False
     """Order is promised for the requests on one key only."""
+    sentinels: bool = False
+    """There are sentinels, and a master that moves: simulation.sentinel."""
     memory_bytes_max: int = 1 << 34
     pending_max: int = 0
     """Most requests of one client that may be under way at once; 0: not looked at."""

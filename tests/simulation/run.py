@@ -180,6 +180,9 @@ class Simulation:
     def check_quiet(self) -> None:
         checks.check_quiet(self)
 
+    def check_ended(self) -> None:
+        checks.check_ended(self)
+
     def check_after(self) -> None:
         checks.check_after(self)
 
@@ -207,7 +210,7 @@ class Simulation:
             self.violation(f"the worker does not drain: {self.state()}")
             self.worker.stop()
             self.worker.turn()
-        checks.check_ended(self)
+        self.check_ended()
 
     def state(self) -> str:
         waiting = [
@@ -236,9 +239,11 @@ class Simulation:
 
 
 def play(plan: Plan, trace: bool = False) -> Simulation:
-    kind = Simulation
+    kind: Any = Simulation
     if plan.cluster:
         from simulation.cluster import ClusterSimulation as kind  # it is a Simulation itself
+    elif plan.sentinels:
+        from simulation.sentinel import SentinelSimulation as kind  # it is a Simulation itself
     simulation = kind(plan, trace)
     simulation.run()
     return simulation

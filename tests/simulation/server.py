@@ -332,6 +332,9 @@ class Connection:
         written = self.server.used[self.view.db, words[1]]
         return b":%d\r\n" % ((self.server.sim.world.now - written) // 1_000_000_000)
 
+    def do_role(self, words: list[bytes], tag: bytes) -> bytes:
+        return b"*3\r\n$6\r\nmaster\r\n:0\r\n*0\r\n"
+
     def do_wait(self, words: list[bytes], tag: bytes) -> bytes:
         return b":0\r\n"
 
@@ -403,6 +406,7 @@ COMMANDS: dict[bytes, Callable[[Connection, list[bytes], bytes], bytes]] = {
         "ping",
         "quit",
         "reset",
+        "role",
         "rpush",
         "select",
         "set",

@@ -514,3 +514,33 @@ def scatter(rng: random.Random, plan: Plan) -> None:
         plan.excuses |= {"quorum", "lost", "closes"}
     for name in rng.sample(names, 1 if strict else 2):
         upstream_faults(rng, plan, name, most=5)
+
+
+@workload
+def sentinels(rng: random.Random, plan: Plan) -> None:
+    """A master that moves, sentinels that hear of it late or are away; and what else may go wrong with a server."""
+    plan.sentinels = True
+    timeout = rng.choice([0.02, 1, 5, 5])
+    if timeout < 1:
+        plan.excuses.add("held")
+    fields: dict[str, object] = {
+        "sentinels": '["127.0.0.1:26000", "127.0.0.1:26001", "127.0.0.1:26002"]',
+        "master_name": "m",
+        "failover_timeout": timeout,
+        "connect_timeout_ms": 200,
+        "read_timeout": 2,
+    }
+    if rng.random() < 0.3:
+        fields["connection"] = "per_client"
+    listed = ", ".join(f"{key}: {value}" for key, value in fields.items())
+    plan.topology = topology("RedisSinkSentinel: {%s}" % listed)
+    clients(rng, plan, rng.choice([PLAIN, STATES, EVERYTHING]), most=8, rounds=8)
+    publishing(rng, plan)
+    for _ in range(rng.randrange(1, 4)):
+        values = (rng.random() < 0.5, rng.random() < 0.5, rng.choice([1, 20, 300]) * MS)
+        plan.events.append(Event(rng.randrange(12 * MS), "", "fail_over", values))
+    for _ in range(rng.randrange(3)):
+        values = (rng.randrange(3), rng.choice([1, 50, 800]) * MS)
+        plan.events.append(Event(rng.randrange(12 * MS), "", "lose_sentinel", values))
+    if rng.random() < 0.3:
+        upstream_faults(rng, plan, mute=False)

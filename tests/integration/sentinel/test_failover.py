@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import redis
 from support.resp import encode
-from support.sentinel import Sentinels
+from support.sentinel import NAME, Sentinels
 from support.wait import can_connect, wait_until
 
 from tests.integration.sentinel.conftest import Load, Switches
@@ -110,6 +110,9 @@ def test_a_master_that_stands_still_is_left(make_front: Callable[..., Any]) -> N
     front.group.wait_settled()
     client.set("a", "3")
     assert front.group.client(front.group.primary()).get("a") == b"3"
+    direct = front.group.client(old)
+    others = [each for each in direct.client_list() if not each["name"] and each["flags"] == "N"]
+    assert len(others) == 1, "the proxy still has connections to it"  # that one is ours
 
 
 def test_a_master_that_becomes_a_replica_by_hand(make_front: Callable[..., Any]) -> None:
@@ -201,3 +204,29 @@ def test_a_sentinel_that_knows_less_is_not_believed(
     assert load.errors == []
     calls = group.client(old).info("commandstats")
     assert calls.get("cmdstat_echo", {"calls": 0})["calls"] == 0
+
+
+@pytest.mark.long
+def test_sentinels_that_were_set_up_anew(make_front: Callable[..., Any]) -> None:
+    """They count epochs from the beginning: they are followed when most of them have said the same for a while."""
+    front = make_front(failover_timeout=30.0)
+    group: Sentinels = front.group
+    group.fail_over()
+    group.wait_settled()
+    front.wait_sure()
+    other = group.replicas()[0]
+    group.client(group.primary()).replicaof("127.0.0.1", other.port)
+    group.client(other).replicaof("NO", "ONE")
+    for sentinel in group.sentinels:
+        sentinel.kill()
+        lines = [f"sentinel monitor {NAME} 127.0.0.1 {other.port} 2"]
+        (sentinel.directory / "sentinel.conf").write_text("\n".join([*lines, ""]))
+    for sentinel in group.sentinels:
+        sentinel.start()
+    wait_until(
+        lambda: front.proxy.metric("shotover_failovers_count") == 2,
+        "the proxy follows",
+        deadline_s=30,
+    )
+    assert front.client().set("a", "1")
+    assert group.client(other).get("a") == b"1"
