@@ -135,6 +135,9 @@ cdef class SpreadingSink(HoldingSink):
             fan_t      *fan = NULL
             uint32_t    one = 0
             int         outcome = FAN_CROSS
+        if blocked == <uint64_t>ALL_BITS:
+            hold.bits = <uint64_t>ALL_BITS  # it may be part of a transaction whose MULTI waits: it must not get a time limit
+            return False
         memset(&split, 0, sizeof(split))
         split.sink = <void *>self
         split.client = client
