@@ -204,6 +204,7 @@ def test_a_transaction(multi: Make) -> None:
     assert client.ask("EXEC").startswith("ERR EXEC without MULTI")
     assert client.ask("WATCH", "a") == b"OK"
     three.raw().command("SET", "a", "2")
+    three.same()  # every server has it, so that every one of them aborts
     assert client.ask("MULTI") == b"OK"
     assert client.ask("INCR", "a") == b"QUEUED"
     assert client.ask("EXEC") is None
