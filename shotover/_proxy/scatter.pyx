@@ -339,8 +339,12 @@ cdef class ScatterStep(RoutesStep):
             elif self.applied(item, child):
                 item.done |= bit
                 item.applied = bits(item.done) >= item.needed
-            elif item.owner is not NULL and not item.waits:
-                item.late |= bit                # what others have done it must do, too
+            elif not item.waits:
+                if item.changes:                # the state of its session, too, is another here
+                    item.client.behind |= bit
+                    item.client.reset |= bit
+                if item.owner is not NULL:
+                    item.late |= bit            # what others have done it must do, too
         elif not lost:
             item.bad |= bit
         if worth == WORTH_AWAY:

@@ -490,6 +490,7 @@ cdef class TuneableConsistencyScatter(ScatterStep):
             return
         item.needed = self.write_consistency
         item.enough = self.write_consistency
+        item.conditional = watching and client.in_tx and request.conduct == CONDUCT_EXEC
         if request.conduct == CONDUCT_EXEC and client.in_tx and client.tx_state and self._remember_tx(client):
             item.changes = 1
             item.after = profile_ref(client.profile)
@@ -500,7 +501,6 @@ cdef class TuneableConsistencyScatter(ScatterStep):
                 self.refuse_item(item, b"shotover: no memory")
                 self._finish(item)
                 return
-            item.conditional = watching
             if watching:
                 item.late = self.all_routes() & ~routes
             else:
