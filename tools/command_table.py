@@ -13,6 +13,6 @@ ROOT = Path(__file__).resolve().parent.parent
 
 if __name__ == "__main__":
     sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
-    from integration.topologies import matrix
+    from integration.topologies import matrix  # type: ignore[import-not-found]
 
     (ROOT / "shotover" / "docs" / "commands.md").write_text(matrix.page())

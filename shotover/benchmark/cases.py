@@ -22,13 +22,16 @@ class Case:
 
     name: str
     title: str
-    kind: str = "load"  # "load", "hops", "disturbed", "startup", "idle", "shards", "stopped"
+    kind: str = (
+        "load"  # "load", "hops", "disturbed", "startup", "idle", "shards", "stopped", "cluster"
+    )
     commands: Callable[[], list[Command]] = lambda: [get_command(64)]
     clients: int = 50
     pipeline: int = 1
     rate: float = 0.0  # open loop: requests/s
     value_bytes: int = 64
     key_count: int = 100_000
+    beside_driver: bool = False  # cluster: redis-py does the same, too
     redis_benchmark: tuple[str, ...] = ()  # the same load in that tool's words; empty: it cannot
 
 
@@ -105,6 +108,18 @@ CASES: tuple[Case, ...] = (
         clients=20,
         rate=5_000.0,
         key_count=10_000,
+    ),
+    *pair("cluster", "cluster of 3 masters, 50 clients", kind="cluster"),
+    *pair(
+        "cluster-p16", "cluster of 3 masters, 50 clients, pipeline 16", kind="cluster", pipeline=16
+    ),
+    Case(
+        "cluster-mget",
+        "cluster of 3 masters, MGET of 100 keys, pipeline 10",
+        kind="cluster",
+        commands=lambda: [mget_command(64, 100)],
+        pipeline=10,
+        beside_driver=True,
     ),
     Case("startup", "exec to accepting; resident memory then", kind="startup"),
     Case("idle", "10,000 idle connections", kind="idle", clients=10_000),

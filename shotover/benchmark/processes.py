@@ -154,6 +154,7 @@ def start_server(
     descriptors: int,
     binary: str | None = None,
     ready: Callable[[Address], bool] = answers,
+    options: tuple[str, ...] = (),
 ) -> Running:
     """A fresh Redis or Valkey without persistence. Raises StartError when there is none or it does not start."""
     binary = binary or find_server()
@@ -178,6 +179,7 @@ def start_server(
         str(place),
         "--daemonize",
         "no",
+        *options,
     ]
     return start("server", command, (HOST, port), place, ready)
 

@@ -16,6 +16,7 @@ from urllib.request import urlopen
 
 from shotover.benchmark.accounting import read_memory, read_usage
 from shotover.benchmark.cases import Case
+from shotover.benchmark.cluster import run_cluster
 from shotover.benchmark.figures import Turn
 from shotover.benchmark.processes import Running, StartError, answers, start_server
 from shotover.benchmark.runner import Session, load_turn, run_load, told
@@ -337,4 +338,5 @@ KINDS: dict[str, Callable[[Session, Case], None]] = {
     "idle": run_idle,
     "shards": run_shards,
     "stopped": run_stopped,
+    "cluster": run_cluster,
 }

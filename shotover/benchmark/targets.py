@@ -38,6 +38,8 @@ class Target:
     steps: tuple[str, ...] = ()  # shotover: transforms before the sink, one YAML flow map each
     observed: bool = False  # shotover: with an observability interface
     others: tuple[Address, ...] = ()  # shotover, nutcracker: servers to spread keys over, too
+    cluster: tuple[Address, ...] = ()  # shotover: the nodes of a cluster, in place of the server
+    instead: Address | None = None  # template: what stands in place of the server
     version: str = ""
 
     def start(
@@ -53,7 +55,7 @@ class Target:
         listen = ("127.0.0.1", free_port())
         folder = place / f"{self.name}{tag}"
         folder.mkdir(parents=True, exist_ok=True)
-        command = self.command(folder, listen, upstream.address)
+        command = self.command(folder, listen, self.instead or upstream.address)
         return start(self.name, command, listen, folder, ready)
 
     def clients_max(self, descriptors: int) -> int:
@@ -106,7 +108,13 @@ def shards_of(target: Target, upstream: Address) -> list[str]:
     ]
 
 
+SHOTOVER_CLUSTER = "RedisSinkCluster: {{name: sink, first_contact_points: [{nodes}]}}"
+
+
 def sink_of(target: Target, upstream: Address) -> str:
+    if target.cluster:
+        nodes = ", ".join(f'"{text_of(address)}"' for address in target.cluster)
+        return SHOTOVER_CLUSTER.format(nodes=nodes)
     if not target.others:
         return SHOTOVER_SINGLE.format(upstream=text_of(upstream))
     servers = ", ".join(f'"{line}"' for line in shards_of(target, upstream))

@@ -55,6 +55,8 @@ cdef class RedisSinkCluster(RedisNodes):
         bint       wanted               # one more is
         uint32_t   turn                 # who is asked next
         uint64_t   asked_ns
+        uint64_t   told_ns              # the log has said why there is no map; not again before that
+        char       label[64]
         uint64_t   refresh_ns
         timer_t    refresh
         uint8_t    auth[AUTH_SIZE_MAX]  # words of AUTH for its own questions, as in FIELD_AUTH
@@ -72,6 +74,7 @@ cdef class RedisSinkCluster(RedisNodes):
     cdef uint32_t _target(self, RedisNode node, request_t *request, uint32_t *slot) noexcept nogil
     cdef void send_on(self, client_t *client, request_t *request, uint32_t number, bint asking) noexcept nogil
     cdef uint32_t _reader(self, uint32_t master) noexcept nogil
+    cdef void _told_why(self, request_t *answer) noexcept nogil
     cdef void _time_nodes(self) noexcept nogil
     cdef bint _look_up(self) noexcept nogil
     cdef bint _cluster_command(self, client_t *client, request_t *request) noexcept nogil

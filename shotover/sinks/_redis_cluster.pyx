@@ -5,17 +5,14 @@ whenever a reply shows that the map is wrong or a node is lost. MOVED is believe
 """
 
 from libc.errno cimport EHOSTUNREACH
+from libc.stdio cimport snprintf
 from libc.stdlib cimport calloc, free, malloc
 from libc.string cimport memcmp, memcpy, memset, strlen
 
 from shotover._codec.commands cimport (
     CONDUCT_ALONE,
-    CONDUCT_BLOCK,
     CONDUCT_EXEC,
     CONDUCT_PLAIN,
-    CONDUCT_SUBSCRIBE,
-    CONDUCT_UNSUBSCRIBE,
-    CONDUCT_WATCH,
     ID_CLUSTER,
     KIND_READ,
     command_t,
@@ -26,9 +23,9 @@ from shotover._core.memory cimport chunk_data, chunk_put, chunk_t, pool_take
 from shotover._core.slice cimport slice_t
 from shotover._net.loop cimport stream_t
 from shotover._proxy.session cimport session_t
-from shotover._proxy.step cimport LOG_INFO, LOG_WARNING
-from shotover.sinks._redis_node cimport BUSY_ALONE, BUSY_TIED, NO_NODE, S_TOPOLOGY, hold_t
-from shotover.sinks._redis_nodes cimport BAD_WORDS
+from shotover._proxy.upstream cimport put_text
+from shotover._proxy.step cimport LOG_INFO, LOG_TEXT, LOG_WARNING
+from shotover.sinks._redis_node cimport BUSY_ALONE, NO_NODE, S_TOPOLOGY, hold_t
 from shotover.sinks._redis_state cimport FIELD_AUTH, FIELD_COUNT, redis_state_t
 
 from _socket import SOCK_STREAM
@@ -40,6 +37,7 @@ from shotover.sinks import redis_cluster_view
 cdef enum:
     ASK_AGAIN_NS = 100000000        # between two questions at least
     UNSETTLED_NS = 60000000000
+    TOLD_NS = 10000000000
     REFUSED_NS = 20000000           # what a server refused for now is tried again after that
 
 READ_FROM = ["master", "prefer_replica", "replica", "nearest"]
@@ -111,6 +109,7 @@ cdef class RedisSinkCluster(RedisNodes):
 
     def on_linked(self):
         RedisNodes.on_linked(self)
+        put_text(self.label, sizeof(self.label), self.name)
         self.loop.set_timer(&self.refresh, 1)
 
     # ---- the map ------------------------------------------------------------------------------------------------
@@ -211,14 +210,15 @@ cdef class RedisSinkCluster(RedisNodes):
 
     cdef void on_topology(self, RedisNode node, request_t *answer) noexcept nogil:
         cdef:
-            slice_t text
-            bint    good = False
+            bint good = False
         self.asking = False
         if answer.failed or answer.reply.size == 0:
             pass
         elif answer.reply.data[0] == b'-':
-            if answer.reply.size > 7 and memcmp(answer.reply.data, b"-NOAUTH", 7) == 0:
+            if begins(answer.reply.data, answer.reply.size, b"-NOAUTH"):
                 self.locked = True
+            elif not begins(answer.reply.data, answer.reply.size, b"-LOADING"):
+                self._told_why(answer)
         else:
             with gil:
                 good = self._learn(node, answer.reply.data[:answer.reply.size])
@@ -234,6 +234,16 @@ cdef class RedisSinkCluster(RedisNodes):
         else:
             self.wanted = False
             self.want_topology()
+
+    cdef void _told_why(self, request_t *answer) noexcept nogil:
+        """A node will not give the map: the log says why, now and then."""
+        cdef char text[LOG_TEXT]
+        if self.loop.now < self.told_ns:
+            return
+        self.told_ns = self.loop.now + TOLD_NS
+        snprintf(text, sizeof(text), b"%s: no map of the cluster: %.*s", self.label,
+                 <int>min(answer.reply.size - 3, <size_t>120), answer.reply.data + 1)
+        self.hub.log(LOG_WARNING, text)
 
     cdef void _time_nodes(self) noexcept nogil:
         """How far each node is."""
@@ -311,8 +321,8 @@ cdef class RedisSinkCluster(RedisNodes):
     cdef uint32_t node_of(self, uint32_t place, request_t *request, client_t *client) noexcept nogil:
         cdef uint16_t number = self.table[place]
         if likely(number != NO_OWNER):
-            if unlikely(self.read_from) and request is not NULL and request.kind == KIND_READ and request.conduct == CONDUCT_PLAIN \
-                    and request.attempts == 0:
+            if unlikely(self.read_from) and request is not NULL and request.kind == KIND_READ \
+                    and request.conduct == CONDUCT_PLAIN and request.attempts == 0:
                 return self._reader(number)
             return number
         if self.locked and self.master_count == 0:
@@ -323,7 +333,7 @@ cdef class RedisSinkCluster(RedisNodes):
         """Where a read for this master's slots goes."""
         cdef:
             readers_t *readers
-            uint32_t   index, number, best = master
+            uint32_t   index, _, number, best = master
             uint64_t   least
         if master >= self.readers_count:
             return NO_NODE if self.read_from == FROM_REPLICA else master
@@ -338,7 +348,7 @@ cdef class RedisSinkCluster(RedisNodes):
                     least = (<RedisNode>self.nodes[number]).round_trip_ns
                     best = number
             return best
-        for index in range(readers.count):
+        for _ in range(readers.count):
             readers.turn = (readers.turn + 1) % readers.count
             number = readers.numbers[readers.turn]
             if not (<RedisNode>self.nodes[number]).down:

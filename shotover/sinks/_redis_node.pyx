@@ -119,7 +119,7 @@ cdef class RedisNode(RedisSinkSingle):
 
     def on_linked(self):
         RedisSinkSingle.on_linked(self)
-        put_text(self.place, sizeof(self.place), f"chain {self.chain.name}, {self.type_name}, {self.address}")
+        put_text(self.place, sizeof(self.place), f"chain {self.chain.name}, {self.type_name}, node {self.number + 1}")
 
     # ---- down ---------------------------------------------------------------------------------------------------
 
@@ -194,7 +194,6 @@ cdef class RedisNode(RedisSinkSingle):
         cdef:
             void     *tag = request.tags[self.owner.tag]
             client_t *client
-            uint8_t   busy
         if tag is NULL:
             Sink.complete(self, request)
             return

@@ -34,11 +34,12 @@ cdef class RedisNodes(SubscribingSink):
 
     cdef void _take(self, request_t *request, client_t *client) noexcept nogil
     cdef bint _has_followers(self, request_t *request) noexcept nogil
-    cdef bint _try_script(self, client_t *client, request_t *request, hold_t *hold, uint64_t blocked, uint32_t place) noexcept nogil
+    cdef bint _try_script(self, client_t *client, request_t *request, hold_t *hold, uint64_t blocked,
+                          uint32_t place) noexcept nogil
     cdef void _note_script(self, request_t *request) noexcept nogil
     cdef bint restore_script(self, RedisNode node, request_t *request) noexcept nogil
-    cdef bint try_alone(self, client_t *client, request_t *request, hold_t *hold, uint64_t blocked, uint32_t number) noexcept nogil
-    cdef bint try_place(self, client_t *client, request_t *request, hold_t *hold, uint64_t blocked, uint32_t place) noexcept nogil
+    cdef bint try_alone(self, client_t *client, request_t *request, hold_t *hold, uint64_t blocked,
+                        uint32_t number) noexcept nogil
     cdef bint try_keyless(self, client_t *client, request_t *request, hold_t *hold, uint64_t blocked) noexcept nogil
     cdef uint32_t place_of_request(self, request_t *request) noexcept nogil
     cdef bint _only_tied(self, client_t *client, uint8_t conduct) noexcept nogil

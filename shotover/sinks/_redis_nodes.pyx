@@ -54,6 +54,7 @@ from shotover._codec.commands cimport (
     POLICY_AGG_MIN,
     POLICY_ALL_NODES,
     POLICY_ALL_SHARDS,
+    POLICY_MULTI_SHARD,
     POLICY_ALL_SUCCEEDED,
     command_blocks,
     command_slot_words,
@@ -73,7 +74,8 @@ from shotover._codec.commands import describe
 
 cdef const char *MULTI_WORDS = b"wrong number of arguments for 'multi' command"
 cdef const char *NAME_CHANNELS = b"SUNSUBSCRIBE must name its channels: several nodes have some"
-cdef const char *NO_REPLICATION = b"replication (PSYNC, SYNC, REPLCONF) cannot pass the proxy; let the replica connect to the server"
+cdef const char *NO_REPLICATION = \
+    b"replication (PSYNC, SYNC, REPLCONF) cannot pass the proxy; let the replica connect to the server"
 cdef const char *NO_REPLY_MODE = b"CLIENT REPLY is not supported before several servers"
 cdef const char *NO_MONITOR = b"MONITOR shows the commands of one server; connect to that one"
 cdef const char *NO_PIN = b"this setting belongs to one connection, and the proxy has several for each client"
@@ -171,6 +173,8 @@ cdef class RedisNodes(SubscribingSink):
         if conduct == CONDUCT_PLAIN and command is not NULL or conduct == CONDUCT_ALONE:
             if command.categories & CATEGORY_SCRIPTING:
                 self._note_script(request)
+            if command.request_policy == POLICY_MULTI_SHARD and self.splits:
+                return self.try_several(client, request, hold, blocked)     # if they have: it looks at each key once
             place = self.place_of_request(request)
             if place == NO_PLACE or place == BAD_WORDS:
                 return self.try_keyless(client, request, hold, blocked)
@@ -265,20 +269,6 @@ cdef class RedisNodes(SubscribingSink):
             request.conduct = CONDUCT_ALONE         # of a connection to one of them
             return self.try_any(client, request, hold)
         return True
-
-    cdef bint try_place(self, client_t *client, request_t *request, hold_t *hold, uint64_t blocked,
-                        uint32_t place) noexcept nogil:
-        cdef uint32_t number
-        hold.bits = <uint64_t>1 << (place & 63)
-        if hold.bits & blocked:
-            return False
-        number = self.node_of(place, request, client)
-        if unlikely(number == NO_NODE):
-            self.nowhere(place)
-            return self.nobody(request, hold)
-        if unlikely(self.must_wait(place, client, hold)):
-            return False
-        return self.send(client, request, number)
 
     cdef bint try_alone(self, client_t *client, request_t *request, hold_t *hold, uint64_t blocked,
                         uint32_t number) noexcept nogil:

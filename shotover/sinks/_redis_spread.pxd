@@ -38,6 +38,7 @@ cdef class SpreadingSink(HoldingSink):
         uint64_t       random_state
 
     cdef bint send(self, client_t *client, request_t *request, uint32_t number) noexcept nogil
+    cdef bint try_place(self, client_t *client, request_t *request, hold_t *hold, uint64_t blocked, uint32_t place) noexcept nogil
     cdef bint try_any(self, client_t *client, request_t *request, hold_t *hold) noexcept nogil
     cdef bint read_words(self, request_t *request, uint32_t *count) noexcept nogil
     cdef bint try_several(self, client_t *client, request_t *request, hold_t *hold, uint64_t blocked) noexcept nogil

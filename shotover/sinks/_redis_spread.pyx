@@ -9,6 +9,7 @@ from shotover._codec.fan cimport (
     FAN_CROSS,
     FAN_NO_MEMORY,
     FAN_NOWHERE,
+    FAN_ONE,
     FAN_SPLIT,
     FAN_TARGET_NONE,
     fan_again,
@@ -75,6 +76,20 @@ cdef class SpreadingSink(HoldingSink):
             (<RedisNode>self.nodes[number]).take(request, client)
         return True
 
+    cdef bint try_place(self, client_t *client, request_t *request, hold_t *hold, uint64_t blocked,
+                        uint32_t place) noexcept nogil:
+        cdef uint32_t number
+        hold.bits = <uint64_t>1 << (place & 63)
+        if hold.bits & blocked:
+            return False
+        number = self.node_of(place, request, client)
+        if unlikely(number == NO_NODE):
+            self.nowhere(place)
+            return self.nobody(request, hold)
+        if unlikely(self.must_wait(place, client, hold)):
+            return False
+        return self.send(client, request, number)
+
     cdef bint try_any(self, client_t *client, request_t *request, hold_t *hold) noexcept nogil:
         cdef uint32_t number = self.any_node(client)
         hold.bits = 0
@@ -105,7 +120,7 @@ cdef class SpreadingSink(HoldingSink):
     # ---- several servers ----------------------------------------------------------------------------------------
 
     cdef bint try_several(self, client_t *client, request_t *request, hold_t *hold, uint64_t blocked) noexcept nogil:
-        """Its keys have several places: split it, if it can be."""
+        """Its keys may have several places: splits it then, if it can be."""
         cdef:
             splitting_t split
             fan_t      *fan = NULL
@@ -126,6 +141,8 @@ cdef class SpreadingSink(HoldingSink):
             self.refuse(request, b"no memory")
         elif outcome == FAN_NOWHERE:
             return self.nobody(request, hold)
+        elif outcome == FAN_ONE:
+            return self.try_place(client, request, hold, blocked, one)
         elif outcome != FAN_SPLIT:
             return self.try_any(client, request, hold)      # a server shall say what is wrong with it
         elif split.waits or split.bits & blocked:

@@ -2,7 +2,7 @@
 
 from libc.stdio cimport snprintf
 from libc.stdlib cimport free, malloc
-from libc.string cimport memcmp, memcpy, memset, strlen
+from libc.string cimport memcmp, memcpy, strlen
 
 from shotover._core.request cimport request_t
 from shotover.sinks._redis_holding cimport TICK_NS

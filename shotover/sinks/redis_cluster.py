@@ -3,7 +3,16 @@
 from __future__ import annotations
 
 from shotover.config.address import Address, parse_address
-from shotover.config.fields import address, choice, integer, list_of, number, refused, settings, text
+from shotover.config.fields import (
+    address,
+    choice,
+    integer,
+    list_of,
+    number,
+    refused,
+    settings,
+    text,
+)
 from shotover.config.steps import NO_TLS, SinkConfig
 
 TYPE_CHECKING = False
@@ -51,6 +60,7 @@ class RedisSinkClusterConfig(SinkConfig, tag="RedisSinkCluster", aliases=("Valke
         minimum=0.001,
         maximum=86_400,
         default=10.0,
+        nullable=True,
         doc="seconds a reply may take; blocking commands and subscriptions are exempt; null "
         "waits without end",
     )
@@ -138,7 +148,10 @@ class RedisSinkClusterConfig(SinkConfig, tag="RedisSinkCluster", aliases=("Valke
                     if parse_address(str(written)).path:
                         raise ValueError("a path is no address of a node")
                 except ValueError as error:
-                    yield f"expected addresses as host:port, got {written!r}: {error}", "address_map"
+                    yield (
+                        f"expected addresses as host:port, got {written!r}: {error}",
+                        "address_map",
+                    )
 
     def build(self, context: BuildContext) -> Step:
         from ._redis_cluster import RedisSinkCluster

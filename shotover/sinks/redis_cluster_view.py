@@ -77,7 +77,9 @@ def parse(reply: bytes, asked_host: str, asked_port: int) -> View:
         if not fields:
             continue
         if len(fields) < 8:
-            raise ValueError(f"a line of CLUSTER NODES has {len(fields)} fields, not 8: {line[:80]!r}")
+            raise ValueError(
+                f"a line of CLUSTER NODES has {len(fields)} fields, not 8: {line[:80]!r}"
+            )
         flags = fields[2].split(",")
         if "noaddr" in flags or "handshake" in flags:
             continue
@@ -129,7 +131,11 @@ def answer(words: Sequence[bytes], own: str, view: View | None, resp3: bool) -> 
     name = words[1].upper() if len(words) > 1 else b""
     if name == b"SLOTS":
         return _array(
-            _array(_number(0), _number(SLOT_COUNT - 1), _array(_bulk(host), _number(port), _bulk(node), _array()))
+            _array(
+                _number(0),
+                _number(SLOT_COUNT - 1),
+                _array(_bulk(host), _number(port), _bulk(node), _array()),
+            )
         )
     if name == b"SHARDS":
         member = _map(
@@ -171,7 +177,11 @@ def answer(words: Sequence[bytes], own: str, view: View | None, resp3: bool) -> 
 
 
 def _info(view: View | None) -> str:
-    covered = sum(last + 1 - first for master in view.masters for first, last in master.slots) if view else 0
+    covered = (
+        sum(last + 1 - first for master in view.masters for first, last in master.slots)
+        if view
+        else 0
+    )
     state = "ok" if covered == SLOT_COUNT else "fail"
     return (
         f"cluster_enabled:1\r\ncluster_state:{state}\r\ncluster_slots_assigned:{covered}\r\n"

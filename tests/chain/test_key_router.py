@@ -234,10 +234,17 @@ def test_slots_divide_the_keys(run, start_server) -> None:
 
 
 def test_state_reaches_every_chain_before_its_first_request(three) -> None:
-    requests = (
-        "SELECT 3", "CLIENT SETNAME me", "SET a 1", "SET b:1 2", "MSET a2 1 :c:2 2", "DBSIZE", "SELECT 0", "DBSIZE", "GET b:1",
-    )  # fmt: skip
-    replies = three.bench.play(*requests)
+    replies = three.bench.play(
+        "SELECT 3",
+        "CLIENT SETNAME me",
+        "SET a 1",
+        "SET b:1 2",
+        "MSET a2 1 :c:2 2",
+        "DBSIZE",
+        "SELECT 0",
+        "DBSIZE",
+        "GET b:1",
+    )
     assert [parse(reply) for reply in replies] == [
         b"OK",
         b"OK",

@@ -120,7 +120,9 @@ class Proxy:
         self.looked = 0  # log lines that `check_log` has passed
         self._write(
             "topology.yaml",
-            redis_topology(self.port, upstream_port, source=source, sink=sink, chain=chain, end=end),
+            redis_topology(
+                self.port, upstream_port, source=source, sink=sink, chain=chain, end=end
+            ),
         )
         self._write(
             "config.yaml",

@@ -182,6 +182,7 @@ class Cluster:
         password: str | None = None,
         node_timeout_ms: int = 1000,
         hosts: Sequence[str] = (),
+        form: bool = True,
     ) -> None:
         self.masters = nodes // (replicas + 1)
         self.password = password
@@ -200,7 +201,8 @@ class Cluster:
                 announced = ("--bind", "127.0.0.1", *host, "--cluster-announce-ip", *host)
                 own = announced if host else ()
                 self.servers.append(Server(kind, *self.options, *own, *bus))
-            self._form()
+            if form:
+                self.form()
         except BaseException:
             self.stop()
             raise
@@ -209,7 +211,8 @@ class Cluster:
     def ports(self) -> list[int]:
         return [server.port for server in self.servers]
 
-    def _form(self) -> None:
+    def form(self) -> None:
+        """Make one cluster of the nodes, which do not know of each other."""
         first = self.servers[0]
         bus = first.options[-1]
         for index, server in enumerate(self.servers):

@@ -36,9 +36,9 @@ class Front:
 
 
 @pytest.fixture(scope="session")
-def shared_cluster() -> Iterator[Cluster]:
+def shared_cluster(server_kind: str) -> Iterator[Cluster]:
     """For tests that leave its nodes and slots as they are."""
-    cluster = Cluster(6, 1)
+    cluster = Cluster(6, 1, kind=server_kind)
     yield cluster
     cluster.stop()
 
@@ -59,12 +59,12 @@ def front(shared_front: Front) -> Iterator[Front]:
 
 
 @pytest.fixture
-def make_front() -> Iterator[Callable[..., Front]]:
+def make_front(server_kind: str) -> Iterator[Callable[..., Front]]:
     """A cluster and a proxy of the test's own: make_front((6, 1), retry_timeout=1.0)."""
     made: list[Front] = []
 
     def make(shape: tuple[int, int] = (3, 0), *options: str, **fields: Any) -> Front:
-        cluster = Cluster(*shape, *options)
+        cluster = Cluster(*shape, *options, kind=server_kind)
         try:
             made.append(Front(cluster, **fields))
         except BaseException:

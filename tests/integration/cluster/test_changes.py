@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import pytest
 import redis
 from integration.cluster.conftest import Front
 from integration.cluster.load import Load
 from support.wait import wait_until
 
 SLOTS = 16384
+
+pytestmark = pytest.mark.timeout(120)  # a failover takes its time
 
 
 def slots_of(load: Load) -> list[int]:
@@ -37,7 +40,9 @@ def test_a_master_dies_under_load(make_front: Callable[..., Front]) -> None:
     with Load(front.proxy.port) as load:
         wait_until(lambda: load.answered > 1000, "the load runs")
         front.cluster.kill(0)
-        wait_until(lambda: front.cluster.role(3) == "master", "the replica takes over", deadline_s=20)
+        wait_until(
+            lambda: front.cluster.role(3) == "master", "the replica takes over", deadline_s=20
+        )
         before = load.answered
         wait_until(lambda: load.answered > before + 1000, "the load goes on", deadline_s=20)
     lost = [error for error in load.errors if "upstream connection lost" not in error]
@@ -84,6 +89,7 @@ def test_a_stopped_shard_fails_its_own_keys(make_front: Callable[..., Front]) ->
         assert client.get(keys[1]) == b"v"
     finally:
         front.cluster.resume(0)
+
     def back() -> bool:
         try:
             return client.get(keys[0]) == b"v"

@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import pytest
 from integration.cluster.conftest import Front
 from support.resp import RawClient
 from support.wait import wait_until
 
 SUBSCRIBED = b"*3\r\n$9\r\nsubscribe\r\n$3\r\nnew\r\n:1\r\n"
+
+pytestmark = pytest.mark.timeout(120)  # a failover takes its time
 
 
 def subscribers(front: Front, index: int, channel: str, shard: bool = False) -> int:
@@ -61,7 +64,10 @@ def test_a_sharded_channel_moves_with_its_slot(make_front: Callable[..., Front])
 
     slot = slot_of(b"news")
     with front.proxy.raw() as listener:
-        assert listener.command("SSUBSCRIBE", "news") == b"*3\r\n$10\r\nssubscribe\r\n$4\r\nnews\r\n:1\r\n"
+        assert (
+            listener.command("SSUBSCRIBE", "news")
+            == b"*3\r\n$10\r\nssubscribe\r\n$4\r\nnews\r\n:1\r\n"
+        )
         message = b"*3\r\n$8\r\nsmessage\r\n$4\r\nnews\r\n$2\r\nhi\r\n"
         publish_until_heard(publisher, listener, message, "SPUBLISH", "news", "hi")
         target = (front.cluster.owner(slot) + 1) % 3

@@ -10,6 +10,8 @@ from integration.cluster.conftest import Front, cluster_sink
 from support.proxy import Proxy
 from support.wait import wait_until, wait_until_equal
 
+pytestmark = pytest.mark.timeout(120)  # a failover takes its time
+
 
 def commands_of(front: Front, index: int, name: str) -> int:
     """How often a node has carried out a command."""
@@ -28,8 +30,10 @@ def test_reads_go_where_they_should(make_front: Callable[..., Front], read_from:
         client.set(f"k{index}", index)
     client.wait(1, 5000)
     wait_until(
-        lambda: [client.get(f"k{index}") for index in range(100)]
-        == [b"%d" % index for index in range(100)],
+        lambda: (
+            [client.get(f"k{index}") for index in range(100)]
+            == [b"%d" % index for index in range(100)]
+        ),
         "replicas have it all",
     )
     masters = sum(commands_of(front, index, "get") for index in range(3))
@@ -113,4 +117,7 @@ def test_clients_that_know_of_clusters(make_front: Callable[..., Front]) -> None
 
 def test_others_see_one_server(front: Front) -> None:
     with front.proxy.raw() as raw:
-        assert raw.command("CLUSTER", "SLOTS") == b"-ERR This instance has cluster support disabled\r\n"
+        assert (
+            raw.command("CLUSTER", "SLOTS")
+            == b"-ERR This instance has cluster support disabled\r\n"
+        )

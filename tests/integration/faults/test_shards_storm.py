@@ -114,6 +114,19 @@ def test_servers_die_stop_and_come_back(start_server: Callable[..., Server], mod
     if mode == "remap":
         fields |= {"failure_limit": 1, "rejoin_timeout": 0.2}
     proxy = ShardsProxy(servers, **fields)
+    try:
+        storm(proxy, servers)
+        if mode == "remap":
+            wait_until(
+                lambda: proxy.metric("shotover_shards_ejected") == 0, "all have their keys again"
+            )
+        wait_until(lambda: proxy.metric("shotover_held_requests") == 0, "nothing is held")
+        proxy.stop()
+    finally:
+        proxy.kill()
+
+
+def storm(proxy: Proxy, servers: list[Server]) -> None:
     proxy.allow_log(
         r"server .* is (dead|back)", "upstream", "unavailable", "timed out", "refused", "lost"
     )
@@ -140,12 +153,6 @@ def test_servers_die_stop_and_come_back(start_server: Callable[..., Server], mod
                 lambda index=index: raw.command("SET", b"after:%d" % index, "1") == b"+OK\r\n",
                 "it works",
             )
-    if mode == "remap":
-        wait_until(
-            lambda: proxy.metric("shotover_shards_ejected") == 0, "all have their keys again"
-        )
-    wait_until(lambda: proxy.metric("shotover_held_requests") == 0, "nothing is held")
-    proxy.stop()
 
 
 def disturb(source: random.Random, server: Server, clients: list[Client]) -> None:

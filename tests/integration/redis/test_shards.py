@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import os
 import signal
@@ -86,15 +87,14 @@ def ring(start_server: Callable[..., Server]) -> Ring:
 @pytest.fixture
 def start(ring: Ring) -> Iterator[Callable[..., Shards]]:
     """start(field=value ...): the proxy before the ring."""
-    started: list[Shards] = []
+    with contextlib.ExitStack() as ending:
 
-    def begin(**fields: Any) -> Shards:
-        started.append(Shards({"name": "ring", "servers": ring.lines(), **fields}))
-        return started[-1]
+        def begin(**fields: Any) -> Shards:
+            proxy = Shards({"name": "ring", "servers": ring.lines(), **fields})
+            ending.callback(proxy.stop)
+            return proxy
 
-    yield begin
-    for proxy in started:
-        proxy.stop()
+        yield begin
 
 
 # ---- beside nutcracker ----------------------------------------------------------------------------------------------

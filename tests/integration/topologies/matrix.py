@@ -23,9 +23,14 @@ SAME, REFUSED, PARTLY = "yes", "refused", "partly"
 TOPOLOGIES = ("RedisSinkSingle", "RedisSinkCluster", "RedisSinkShards")
 TAINTING = {"select", "move", "swapdb", "exec", "copy"}
 """Where these differ, data differ from there on; what else differs then says nothing, unless it is refused."""
-CHANCE = {"command|list", "acl|cat", "command|docs", "command|info", "command", "pubsub|channels"} | {
-    "unsubscribe", "punsubscribe", "sunsubscribe", "function|list", "pubsub|shardchannels"
-}
+CHANCE = {
+    "command|list",
+    "acl|cat",
+    "command|docs",
+    "command|info",
+    "command",
+    "pubsub|channels",
+} | {"unsubscribe", "punsubscribe", "sunsubscribe", "function|list", "pubsub|shardchannels"}
 """The order of what they say is each server's own."""
 
 
@@ -68,7 +73,10 @@ class Line:
     @property
     def same(self) -> bool:
         return self.direct == self.seen or (
-            (self.name in CHANCE or "nondeterministic_output_order" in describe(self.name.encode())["tips"])
+            (
+                self.name in CHANCE
+                or "nondeterministic_output_order" in describe(self.name.encode())["tips"]
+            )
             and sorted(b"".join(self.direct)) == sorted(b"".join(self.seen))
         )
 
@@ -95,9 +103,7 @@ def converse(server: Server, proxy: Proxy, name: str, tag: bool) -> Iterator[Lin
     with server.raw() as direct, proxy.raw() as through:
         for raw, count in requests_of(CONVERSATIONS[name]):
             request = tagged(raw) if tag else raw
-            yield Line(
-                parse(request), say(direct, request, count), say(through, request, count)
-            )
+            yield Line(parse(request), say(direct, request, count), say(through, request, count))
 
 
 class Topology:
@@ -112,7 +118,9 @@ class Topology:
             end: dict[str, Any] | None = None
         elif name == "RedisSinkShards":
             behind = [self.start() for _ in range(3)]
-            addresses = [f"127.0.0.1:{server.port}:1 {index}" for index, server in enumerate(behind)]
+            addresses = [
+                f"127.0.0.1:{server.port}:1 {index}" for index, server in enumerate(behind)
+            ]
             end = {name: {"servers": addresses, "hash_tag": "{}"}}
         else:
             cluster = Cluster(3)
@@ -157,7 +165,9 @@ class Verdict:
         self.word = SAME if not different else PARTLY
         if len(different) == len(lines) and all(line.refused for line in lines):
             self.word = REFUSED
-        self.why = different[0].seen[0].decode("utf-8", "replace").strip("-\r\n") if different else ""
+        self.why = (
+            different[0].seen[0].decode("utf-8", "replace").strip("-\r\n") if different else ""
+        )
 
 
 def observe(name: str) -> tuple[dict[str, Verdict], dict[str, Verdict]]:
@@ -203,7 +213,9 @@ def page() -> str:
         if all(whole[command].word == SAME for whole, _ in seen.values() if command in whole)
     ]
     rows = [
-        f"| {shown(command)} | " + " | ".join(cell(seen[name][0].get(command)) for name in TOPOLOGIES) + " |"
+        f"| {shown(command)} | "
+        + " | ".join(cell(seen[name][0].get(command)) for name in TOPOLOGIES)
+        + " |"
         for command in commands
         if command not in everywhere
     ]
