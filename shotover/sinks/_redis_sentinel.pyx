@@ -133,10 +133,11 @@ cdef class RedisSinkSentinel(RedisSinkSingle):
         """Takes over a request that waits for a master; as new, for it may have been on a connection that did not come about."""
         if self.doubt_ns == 0:
             self.doubt_ns = self.loop.now
-        if (request.mute or request.left != request.count) and request.session is not NULL:
-            self.up.on_leave(request.session)       # CLIENT REPLY: what it has said is lost with the connection
-        if request.mute or request.left != request.count or request.session is NULL \
-                or self.draining or self.loop.now - self.doubt_ns >= self.hold_ns:
+        if request.mute or request.left != request.count:       # CLIENT REPLY: what it has said is lost with the connection
+            if request.session is not NULL:
+                self.up.on_leave(request.session)
+            self._refuse_held(request)
+        elif request.session is NULL or self.draining or self.loop.now - self.doubt_ns >= self.hold_ns:
             self._refuse_held(request)
         elif self.held_count + request.count > self.held_max:
             self.over_held += 1
