@@ -53,7 +53,8 @@ cdef class SpreadingSink(HoldingSink):
     cdef bint try_leg(self, client_t *client, request_t *request, hold_t *hold, uint64_t blocked) noexcept nogil
     cdef bint scan(self, client_t *client, request_t *request, hold_t *hold, uint64_t blocked) noexcept nogil
     cdef void _send_legs(self, client_t *client, request_t *request, fan_t *fan) noexcept nogil
-    cdef void _send_part(self, client_t *client, fan_t *fan, uint32_t part, RedisNode node, bint answered, int error) noexcept nogil
+    cdef void _send_part(self, client_t *client, fan_t *fan, uint32_t part, RedisNode node, bint answered,
+                         int error) noexcept nogil
     cdef void _leg_answered(self, client_t *client, fan_t *fan, uint32_t leg, request_t *child) noexcept nogil
     cdef void _fan_done(self, client_t *client, fan_t *fan) noexcept nogil
     cdef void _pick(self, fan_t *fan, request_t *request) noexcept nogil

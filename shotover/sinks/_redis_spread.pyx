@@ -312,7 +312,8 @@ cdef class SpreadingSink(HoldingSink):
             or reply.data[1] == b'L' or reply.data[1] == b'R'
         )
 
-    cdef void _send_part(self, client_t *client, fan_t *fan, uint32_t part, RedisNode node, bint answered, int error) noexcept nogil:
+    cdef void _send_part(self, client_t *client, fan_t *fan, uint32_t part, RedisNode node, bint answered,
+                         int error) noexcept nogil:
         """One part goes on as a request of its own: as if it had been at `node` by itself, and was answered with the reply
         that the fan has for it, or could not be sent."""
         cdef:
