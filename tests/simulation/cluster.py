@@ -64,15 +64,23 @@ class Map:
         """CLUSTER NODES, as `asked` says it."""
         lines = []
         for shard, node in enumerate(self.masters):
-            flags = ("myself," if node is asked else "") + ("master,fail" if node in self.gone else "master")
+            flags = ("myself," if node is asked else "") + (
+                "master,fail" if node in self.gone else "master"
+            )
             slots = " ".join(self.ranges(shard))
             if node is asked:
                 slots += "".join(f" [{slot}->-{to.id}]" for slot, to in node.migrating.items())
-            lines.append(f"{node.id} 127.0.0.1:{node.port}@1 {flags} - 0 0 {self.epoch} connected {slots}".strip())
+            lines.append(
+                f"{node.id} 127.0.0.1:{node.port}@1 {flags} - 0 0 {self.epoch} connected {slots}".strip()
+            )
         for node, shard in self.replicas.items():
-            flags = ("myself," if node is asked else "") + ("slave,fail" if node in self.gone else "slave")
+            flags = ("myself," if node is asked else "") + (
+                "slave,fail" if node in self.gone else "slave"
+            )
             master = self.masters[shard].id
-            lines.append(f"{node.id} 127.0.0.1:{node.port}@1 {flags} {master} 0 0 {self.epoch} connected")
+            lines.append(
+                f"{node.id} 127.0.0.1:{node.port}@1 {flags} {master} 0 0 {self.epoch} connected"
+            )
         return ("\n".join(lines) + "\n").encode()
 
 
@@ -83,7 +91,9 @@ class ClusterSimulation(Simulation):
 
     def __init__(self, plan: Plan, trace: bool = False) -> None:
         self.done: dict[bytes, list[Done]] = {}  # by tag
-        self.voided: dict[bytes, frozenset[bytes]] = {}  # tags of transactions that a WATCH has stopped -> its tags
+        self.voided: dict[
+            bytes, frozenset[bytes]
+        ] = {}  # tags of transactions that a WATCH has stopped -> its tags
         self.carried_out = 0
         self.fed: set[bytes] = set()
         self.changes: list[int] = []  # when slots have moved
@@ -95,7 +105,9 @@ class ClusterSimulation(Simulation):
         by_id = {node.id: node for node in self.servers}
         shards = plan.cluster["shards"]
         masters = tuple(by_id[f"n{index}"] for index in range(shards + plan.cluster["extra"]))
-        replicas = {node: int(node.id[1:].split("_")[0]) for node in self.servers if node.id[0] == "r"}
+        replicas = {
+            node: int(node.id[1:].split("_")[0]) for node in self.servers if node.id[0] == "r"
+        }
         moved = {SLOTS[tag]: -1 for tag in plan.cluster.get("bare", ())}
         self.truth = Map(1, masters, moved, shards, replicas)
         for tag in range(TAGS):
@@ -122,7 +134,9 @@ class ClusterSimulation(Simulation):
     def changed_since(self, before_ns: int) -> bool:
         """Whether slots have moved, or anything went wrong, in the last `before_ns`."""
         since = self.world.now - before_ns
-        return any(at >= since for at in self.changes) or any(until >= since for _at, until, _text in self.faults)
+        return any(at >= since for at in self.changes) or any(
+            until >= since for _at, until, _text in self.faults
+        )
 
     def node(self, id: str) -> Node:
         return next(node for node in self.servers if node.id == id)
@@ -160,7 +174,14 @@ class ClusterSimulation(Simulation):
         """The slot's keys go one by one, then the slot."""
         slot = SLOTS[tag]
         source, to = self.truth.owner(slot), self.truth.masters[to_shard]
-        if source is None or source is to or source.dead or to.dead or slot in source.migrating or slot in to.migrating:
+        if (
+            source is None
+            or source is to
+            or source.dead
+            or to.dead
+            or slot in source.migrating
+            or slot in to.migrating
+        ):
             return
         if source.migrating or not (source.reading and to.reading):
             return
@@ -221,7 +242,10 @@ class ClusterSimulation(Simulation):
         """The shard's master dies, hangs or steps down; `after_ns` later a replica, which lacks the last `lost` writes,
         has its slots. What was a master comes back as a replica."""
         master = self.truth.masters[shard]
-        replica = next((n for n, s in self.truth.replicas.items() if s == shard and not n.dead and n.reading), None)
+        replica = next(
+            (n for n, s in self.truth.replicas.items() if s == shard and not n.dead and n.reading),
+            None,
+        )
         if master.dead or not master.reading or replica is None:
             return
         self.end_migrations_of(master)
@@ -234,7 +258,10 @@ class ClusterSimulation(Simulation):
         else:
             master.kill()
             self.fault(f"the successor of {master.name} is not there yet", after_ns + 100 * MS)
-        self.at(self.chance.randrange(1, after_ns), lambda: self.change([], gone=self.truth.gone | {master}))
+        self.at(
+            self.chance.randrange(1, after_ns),
+            lambda: self.change([], gone=self.truth.gone | {master}),
+        )
         self.at(after_ns, lambda: self.promote(shard, master, replica, lost))
         self.at(after_ns + back_ns, lambda: self.comes_back(master))
 
@@ -250,7 +277,9 @@ class ClusterSimulation(Simulation):
             replica.touch(db, key)
         masters = list(self.truth.masters)
         masters[shard] = replica
-        replicas = {n: s for n, s in self.truth.replicas.items() if n is not replica} | {master: shard}
+        replicas = {n: s for n, s in self.truth.replicas.items() if n is not replica} | {
+            master: shard
+        }
         self.change([replica], masters=tuple(masters), replicas=replicas)
         if not master.dead and master.reading:
             master.learn(self.truth)
@@ -288,7 +317,13 @@ class ClusterSimulation(Simulation):
         node = self.truth.owner(slot)
         if node is not None and slot in node.migrating and (0, key) not in node.data:
             node = node.migrating[slot]
-        if node is None or node.dead or not node.reading or node.map is None or self.world.now < node.loading_until:
+        if (
+            node is None
+            or node.dead
+            or not node.reading
+            or node.map is None
+            or self.world.now < node.loading_until
+        ):
             self.at(5 * MS, lambda: self.feed_list(key))
             return
         node.feed(0, key)

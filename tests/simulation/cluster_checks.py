@@ -82,7 +82,9 @@ def check_order(sim: ClusterSimulation, client: Any) -> None:
         writes = sent.op.name in WRITES
         for key, order in carried_out(sim, sent).items():
             if (last if writes else written).get((sent.life, key), 0) > order:
-                sim.violation(f"{sent.op!r} of client {client.index} was carried out before what it had sent before")
+                sim.violation(
+                    f"{sent.op!r} of client {client.index} was carried out before what it had sent before"
+                )
             for seen in [last, written] if writes else [last]:
                 seen[sent.life, key] = max(order, seen.get((sent.life, key), 0))
 
@@ -98,17 +100,26 @@ def check_delay(sim: ClusterSimulation, client: Any) -> None:
             blocked = max(blocked, sent.done_ns or 1 << 62)
         elif sent.done_ns and sent.done_ns - max(sent.at_ns, blocked) > most:
             taken = (sent.done_ns - max(sent.at_ns, blocked)) / 1e6
-            sim.violation(f"{sent.op!r} of client {client.index} took {taken:.0f} ms; at most {most / 1e6:.0f} are allowed")
+            sim.violation(
+                f"{sent.op!r} of client {client.index} took {taken:.0f} ms; at most {most / 1e6:.0f} are allowed"
+            )
 
 
 def check_counters(sim: ClusterSimulation) -> None:
     """Nothing but INCR and scripts touch such a key: no number is given twice."""
-    if "lossy" in sim.plan.excuses or any(sent.op.name == b"FLUSHALL" for c in sim.clients for sent in c.history):
+    if "lossy" in sim.plan.excuses or any(
+        sent.op.name == b"FLUSHALL" for c in sim.clients for sent in c.history
+    ):
         return
     given: dict[bytes, set[bytes]] = {}
     for client in sim.clients:
         for sent in client.history:
-            if sent.op.name not in (b"INCR", b"EVAL") or sent.op.kind != "answer" or sent.reply is None or sent.reply[:1] != b":":
+            if (
+                sent.op.name not in (b"INCR", b"EVAL")
+                or sent.op.kind != "answer"
+                or sent.reply is None
+                or sent.reply[:1] != b":"
+            ):
                 continue
             key = keys_of(list(sent.op.words))[0]
             if sent.reply in given.setdefault(key, set()):

@@ -15,7 +15,9 @@ if TYPE_CHECKING:
     from simulation.cluster import ClusterSimulation
 
 SPLIT = (b"MGET", b"MSET", b"DEL", b"EXISTS")
-KNOWN_NS = 11_000_000_000  # so long after a change the proxy knows of it, though no reply has told it
+KNOWN_NS = (
+    11_000_000_000  # so long after a change the proxy knows of it, though no reply has told it
+)
 TAGS = 12  # hash tags in use: {0} to {11}, each a slot
 REFUSALS = (b"-TRYAGAIN", b"-CLUSTERDOWN", b"-LOADING", b"-MASTERDOWN", b"-READONLY", b"-MOVED", b"-ASK", b"-NOAUTH",
             b"-EXECABORT Transaction discarded because of: ")  # fmt: skip
@@ -131,13 +133,18 @@ class ClusterDraw(Draw):
                 key = self.key("k" if one == "SET" else "q", None if elsewhere else tag)
                 made = [self.exactly(one, key, self.value())]
             ops += [op._replace(kind="queued") for op in made]
-        return [*ops, self.plain(*rng.choice([("exec", "EXEC"), ("exec", "EXEC"), ("discard", "DISCARD")]))]
+        return [
+            *ops,
+            self.plain(*rng.choice([("exec", "EXEC"), ("exec", "EXEC"), ("discard", "DISCARD")])),
+        ]
 
     def open_transaction(self) -> list[Op]:
         return self.transaction()[:-1] or [self.plain("multi", "MULTI")]
 
     def blocking(self, fed: bool = True) -> list[Op]:
-        timeout = self.rng.choice(["0", "0.01", "0.2"]) if fed else self.rng.choice(["0.002", "0.02"])
+        timeout = (
+            self.rng.choice(["0", "0.01", "0.2"]) if fed else self.rng.choice(["0.002", "0.02"])
+        )
         return [self.waits_for("fed" if fed else "dry", timeout)]
 
     def endless(self) -> Op:
@@ -158,7 +165,11 @@ class ClusterDraw(Draw):
         if draw == 1:
             return [self.plain("state", "HELLO", self.rng.choice(["2", "3"]))]
         if draw == 2:
-            return [self.plain("state", "HELLO", "3", "AUTH", "alice", PASSWORD, "SETNAME", "n%d" % self.client)]
+            return [
+                self.plain(
+                    "state", "HELLO", "3", "AUTH", "alice", PASSWORD, "SETNAME", "n%d" % self.client
+                )
+            ]
         return [self.plain("state", "CLIENT", "SETNAME", self.rng.choice(["one", "two"]))]
 
     def subscription(self) -> list[Op]:
@@ -221,7 +232,11 @@ class ClusterClient(Client):
         found = self.sim.done.get(sent.op.tag, [])
         match = [done for done in found if done.reply == frame]
         if not match:
-            self.wrong(sent, frame, [done.reply[:80] for done in found] or "anything: no node has carried it out")
+            self.wrong(
+                sent,
+                frame,
+                [done.reply[:80] for done in found] or "anything: no node has carried it out",
+            )
             return
         self.check_view(sent, match[-1].view)
         if sent.op.name == b"UNWATCH" and frame == b"+OK\r\n":
@@ -273,13 +288,22 @@ class ClusterClient(Client):
         """From every master."""
         found = self.sim.done.get(sent.op.tag, [])
         errors = [done.reply for done in found if done.reply[:1] == b"-"]
-        must = b":%d\r\n" % sum(int(done.reply[1:]) for done in found) if sent.op.name == b"DBSIZE" else b"+OK\r\n"
+        must = (
+            b":%d\r\n" % sum(int(done.reply[1:]) for done in found)
+            if sent.op.name == b"DBSIZE"
+            else b"+OK\r\n"
+        )
         if errors:
             must = frame if frame in errors else errors[0]
         if frame != must or not found:
             self.wrong(sent, frame, must)
         masters = set(self.sim.truth.masters[: self.sim.truth.shards])
-        if not self.sim.changes and not self.sim.faults and not errors and {done.node for done in found} < masters:
+        if (
+            not self.sim.changes
+            and not self.sim.faults
+            and not errors
+            and {done.node for done in found} < masters
+        ):
             self.sim.violation(f"{self}: {sent.op!r} has not been to every master")
 
     def got_scan(self, sent: Sent, frame: bytes) -> None:
@@ -302,7 +326,11 @@ class ClusterClient(Client):
             return
         must = {b"fixed:%d{%d}" % (number, tag) for number in range(2) for tag in range(TAGS)}
         calm = self.scan_from == len(self.sim.changes) + len(self.sim.faults)
-        if not must <= self.scanned and calm and not self.sim.changed_since(self.sim.world.now - self.scan_ns + KNOWN_NS):
+        if (
+            not must <= self.scanned
+            and calm
+            and not self.sim.changed_since(self.sim.world.now - self.scan_ns + KNOWN_NS)
+        ):
             self.sim.violation(f"{self}: a scan has missed {sorted(must - self.scanned)[:3]}")
 
     # -- transactions
@@ -313,10 +341,14 @@ class ClusterClient(Client):
             self.wrong(sent, frame, "+OK")
 
     def got_queued(self, sent: Sent, frame: bytes) -> None:
-        slots = {slot_of(key) for op in [*self.transaction, sent.op] for key in keys_of(list(op.words))}
+        slots = {
+            slot_of(key) for op in [*self.transaction, sent.op] for key in keys_of(list(op.words))
+        }
         if frame == b"+QUEUED\r\n" and len(slots) < 2:
             self.transaction.append(sent.op)
-        elif frame.startswith(b"-CROSSSLOT") and (len(slots) > 1 or self.watches or self.unsure_watch):
+        elif frame.startswith(b"-CROSSSLOT") and (
+            len(slots) > 1 or self.watches or self.unsure_watch
+        ):
             self.refused = True
         else:
             self.wrong(sent, frame, "+QUEUED" if len(slots) < 2 else "-CROSSSLOT")
@@ -333,7 +365,9 @@ class ClusterClient(Client):
         tags = [part_tags(op)[0] for op in queued]
         if frame in (b"*-1\r\n", b"_\r\n"):
             why = any(self.sim.voided.get(tag) for tag in tags)
-            if not (watches or unsure) or not (why or not tags or self.sim.changed_since(5_000_000_000)):
+            if not (watches or unsure) or not (
+                why or not tags or self.sim.changed_since(5_000_000_000)
+            ):
                 self.wrong(sent, frame, "replies: nothing it watched has changed")
             return
         found = [self.sim.done.get(tag, []) for tag in tags]

@@ -117,7 +117,9 @@ class NodeConnection(Connection):
         if command is None:
             return b"-ERR unknown command '%b'\r\n" % words[0][:100]
         before = self.view
-        reply = command(self, (words if name != b"MGET" else whole)[1:], tag)  # there is no such key as a tag
+        reply = command(
+            self, (words if name != b"MGET" else whole)[1:], tag
+        )  # there is no such key as a tag
         if name in (b"AUTH", b"HELLO") and reply[:1] != b"-":
             self.known = self.known or self.view.user != b"default" or name == b"AUTH"
         elif name == b"RESET":
@@ -135,9 +137,13 @@ class NodeConnection(Connection):
             self.aborted = True
         return refusal
 
-    def answered(self, tag: bytes, reply: bytes, before: View, words: list[bytes] | None = None) -> bytes:
+    def answered(
+        self, tag: bytes, reply: bytes, before: View, words: list[bytes] | None = None
+    ) -> bytes:
         if tag:
-            self.server.done(tag, reply, before._replace(multi=False), self.conn, tuple(words or ()))
+            self.server.done(
+                tag, reply, before._replace(multi=False), self.conn, tuple(words or ())
+            )
         return reply
 
     def end_transaction(self) -> bytes:
@@ -202,7 +208,9 @@ class NodeConnection(Connection):
         """Two keys at a time or a few more, in the order of their hashes: so none that stays is missed."""
         cursor, following = int(words[0]), 0
         found: list[bytes] = []
-        for at, key in sorted((binascii.crc_hqx(key, 1), key) for _db, key in self.server.cluster.data_of(self.server)):
+        for at, key in sorted(
+            (binascii.crc_hqx(key, 1), key) for _db, key in self.server.cluster.data_of(self.server)
+        ):
             if len(found) >= 2 and at != following:
                 following = at
                 break
@@ -212,7 +220,10 @@ class NodeConnection(Connection):
         else:
             following = 0
         return (
-            b"*2\r\n" + bulk(b"%d" % following) + b"*%d\r\n" % len(found) + b"".join(bulk(key) for key in found)
+            b"*2\r\n"
+            + bulk(b"%d" % following)
+            + b"*%d\r\n" % len(found)
+            + b"".join(bulk(key) for key in found)
         )
 
 
@@ -288,7 +299,11 @@ class Node(Server):
         """What arrives is what a client has sent: all of it, or the words of one slot."""
         name, _, _ = tag.partition(b"{")
         asked = self.sim.asked.get(name)
-        if asked is not None and b"{" in tag and asked[0].upper() in (b"MGET", b"DEL", b"EXISTS", b"WATCH", b"MSET"):
+        if (
+            asked is not None
+            and b"{" in tag
+            and asked[0].upper() in (b"MGET", b"DEL", b"EXISTS", b"WATCH", b"MSET")
+        ):
             step = 2 if asked[0].upper() == b"MSET" else 1
             slot = slot_of(tag)
             kept = [asked[0]]
@@ -299,7 +314,9 @@ class Node(Server):
         if asked is not None and asked[0] == b"SCAN":
             asked = (asked[0], words[1])  # the cursor is the proxy's own
         if asked != tuple(words):
-            self.sim.violation(f"{self.name} got {[word[:40] for word in words]} as {tag!r}: no client has sent that")
+            self.sim.violation(
+                f"{self.name} got {[word[:40] for word in words]} as {tag!r}: no client has sent that"
+            )
 
     def done(
         self,
@@ -313,16 +330,22 @@ class Node(Server):
         before = self.sim.done.setdefault(tag, [])
         every = words and words[0].upper() in (b"DBSIZE", b"FLUSHALL", b"SCAN")
         for other in before:
-            repeats = words and words[0].upper() not in WRITES and other.node.connections[other.conn].dead
+            repeats = (
+                words and words[0].upper() not in WRITES and other.node.connections[other.conn].dead
+            )
             if not repeats and not (every and other.node is not self):
-                self.sim.violation(f"{self.name} carried out {tag!r}, which {other.node.name} had carried out before")
+                self.sim.violation(
+                    f"{self.name} carried out {tag!r}, which {other.node.name} had carried out before"
+                )
         self.sim.say(f"{self.name} carries out {tag!r} on {conn} in {view}: {reply[:40]!r}")
         order = self.sim.carried_out = self.sim.carried_out + 1
         before.append(Done(reply, view, self.sim.world.now, order, self, conn, words, watched))
 
     # -- data
 
-    def block(self, connection: Connection, keys: list[bytes], tag: bytes, timeout_s: float) -> None:
+    def block(
+        self, connection: Connection, keys: list[bytes], tag: bytes, timeout_s: float
+    ) -> None:
         connection.blocked = Blocked(keys, tag)
         self.waiting.append(connection)
         blocked = connection.blocked

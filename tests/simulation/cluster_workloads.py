@@ -19,7 +19,12 @@ MIXED: list[Kind] = [
     (1, ClusterDraw.blocking),
     (1, lambda draw: draw.blocking(False)),
 ]
-EVERYTHING: list[Kind] = [*MIXED, (2, ClusterDraw.state), (1, ClusterDraw.subscription), (1, Draw.reset)]
+EVERYTHING: list[Kind] = [
+    *MIXED,
+    (2, ClusterDraw.state),
+    (1, ClusterDraw.subscription),
+    (1, Draw.reset),
+]
 OVER_NS = 3_500 * MS  # after the last fault: nothing may show it any more
 
 
@@ -47,7 +52,9 @@ def cluster(
         "retry_ms": retry_ms,
         "read_ms": read_ms,
     }
-    points = ", ".join(f'"127.0.0.1:{plan.servers[name]}"' for name in rng.sample(names, min(2, len(names))))
+    points = ", ".join(
+        f'"127.0.0.1:{plan.servers[name]}"' for name in rng.sample(names, min(2, len(names)))
+    )
     chosen = {
         "first_contact_points": f"[{points}]",
         "connect_timeout_ms": 100,
@@ -57,7 +64,9 @@ def cluster(
         "connection_count": rng.choice([1, 1, 2]),
         **fields,
     }
-    step = "RedisSinkCluster: {%s}" % ", ".join(f"{name}: {value}" for name, value in chosen.items())
+    step = "RedisSinkCluster: {%s}" % ", ".join(
+        f"{name}: {value}" for name, value in chosen.items()
+    )
     plan.topology = topology(step, **(source or {}))
 
 
@@ -109,8 +118,16 @@ def afterwards(rng: random.Random, plan: Plan, at_ns: int, login: bool = False) 
             draw.tags = [tag]
             ops += [draw.tagged("SET", draw.key(), draw.value()), draw.tagged("GET", draw.key())]
         draw.tags = list(range(TAGS))
-        ops += draw.several("MGET") + draw.several("MSET") + [draw.tagged("DBSIZE")._replace(kind="every")]
-        script = [("send", ops, 1), ("await",)] if number else [step for op in ops for step in (("send", [op], 1), ("await",))]
+        ops += (
+            draw.several("MGET")
+            + draw.several("MSET")
+            + [draw.tagged("DBSIZE")._replace(kind="every")]
+        )
+        script = (
+            [("send", ops, 1), ("await",)]
+            if number
+            else [step for op in ops for step in (("send", [op], 1), ("await",))]
+        )
         plan.clients.append(ClientPlan(at_ns + OVER_NS, [*script, ("scan",), ("await",)]))
 
 
@@ -129,7 +146,18 @@ def faults(rng: random.Random, plan: Plan, over_ns: int, most: int = 4) -> int:
         at = rng.randrange(over_ns)
         target = rng.choice([name for name in plan.servers if name[0] == "n"])
         kind = rng.choice(
-            ["reset_some", "close_some", "stall_some", "hang", "cut", "garbage", "silence_some", "load", "no_cluster", "mode"]
+            [
+                "reset_some",
+                "close_some",
+                "stall_some",
+                "hang",
+                "cut",
+                "garbage",
+                "silence_some",
+                "load",
+                "no_cluster",
+                "mode",
+            ]
         )
         lasts = rng.choice([1, 20, 200, 600]) * MS
         if kind in ("reset_some", "close_some", "silence_some"):
@@ -140,7 +168,9 @@ def faults(rng: random.Random, plan: Plan, over_ns: int, most: int = 4) -> int:
             plan.events.append(Event(at, target, "mode", (rng.choice([1, 2]), lasts)))
             plan.events.append(Event(at + 1000, target, "reset_some"))
         elif kind == "cut":
-            plan.events.append(Event(at, target, "__setattr__", ("cut_next", rng.choice([1, 3, 20]))))
+            plan.events.append(
+                Event(at, target, "__setattr__", ("cut_next", rng.choice([1, 3, 20])))
+            )
         else:
             plan.events.append(Event(at, target, "__setattr__", ("garbage_next", True)))
         last = max(last, at + lasts)
@@ -181,9 +211,17 @@ def cluster_failover(rng: random.Random, plan: Plan) -> None:
         lost = rng.choice([0, 0, 3])
         if lost:
             plan.excuses.add("lossy")
-        at, after, back = rng.randrange(over), rng.choice([1, 50, 250]) * MS, rng.choice([1, 50, 500]) * MS
+        at, after, back = (
+            rng.randrange(over),
+            rng.choice([1, 50, 250]) * MS,
+            rng.choice([1, 50, 500]) * MS,
+        )
         how = rng.choice(["dies", "hangs", "by hand"])
-        plan.events.append(Event(at, "", "fail_over", (rng.randrange(plan.cluster["shards"]), how, after, lost, back)))
+        plan.events.append(
+            Event(
+                at, "", "fail_over", (rng.randrange(plan.cluster["shards"]), how, after, lost, back)
+            )
+        )
         last = max(last, at + after + back + 100 * MS)
     if rng.random() < 0.4:
         migrations(rng, plan, over, 3)
@@ -210,7 +248,11 @@ def cluster_broken(rng: random.Random, plan: Plan) -> None:
 def cluster_forming(rng: random.Random, plan: Plan) -> None:
     """The proxy is there before the cluster: nodes load, have not met, lack slots; it wants a login, or gets new names."""
     locked = rng.random() < 0.5
-    own = {"username": "alice", "password": PASSWORD.decode()} if locked and rng.random() < 0.3 else {}
+    own = (
+        {"username": "alice", "password": PASSWORD.decode()}
+        if locked and rng.random() < 0.3
+        else {}
+    )
     cluster(rng, plan, extra=1, locked=locked, **own)
     over = rng.choice([20, 200]) * MS
     last = over
@@ -228,7 +270,9 @@ def cluster_forming(rng: random.Random, plan: Plan) -> None:
             plan.events.append(Event(0, name, "load", (rng.choice([1, 50, 200]) * MS,)))
     if rng.random() < 0.5:
         shards = plan.cluster["shards"]
-        plan.events.append(Event(rng.randrange(over), "", "rename", (rng.randrange(shards), f"n{shards}")))
+        plan.events.append(
+            Event(rng.randrange(over), "", "rename", (rng.randrange(shards), f"n{shards}"))
+        )
     afterwards(rng, plan, last + 1500 * MS, login=locked)
 
 
@@ -240,8 +284,18 @@ def cluster_storm(rng: random.Random, plan: Plan) -> None:
     clients(rng, plan, EVERYTHING, most=8, over_ns=over)
     last = faults(rng, plan, over, 6)
     for _ in range(rng.randrange(1, 3)):
-        at, after, back = rng.randrange(over), rng.choice([1, 50, 250]) * MS, rng.choice([1, 50, 500]) * MS
-        values = (rng.randrange(plan.cluster["shards"]), rng.choice(["dies", "hangs", "by hand"]), after, 0, back)
+        at, after, back = (
+            rng.randrange(over),
+            rng.choice([1, 50, 250]) * MS,
+            rng.choice([1, 50, 500]) * MS,
+        )
+        values = (
+            rng.randrange(plan.cluster["shards"]),
+            rng.choice(["dies", "hangs", "by hand"]),
+            after,
+            0,
+            back,
+        )
         plan.events.append(Event(at, "", "fail_over", values))
         last = max(last, at + after + back + 1500 * MS)
     migrations(rng, plan, over)
@@ -257,4 +311,6 @@ def cluster_storm(rng: random.Random, plan: Plan) -> None:
 
 def publishing(rng: random.Random, plan: Plan, over_ns: int) -> None:
     for _ in range(rng.randrange(20)):
-        plan.events.append(Event(rng.randrange(over_ns), "", "publish", (b"c:%d" % rng.randrange(3),)))
+        plan.events.append(
+            Event(rng.randrange(over_ns), "", "publish", (b"c:%d" % rng.randrange(3),))
+        )

@@ -93,7 +93,16 @@ def build(file: str) -> None:
 def play(only: str) -> str:
     """What failed first; "": nothing did."""
     code, said = run(
-        ["tests/simulation", "--seeds", "0:1000000", "--first", "--seconds", PLAY_S, "--only", only],
+        [
+            "tests/simulation",
+            "--seeds",
+            "0:1000000",
+            "--first",
+            "--seconds",
+            PLAY_S,
+            "--only",
+            only,
+        ],
         PLAY_S + GRACE_S,
     )
     if code is None:
