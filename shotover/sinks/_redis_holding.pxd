@@ -21,7 +21,7 @@ cdef enum:
     NO_PLACE = 0xffffffff
     SEVERAL_PLACES = 0xfffffffe
     BAD_WORDS = 0xfffffffd          # its keys cannot be found
-    KEYLESS_BIT = 0x8000000000000000    # of requests without a place: only those with ALL_BITS wait for them, or they for those
+    KEYLESS_BIT = 0x8000000000000000    # of requests that have no place; only those with ALL_BITS wait for them
     TICK_NS = 10000000              # held requests are looked at so often
 
 cdef inline uint64_t place_bit(uint32_t place) noexcept nogil:
