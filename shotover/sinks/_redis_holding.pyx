@@ -6,6 +6,7 @@ order of age. A younger request that was already on its way may then be carried 
 refusal is its answer.
 """
 
+from libc.stdint cimport uint8_t
 from libc.stdio cimport snprintf
 from libc.stdlib cimport free, realloc
 from libc.string cimport memset, strerror, strlen
@@ -28,6 +29,9 @@ from shotover.sinks._redis_state cimport FIELD_COUNT, state_fields, state_hash, 
 
 cdef enum:
     PAUSE_HELD = 1024           # a client with so many held requests is not read
+
+
+cdef const char *OVERTAKEN = b"-TRYAGAIN A younger request for this slot, which is moving, was carried out before\r\n"
 
 
 cdef void _on_tick(timer_t *timer) noexcept nogil:
@@ -362,6 +366,7 @@ cdef class HoldingSink(NodesOwner):
             return False
         self.uncount(node, request)
         self.as_new(request)
+        request_add_reply(&self.loop.pool, request, <const uint8_t *>OVERTAKEN, strlen(OVERTAKEN))     # should it be
         memset(&hold, 0, sizeof(hold))
         hold.bits = bits
         hold.node = NO_NODE
@@ -377,13 +382,14 @@ cdef class HoldingSink(NodesOwner):
             self.overtaken(client, request, self.place_of_request(request))
 
     cdef void overtaken(self, client_t *client, request_t *request, uint32_t place) noexcept nogil:
-        """The request has been carried out: older ones for that place which came back must not be any more."""
+        """The request has been carried out: older ones for that place which were refused must not be any more."""
         cdef:
             hold_t *hold = client.held
             hold_t *following
         while hold is not NULL and hold.returned:
             following = hold.next
-            if not (request.kind == KIND_READ and hold.request.kind == KIND_READ) and place < BAD_WORDS \
+            if hold.request.reply.size and place < BAD_WORDS \
+                    and not (request.kind == KIND_READ and hold.request.kind == KIND_READ) \
                     and self.place_of_request(hold.request) == place and not _is_older(request, hold.request):
                 self._expire(client, hold)
             hold = following
