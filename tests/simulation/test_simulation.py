@@ -56,6 +56,20 @@ FOUND = {
     ("small_limits", 45356),
     # a client left in the middle of a big request whose lease was still being opened: half of it was sent, and waited for
     ("pipelines", 44674),
+    # the second MOVED of a slot made its new node its own predecessor: younger requests overtook older ones
+    ("cluster_failover", 260),
+    ("cluster_forming", 340),
+    # a part of a split request whose connection hung up in its greeting was never answered
+    ("cluster_storm", 89),
+    # what has no keys overtook a login; a lease kept the state that its client had left
+    ("cluster_forming", 178),
+    ("cluster_storm", 461),
+    # a part that was sent on overtook an older request that had been refused for now
+    ("cluster_moving", 5053),
+    # a client that left with SUBSCRIBE on its way was never freed
+    ("cluster_broken", 117),
+    # a request that waited behind MULTI expired out of the transaction, which ran without it
+    ("cluster_forming", 10),
 }
 """Workload and seed of what was found and mended."""
 LONG_SEEDS = int(os.environ.get("SIM_SEEDS", "3000"))
