@@ -517,11 +517,12 @@ cdef class RedisSinkCluster(RedisNodes):
         cdef:
             size_t   size = strlen(MODE_CLUSTER)
             uint8_t *at = request.reply.data
-            uint8_t *end = at + request.reply.size - size
+            uint8_t *end
             chunk_t *chunk
             size_t   before
         if self.cluster_like or request.reply.size < size:
-            return
+            return                          # too short, or dropped: its client has gone
+        end = at + request.reply.size - size
         while at <= end and memcmp(at, MODE_CLUSTER, size) != 0:
             at += 1
         if at > end:
