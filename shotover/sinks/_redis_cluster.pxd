@@ -48,7 +48,9 @@ cdef class RedisSinkCluster(RedisNodes):
         object     view                 # what the cluster has said of itself; None: nothing yet
         dict       numbers              # (host, port) -> number of a node
         dict       renamed              # (host, port) as announced -> as reached
-        bint       cluster_like         # how it presents itself
+        object     present_as           # as configured; None: it depends on what stands before
+        bint       cluster_like         # clients see a cluster
+        bint       shows_nodes          # ... of the nodes themselves: CLUSTER is passed on
         uint32_t   direct               # the node for what has no keys; NO_NODE: none in particular
         bint       locked               # it says nothing without a login
         bint       asking               # a question is under way

@@ -40,6 +40,7 @@ cdef enum:
     TOLD_NS = 10000000000
     REFUSED_NS = 20000000           # what a server refused for now is tried again after that
 
+PORTS_REWRITE = ("RedisClusterPortsRewrite", "ValkeyClusterPortsRewrite")
 READ_FROM = ["master", "prefer_replica", "replica", "nearest"]
 
 cdef const char *MODE_CLUSTER = b"$4\r\nmode\r\n$7\r\ncluster\r\n"
@@ -57,7 +58,7 @@ cdef class RedisSinkCluster(RedisNodes):
 
     def __init__(self, context, *, str name, list first_contact_points, int connect_timeout_ms, read_timeout,
                  int connection_count, int max_pending_requests, int max_leases, int retries, float retry_timeout,
-                 int max_held_requests, int max_redirects, float refresh_interval, str present_as, username, password,
+                 int max_held_requests, int max_redirects, float refresh_interval, present_as, username, password,
                  dict address_map, direct_destination, str multi_key, str read_from):
         cdef uint32_t slot
         self.options = dict(
@@ -71,7 +72,7 @@ cdef class RedisSinkCluster(RedisNodes):
         self.holds_max = max_held_requests
         self.attempts_max = max_redirects
         self.refresh_ns = int(refresh_interval * 1e9)
-        self.cluster_like = present_as == "cluster"
+        self.present_as = present_as
         if password is not None:
             self._log_in((username or "default").encode(), password.encode())
         self.renamed = {(a.host, a.port): (b.host, b.port) for a, b in address_map.items()}
@@ -110,6 +111,10 @@ cdef class RedisSinkCluster(RedisNodes):
     def on_linked(self):
         RedisNodes.on_linked(self)
         put_text(self.label, sizeof(self.label), self.name)
+        if self.present_as is None and any([step.type_name in PORTS_REWRITE for step in self.chain.steps]):
+            self.present_as = "nodes"
+        self.cluster_like = self.present_as in ("cluster", "nodes")
+        self.shows_nodes = self.present_as == "nodes"
         self.loop.set_timer(&self.refresh, 1)
 
     # ---- the map ------------------------------------------------------------------------------------------------
@@ -545,7 +550,8 @@ cdef class RedisSinkCluster(RedisNodes):
 
     cdef bint try_send(self, client_t *client, request_t *request, hold_t *hold, uint64_t blocked) noexcept nogil:
         cdef const command_t *command = <const command_t *>request.command
-        if command is not NULL and command.parent == ID_CLUSTER and not client.busy and self.direct == NO_NODE:
+        if command is not NULL and command.parent == ID_CLUSTER and not client.busy and self.direct == NO_NODE \
+                and not self.shows_nodes:
             return self._cluster_command(client, request)
         return RedisNodes.try_send(self, client, request, hold, blocked)
 
@@ -554,6 +560,8 @@ cdef class RedisSinkCluster(RedisNodes):
         if self.direct != NO_NODE:
             return self.try_any(client, request, hold, blocked)
         if command is not NULL and command.parent == ID_CLUSTER:
+            if self.shows_nodes:
+                return self.try_any(client, request, hold, blocked)
             return self._cluster_command(client, request)
         if self.locked and self.master_count == 0 and (client.state is NULL or client.state.sizes[FIELD_AUTH] == 0):
             return self.try_any(client, request, hold, blocked)     # which will say that a login is needed

@@ -47,11 +47,13 @@ class RedisSinkClusterConfig(SinkConfig, tag="RedisSinkCluster", aliases=("Valke
         default=None,
         doc="node that gets whatever has no keys, as it is; null: such commands go by the servers' own tips",
     )
-    present_as: str = choice(
+    present_as: str | None = choice(
         "standalone",
         "cluster",
-        default="standalone",
-        doc="what clients see: one server without clusters, or a cluster whose only node is the proxy",
+        "nodes",
+        default=None,
+        doc="what clients see: one server without clusters, a cluster whose only node is the proxy, or the "
+        "nodes themselves; null is nodes behind RedisClusterPortsRewrite, else standalone",
     )
     connect_timeout_ms: int = integer(
         minimum=1, maximum=3_600_000, default=3000, doc="milliseconds a connect may take"

@@ -8,6 +8,7 @@ import pytest
 import redis
 from integration.cluster.conftest import Front, cluster_sink
 from support.proxy import Proxy
+from support.servers import Cluster
 from support.wait import wait_until, wait_until_equal
 
 pytestmark = pytest.mark.timeout(120)  # a failover takes its time
@@ -121,3 +122,20 @@ def test_others_see_one_server(front: Front) -> None:
             raw.command("CLUSTER", "SLOTS")
             == b"-ERR This instance has cluster support disabled\r\n"
         )
+
+
+def test_the_nodes_with_other_ports(shared_cluster: Cluster) -> None:
+    """What stands before the sink rewrites what a node says."""
+    proxy = Proxy(
+        0,
+        end=cluster_sink(shared_cluster),
+        chain=[{"RedisClusterPortsRewrite": {"new_port": 1234}}],
+    )
+    try:
+        with proxy.raw() as raw:
+            slots = raw.ask("CLUSTER", "SLOTS")
+            assert len(slots) == 3
+            assert {node[1] for entry in slots for node in entry[2:]} == {1234}
+            assert raw.command("SET", "a", "v") == b"+OK\r\n"
+    finally:
+        proxy.kill()
