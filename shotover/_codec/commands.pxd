@@ -215,6 +215,7 @@ cdef extern from "shotover/_codec/commands.h" nogil:
         ID_PUBSUB
         ID_PUNSUBSCRIBE
         ID_QUIT
+        ID_RANDOMKEY
         ID_READONLY
         ID_READWRITE
         ID_RESET

@@ -21,6 +21,8 @@ into 64 bits.
 The reply is always one whole RESP value, whatever the parts' bytes are.
 """
 
+from libc.stdint cimport uint64_t
+
 from shotover._codec.fan cimport fan_t
 from shotover._core.memory cimport chunk_t, pool_t
 from shotover._core.request cimport request_t
@@ -34,3 +36,4 @@ cdef enum:
 
 cdef int fan_join(pool_t *pool, fan_t *fan, slice_t *reply, chunk_t **owner) noexcept nogil
 cdef bint fan_answer(pool_t *pool, fan_t *fan, request_t *request) noexcept nogil
+cdef void fan_pick(pool_t *pool, fan_t *fan, request_t *request, uint64_t number) noexcept nogil

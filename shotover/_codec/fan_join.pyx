@@ -21,7 +21,7 @@ from shotover._codec.commands cimport (
     POLICY_SPECIAL,
 )
 from shotover._codec.fan cimport fan_part_t
-from shotover._codec.resp cimport resp_frame_size
+from shotover._codec.resp cimport resp_bulk, resp_frame_size
 from shotover._codec.resp_edit cimport resp_head_size, resp_put_head
 from shotover._core.debug cimport invariant, likely, unlikely
 from shotover._core.memory cimport chunk_data, chunk_put, chunk_ref, pool_take
@@ -126,6 +126,32 @@ cdef bint fan_answer(pool_t *pool, fan_t *fan, request_t *request) noexcept nogi
     request.reply_owner = owner
     request.failed = outcome == JOIN_ERROR
     return True
+
+
+cdef void fan_pick(pool_t *pool, fan_t *fan, request_t *request, uint64_t number) noexcept nogil:
+    """Gives `request` one of the replies of RANDOMKEY: of those with a key the one that `number` falls on; an error if none has
+    one and one has failed."""
+    cdef:
+        uint32_t index, keys = 0
+        int64_t  chosen = -1
+        slice_t  key
+        slice_t *reply
+    for index in range(fan.part_count):
+        reply = &fan.parts[index].reply
+        if resp_bulk(reply.data, reply.data + reply.size, &key) is not NULL and key.data is not NULL:
+            keys += 1
+            if number % keys == 0:          # each of those so far with the same chance, if number is any
+                chosen = index
+                number = number * 0x5851F42D4C957F2Du + 0x14057B7EF767814Fu >> 7
+        elif chosen < 0 and keys == 0 and (reply.data[0] == b'-' or reply.data[0] == b'!'):
+            chosen = -2 - <int64_t>index
+    if keys == 0:
+        chosen = -2 - chosen if chosen < -1 else 0
+    request.reply = fan.parts[chosen].reply
+    request.reply_owner = NULL
+    if fan.parts[chosen].reply_owner is not NULL:
+        request.reply_owner = chunk_ref(fan.parts[chosen].reply_owner)
+    request.failed = request.reply.data[0] == b'-' or request.reply.data[0] == b'!'
 
 
 # ---- one part's reply -----------------------------------------------------------------------------------------------

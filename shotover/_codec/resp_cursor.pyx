@@ -75,9 +75,10 @@ cdef bint cursor_request(pool_t *pool, request_t *request, uint32_t index, uint6
     return True
 
 
-cdef bint cursor_reply(pool_t *pool, request_t *request, uint32_t count, uint32_t which) noexcept nogil:
-    """The cursor in a reply becomes one that says which of `count` servers it is of; 0, the end, stays. False: no memory, or
-    too great a number."""
+cdef bint cursor_reply(pool_t *pool, request_t *request, uint32_t base, uint32_t which, uint32_t through) noexcept nogil:
+    """The cursor in a reply becomes one that says which server it is of. Where that server is through (0), it is the
+    beginning of the next one's, if there is one among `through`; else it stays 0, the end. False: no memory, or too great a
+    number; the reply is as before."""
     cdef:
         slice_t  word
         uint8_t *start
@@ -89,11 +90,17 @@ cdef bint cursor_reply(pool_t *pool, request_t *request, uint32_t count, uint32_
         return True
     start = request.reply.data + 4              # "*2\r\n"
     after = resp_bulk(start, request.reply.data + request.reply.size, &word)
-    if after is NULL or word.data is NULL or not _number(&word, &cursor) or cursor == 0:
+    if after is NULL or word.data is NULL or not _number(&word, &cursor):
         return True
-    if cursor > (UINT64_MAX - which) // count:
+    if cursor > (UINT64_MAX - which) // base:
         return False
-    chunk = _replaced(pool, &request.reply, start, after, cursor * count + which, &size)
+    if cursor:
+        cursor = cursor * base + which
+    elif which + 1 < through:
+        cursor = which + 1
+    else:
+        return True
+    chunk = _replaced(pool, &request.reply, start, after, cursor, &size)
     if chunk is NULL:
         return False
     request_drop_reply(pool, request)

@@ -11,7 +11,7 @@ from libc.stdint cimport int32_t, uint8_t, uint16_t, uint32_t, uint64_t
 from libc.string cimport memcpy, memset
 
 from shotover._core.debug cimport invariant
-from shotover._core.memory cimport chunk_data, chunk_put, chunk_t, pool_t, pool_take, slab_give, slab_t, slab_take
+from shotover._core.memory cimport chunk_data, chunk_put, chunk_ref, chunk_t, pool_t, pool_take, slab_give, slab_t, slab_take
 from shotover._core.slice cimport slice_t
 
 
@@ -54,6 +54,7 @@ cdef struct request_t:
     uint8_t    edited           # wire is not what the client sent
     uint8_t    apart            # never part of a run: a step may want this one, however rarely
     uint8_t    streamed         # wire is only its head: the rest goes by it, straight to the upstream, and cannot be had again
+    uint8_t    made             # what the sink has made of it (its own enum); 0: it is as it came down
     uint8_t    attempts         # how often a sink has sent it on because a server did not have it
     uint64_t   arrived_ns       # when the turn began that read it
     uint64_t   stamp            # how new what its reply shows is: larger is newer; 0: not known
@@ -164,6 +165,23 @@ cdef inline bint request_own(pool_t *pool, request_t *request) noexcept nogil:
     request.wire.data = chunk_data(chunk)
     request.owner = chunk
     return True
+
+cdef inline void request_like(request_t *copy, const request_t *request) noexcept nogil:
+    """Makes `copy`, as hub.request_new gives it, the same request: its bytes (owned with it, or borrowed like it) and the
+    facts about them. Whose it is, and how it stands with its reply, is the caller's business."""
+    copy.wire = request.wire
+    copy.owner = request.owner
+    if copy.owner is not NULL:
+        chunk_ref(copy.owner)
+    copy.command = request.command
+    copy.count = request.count
+    copy.argc = request.argc
+    copy.key_at = request.key_at
+    copy.key_size = request.key_size
+    copy.kind = request.kind
+    copy.conduct = request.conduct
+    copy.apart = request.apart
+    copy.edited = request.edited
 
 cdef inline bint request_own_reply(pool_t *pool, request_t *request) noexcept nogil:
     """Makes `reply` outlive the turn. False: no memory."""

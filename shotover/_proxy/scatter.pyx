@@ -10,6 +10,7 @@ from shotover._core.request cimport (
     LOST,
     batch_clear,
     request_drop_reply,
+    request_like,
     request_own_reply,
 )
 from shotover._proxy.journal cimport profile_data, profile_put, profile_ref
@@ -269,17 +270,7 @@ cdef class ScatterStep(RoutesStep):
         if child is NULL:
             return NULL
         child.session = client.session
-        child.wire = request.wire
-        if request.owner is not NULL:
-            child.owner = chunk_ref(request.owner)
-        child.command = request.command
-        child.argc = request.argc
-        child.key_at = request.key_at
-        child.key_size = request.key_size
-        child.kind = request.kind
-        child.conduct = request.conduct
-        child.apart = request.apart
-        child.edited = request.edited
+        request_like(child, request)
         child.parent = request
         return child
 

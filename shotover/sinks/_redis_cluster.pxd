@@ -17,6 +17,7 @@ from shotover.sinks._redis_state cimport redis_state_t
 cdef enum:
     NO_OWNER = 0xffff
     REDIRECT_SIZE_MAX = 320
+    OWNERS_KEPT = 4             # of a slot, while requests to them may be under way
     AUTH_SIZE_MAX = 1024
     READERS_MAX = 15            # replicas of one master that are read from, at most
 
@@ -34,7 +35,7 @@ cdef struct readers_t:              # of one master's slots
 cdef class RedisSinkCluster(RedisNodes):
     cdef:
         uint16_t   table[SLOT_COUNT]    # the number of each slot's master
-        uint16_t   was[SLOT_COUNT]      # ... before it last changed
+        uint16_t   was[SLOT_COUNT][OWNERS_KEPT]     # ... before, the last one first; NO_OWNER: none
         uint64_t   unsettled_ns         # until then a slot may have moved while requests were under way
         uint16_t  *masters              # numbers of the masters that have slots, then of the replicas
         uint32_t   master_count
@@ -43,6 +44,7 @@ cdef class RedisSinkCluster(RedisNodes):
         uint32_t   readers_count
         uint8_t    read_from            # FROM_*
         list       contact_points       # as they are written
+        dict       found                # name -> address, or the OSError; None: being looked up
         object     looked_up            # a list of what they resolve to now, made by another thread; or None
         bint       looking_up
         object     view                 # what the cluster has said of itself; None: nothing yet
@@ -74,6 +76,9 @@ cdef class RedisSinkCluster(RedisNodes):
     cdef void ask_topology(self) noexcept nogil
     cdef redis_state_t *_question_state(self, RedisNode node) noexcept nogil
     cdef void _answer_cluster(self, client_t *client, request_t *request) noexcept
+    cdef void _note_owner(self, uint32_t slot, uint16_t number) noexcept nogil
+    cdef bint _stops_short(self, client_t *client, request_t *request) noexcept nogil
+    cdef void _say_instead(self, request_t *request, const char *text) noexcept nogil
     cdef void _moved(self, uint32_t slot, uint32_t number) noexcept nogil
     cdef uint32_t _target(self, RedisNode node, request_t *request, uint32_t *slot) noexcept nogil
     cdef void send_on(self, client_t *client, request_t *request, uint32_t number, bint asking) noexcept nogil

@@ -20,11 +20,13 @@ from shotover._codec.commands cimport (
 from shotover._codec.slots cimport key_slot
 from shotover._core.debug cimport likely, unlikely
 from shotover._core.memory cimport chunk_data, chunk_put, chunk_t, pool_take
+from shotover._core.request cimport request_add_reply, request_drop_reply
 from shotover._core.slice cimport slice_t
 from shotover._net.loop cimport stream_t
 from shotover._proxy.session cimport session_t
 from shotover._proxy.upstream cimport put_text
 from shotover._proxy.step cimport LOG_INFO, LOG_TEXT, LOG_WARNING
+from shotover.sinks._redis_holding cimport BAD_WORDS
 from shotover.sinks._redis_node cimport BUSY_ALONE, NO_NODE, S_TOPOLOGY, hold_t
 from shotover.sinks._redis_state cimport FIELD_AUTH, FIELD_COUNT, redis_state_t
 
@@ -60,7 +62,7 @@ cdef class RedisSinkCluster(RedisNodes):
                  int connection_count, int max_pending_requests, int max_leases, int retries, float retry_timeout,
                  int max_held_requests, int max_redirects, float refresh_interval, present_as, username, password,
                  dict address_map, direct_destination, str multi_key, str read_from):
-        cdef uint32_t slot
+        cdef uint32_t slot, index
         self.options = dict(
             name=name, connect_timeout_ms=connect_timeout_ms, read_timeout=read_timeout, connection="shared",
             connection_count=connection_count, max_pending_requests=max_pending_requests, max_leases=max_leases,
@@ -77,11 +79,13 @@ cdef class RedisSinkCluster(RedisNodes):
             self._log_in((username or "default").encode(), password.encode())
         self.renamed = {(a.host, a.port): (b.host, b.port) for a, b in address_map.items()}
         self.numbers = {}
+        self.found = {}
         self.splits = multi_key == "split"
         self.direct = NO_NODE
         for slot in range(SLOT_COUNT):
             self.table[slot] = NO_OWNER
-            self.was[slot] = NO_OWNER
+            for index in range(OWNERS_KEPT):
+                self.was[slot][index] = NO_OWNER
         self.refresh.fire = _on_refresh
         self.refresh.owner = <void *>self
         self.contact_points = first_contact_points
@@ -120,14 +124,37 @@ cdef class RedisSinkCluster(RedisNodes):
     # ---- the map ------------------------------------------------------------------------------------------------
 
     def number_of(self, str host, int port):
-        """The number of the node with that address, made if need be. OSError: its name cannot be resolved."""
+        """The number of the node with that address, made if need be. OSError: its name cannot be resolved; BlockingIOError:
+        not yet."""
         key = self.renamed.get((host, port), (host, port))
         number = self.numbers.get(key)
         if number is None:
             if self.node_count >= NO_OWNER:
                 raise OSError(0, "too many nodes")
-            number = self.numbers[key] = self.add_node(redis_cluster_view.Endpoint(*key)).number
+            host = key[0] if self.chain is None else self._address_of(key[0])
+            number = self.numbers[key] = self.add_node(redis_cluster_view.Endpoint(host, key[1])).number
         return number
+
+    def _address_of(self, str host):
+        """An address for a name, which another thread looks up: the worker waits for nobody. Raises as number_of."""
+        if redis_cluster_view.is_literal(host):
+            return host
+        address = self.found.get(host, host)
+        if address is host:
+            self.found[host] = None
+            Thread(target=self._find_address, args=(host,), daemon=True).start()
+        if isinstance(address, str) and address is not host:
+            return address
+        if isinstance(address, OSError):
+            del self.found[host]
+            raise address
+        raise BlockingIOError(0, f"the name {host} is being looked up")
+
+    def _find_address(self, host):
+        try:
+            self.found[host] = getaddrinfo(host, None, type=SOCK_STREAM)[0][4][0]
+        except OSError as error:
+            self.found[host] = OSError(0, f"cannot resolve {host}: {error.strerror}")
 
     cdef void want_topology(self) noexcept nogil:
         """Soon, but not more often than is good for the servers."""
@@ -269,12 +296,17 @@ cdef class RedisSinkCluster(RedisNodes):
         try:
             view = redis_cluster_view.parse(reply, host.strip("[]"), int(port))
             numbers = [self.number_of(member.host, member.port) for member in view.masters + view.replicas]
+        except BlockingIOError:
+            return False                        # it is asked again soon
         except (ValueError, OSError) as error:
             self.hub.note(LOG_WARNING, "what a node says of its cluster cannot be used",
                           {"node": node.address, "error": str(error), "sink": self.name})
             return False
         if not view.masters:
             return False
+        for number, member in zip(numbers, view.masters + view.replicas):
+            for name in member.names:           # by which MOVED may call it
+                self.numbers.setdefault((name, member.port), number)
         masters = <uint16_t *>malloc(len(numbers) * sizeof(uint16_t))
         if masters is NULL:
             return False
@@ -321,10 +353,22 @@ cdef class RedisSinkCluster(RedisNodes):
         if self.table[slot] == number:
             return                              # the second of many requests that were on their way: `was` must stay
         if self.table[slot] != NO_OWNER:
-            self.was[slot] = self.table[slot]
-        if self.was[slot] != NO_OWNER or self.locked:       # ... though nobody may have had it in between
+            self._note_owner(slot, self.table[slot])
+        if self.was[slot][0] != NO_OWNER or self.locked:    # ... though nobody may have had it in between
             self.unsettled_ns = self.loop.now + UNSETTLED_NS
         self.table[slot] = <uint16_t>number
+
+    cdef void _note_owner(self, uint32_t slot, uint16_t number) noexcept nogil:
+        """Puts it first among those that had a slot, or some of its keys."""
+        cdef:
+            uint16_t *was = self.was[slot]
+            uint32_t  index = 0
+        while index + 1 < OWNERS_KEPT and was[index] != number:
+            index += 1
+        while index > 0:
+            was[index] = was[index - 1]
+            index -= 1
+        was[0] = number
 
     # ---- which node ---------------------------------------------------------------------------------------------
 
@@ -341,7 +385,7 @@ cdef class RedisSinkCluster(RedisNodes):
                 return self._reader(number)
             return number
         if not self.locked or self.master_count:
-            return NO_NODE
+            return <uint32_t>NO_NODE
         any_number = self.any_node(client)      # it will say that a login is needed, or who has the slot
         client.astray = any_number + 1
         return any_number
@@ -398,19 +442,22 @@ cdef class RedisSinkCluster(RedisNodes):
         return self.master_count + self.replica_count
 
     cdef bint must_wait(self, uint32_t place, client_t *client, hold_t *hold) noexcept nogil:
-        cdef uint32_t old
+        cdef uint32_t index, old
         if likely(self.loop.now >= self.unsettled_ns):
             return False
-        old = self.was[place]
-        if old == NO_OWNER and client.astray:
-            old = client.astray - 1
-        if old == NO_OWNER or old >= client.place_count or old == self.table[place] \
-                or client.places[old].sent == client.places[old].done:
-            return False
-        if hold is not NULL:
-            hold.node = old
-            hold.seq = client.places[old].sent
-        return True
+        for index in range(OWNERS_KEPT):
+            old = self.was[place][index]
+            if old == NO_OWNER and index == 0 and client.astray:
+                old = client.astray - 1
+            if old == NO_OWNER:
+                return False
+            if old < client.place_count and old != self.table[place] \
+                    and client.places[old].sent != client.places[old].done:
+                if hold is not NULL:
+                    hold.node = old
+                    hold.seq = client.places[old].sent
+                return True
+        return False
 
     cdef void nowhere(self, uint32_t place) noexcept nogil:
         self.want_topology()
@@ -435,15 +482,25 @@ cdef class RedisSinkCluster(RedisNodes):
         if begins(text, size, b"-MOVED ") or begins(text, size, b"-ASK "):
             asks = text[1] == b'A'
             number = self._target(node, request, &slot)
-            if number == NO_NODE or request.attempts >= self.attempts_max:
+            if request.attempts >= self.attempts_max:
                 self.refused_total += 1
+                self._say_instead(request, b"shotover: the nodes have sent this request on too often (max_redirects)")
                 return False
             request.attempts += 1
+            if number == NO_NODE:               # somebody of whom the map may tell more
+                self.want_topology()
+                request_drop_reply(&self.loop.pool, request)
+                self.later(node, request, EHOSTUNREACH, REFUSED_NS)
+                return True
             if asks:
                 self.asked_total += 1
                 if request.conduct != CONDUCT_PLAIN and request.conduct != CONDUCT_ALONE:
+                    request_drop_reply(&self.loop.pool, request)
                     self.later(node, request, EHOSTUNREACH, REFUSED_NS)
                     return True
+                if number != self.table[slot]:      # it may send them back, should it not get the slot after all
+                    self._note_owner(slot, <uint16_t>number)
+                    self.unsettled_ns = self.loop.now + UNSETTLED_NS
             else:
                 self.moved_total += 1
                 self._moved(slot, number)
@@ -452,7 +509,8 @@ cdef class RedisSinkCluster(RedisNodes):
                 return True
             self.uncount(node, request)
             self.as_new(request)
-            self.send_on(client, request, number, asks)
+            if asks or not self._stops_short(client, request):
+                self.send_on(client, request, number, asks)
             if client.session is NULL:
                 self.after(client)
             return True
@@ -463,6 +521,29 @@ cdef class RedisSinkCluster(RedisNodes):
             self.later(node, request, 0, REFUSED_NS)
             return True
         return begins(text, size, b"-NOSCRIPT") and self.restore_script(node, request)
+
+    cdef bint _stops_short(self, client_t *client, request_t *request) noexcept nogil:
+        """A node has named the slot's owner, but older requests of the client may still be with another one, which will send
+        them on later: True if it waits for that."""
+        cdef:
+            hold_t   hold
+            uint32_t place = self.place_of_request(request)
+        if place >= BAD_WORDS:
+            return False
+        memset(&hold, 0, sizeof(hold))
+        if not self.must_wait(place, client, &hold):
+            return False
+        self.stand_behind(client, request, &hold)
+        return True
+
+    cdef void _say_instead(self, request_t *request, const char *text) noexcept nogil:
+        """An error of the proxy's own in place of a node's, which would tell the client where the nodes are."""
+        cdef:
+            uint8_t out[200]
+            size_t  size = self.codec.error(out, sizeof(out), b"ERR", text, strlen(text))
+        request_drop_reply(&self.loop.pool, request)
+        request_add_reply(&self.loop.pool, request, out, size)
+        request.failed = 1
 
     cdef void send_on(self, client_t *client, request_t *request, uint32_t number, bint asking) noexcept nogil:
         """To the node that a redirect has named."""
@@ -492,7 +573,7 @@ cdef class RedisSinkCluster(RedisNodes):
             number = number * 10 + at[0] - 48
             at += 1
         if number >= SLOT_COUNT or at >= end:
-            return NO_NODE
+            return <uint32_t>NO_NODE
         slot[0] = number
         at += 1
         size = <size_t>(end - at)
@@ -512,10 +593,12 @@ cdef class RedisSinkCluster(RedisNodes):
         host, _, port = text.decode("ascii", "replace").rpartition(":")
         try:
             return self.number_of(host.strip("[]") or node.address.rpartition(":")[0].strip("[]"), int(port))
+        except BlockingIOError:
+            return <uint32_t>NO_NODE
         except (ValueError, OSError) as error:
             self.hub.note(LOG_WARNING, "a node sends on to an address that cannot be used",
                           {"node": node.address, "address": text.decode("ascii", "replace"), "error": str(error)})
-            return NO_NODE
+            return <uint32_t>NO_NODE
 
     cdef void edit_hello(self, request_t *request) noexcept nogil:
         """To a client that shall see one server, it is one."""

@@ -55,6 +55,7 @@ cdef class HoldingSink(NodesOwner):
     cdef void refuse(self, request_t *request, const char *text) noexcept nogil
     cdef void later(self, RedisNode node, request_t *request, int error, uint64_t delay_ns) noexcept nogil
     cdef bint goes_behind(self, client_t *client, RedisNode node, request_t *request) noexcept nogil
+    cdef void stand_behind(self, client_t *client, request_t *request, hold_t *hold) noexcept nogil
     cdef void overtaken(self, client_t *client, request_t *request, uint32_t place) noexcept nogil
     cdef bint nobody(self, request_t *request, hold_t *hold) noexcept nogil
     cdef void as_new(self, request_t *request) noexcept nogil

@@ -11,7 +11,7 @@ from libc.stdio cimport snprintf
 from libc.stdlib cimport free, realloc
 from libc.string cimport memset, strerror, strlen
 
-from shotover._codec.commands cimport CONDUCT_EXEC, KIND_READ
+from shotover._codec.commands cimport KIND_READ
 from shotover._core.memory cimport slab_close, slab_give, slab_init, slab_take
 from shotover._core.request cimport WATCHED_BY_SINK, request_add_reply, request_drop_reply, request_own
 from shotover._proxy.session cimport PAUSE_SINK, session_pause, session_resume, session_slots
@@ -22,6 +22,7 @@ from shotover.sinks._redis_node cimport (
     BUSY_GONE,
     BUSY_HELD,
     BUSY_TIED,
+    MADE_WHOLE,
     NO_NODE,
     place_t,
 )
@@ -272,9 +273,9 @@ cdef class HoldingSink(NodesOwner):
         request.failed = 0
         request.begun = 0
         request.left = request.count
-        if request.edited:
+        if request.made:
             request.watched |= WATCHED_BY_SINK
-        if request.edited and request.conduct == CONDUCT_EXEC:
+        if request.made == MADE_WHOLE:
             request.left = request.argc
 
     cdef void go_on_all(self) noexcept nogil:
@@ -366,12 +367,16 @@ cdef class HoldingSink(NodesOwner):
             return False
         self.uncount(node, request)
         self.as_new(request)
-        request_add_reply(&self.loop.pool, request, <const uint8_t *>OVERTAKEN, strlen(OVERTAKEN))     # should it be
         memset(&hold, 0, sizeof(hold))
-        hold.bits = bits
         hold.node = NO_NODE
-        self.hold_back(client, request, &hold, True)
+        self.stand_behind(client, request, &hold)
         return True
+
+    cdef void stand_behind(self, client_t *client, request_t *request, hold_t *hold) noexcept nogil:
+        """Holds a request that was sent on and is with no node now, at the front: for what `hold` says, or for older ones."""
+        hold.bits = self.bits_of(request)
+        request_add_reply(&self.loop.pool, request, <const uint8_t *>OVERTAKEN, strlen(OVERTAKEN))     # should it be
+        self.hold_back(client, request, hold, True)
 
     cdef void before(self, RedisNode node, request_t *request, client_t *client) noexcept nogil:
         if request is client.gate:
@@ -384,15 +389,18 @@ cdef class HoldingSink(NodesOwner):
     cdef void overtaken(self, client_t *client, request_t *request, uint32_t place) noexcept nogil:
         """The request has been carried out: older ones for that place which were refused must not be any more."""
         cdef:
-            hold_t *hold = client.held
-            hold_t *following
+            hold_t  *hold = client.held
+            uint8_t  going = client.going
+        client.going = 1                    # what waits behind them is looked at by whoever has called
         while hold is not NULL and hold.returned:
-            following = hold.next
             if hold.request.reply.size and place < BAD_WORDS \
                     and not (request.kind == KIND_READ and hold.request.kind == KIND_READ) \
                     and self.place_of_request(hold.request) == place and not _is_older(request, hold.request):
                 self._expire(client, hold)
-            hold = following
+                hold = client.held          # the answer may have changed the list
+            else:
+                hold = hold.next
+        client.going = going
 
     cdef void after(self, client_t *client) noexcept nogil:
         if client.session is NULL:

@@ -37,6 +37,10 @@ cdef enum:                      # client_t.busy: why its requests take the long 
     BUSY_GATED = 64             # what shares a place with `gate` waits for it
     BUSY_LOST = 128             # some of its subscriptions have to be had again
 
+cdef enum:                      # request_t.made; its reply is the owner's to put right
+    MADE_WHOLE = 1              # an EXEC: MULTI, all commands and EXEC in one
+    MADE_SCAN = 2               # with another cursor
+
 cdef enum:
     BOUND = 255                 # request_t.attempts of an EXEC that keys are watched for: no other connection will do
     SCRIPTS_KNOWN = 1024
@@ -150,6 +154,7 @@ cdef class RedisNode(RedisSinkSingle):
     cdef void _subscribed(self, upstream_t *upstream, request_t *request) noexcept nogil
     cdef void unwatch(self, session_t *session) noexcept nogil
     cdef bint _looked_at(self, request_t *request) noexcept nogil
+    cdef void _barrier_lost(self, redis_session_t *rs) noexcept nogil
     cdef void _probe_later(self) noexcept nogil
     cdef void _answered_probe(self, request_t *request) noexcept nogil
     cdef void _part(self, redis_session_t *rs, bint was_reset) noexcept nogil

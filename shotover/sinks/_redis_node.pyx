@@ -8,18 +8,19 @@ never the probe.
 from libc.errno cimport ECONNREFUSED, ETIMEDOUT
 from libc.string cimport memcmp, memcpy, memset, strlen
 
-from shotover._codec.commands cimport CONDUCT_EXEC, CONDUCT_PLAIN, CONDUCT_SUBSCRIBE, CONDUCT_WATCH, ID_HELLO, command_t
+from shotover._codec.commands cimport CONDUCT_PLAIN, CONDUCT_SUBSCRIBE, CONDUCT_WATCH, ID_HELLO, command_t
 from shotover._codec.resp cimport resp_frame_size
 from shotover._core.debug cimport likely, unlikely
-from shotover._core.request cimport WATCHED_BY_SINK, request_own
+from shotover._core.request cimport WATCHED_BY_SINK, batch_clear, batch_pop, batch_t, request_own
 from shotover._net.loop cimport CLOSE_LOCAL, stream_close
 from shotover._proxy.retry cimport keeper_keep
-from shotover._proxy.session cimport session_slots
+from shotover._proxy.session cimport PAUSE_SINK, session_resume, session_slots
 from shotover._proxy.upstream cimport Sink, put_text
 from shotover.sinks._redis_leases cimport (
     IN_WATCH,
     ROLE_LEAVING,
     SUBSCRIBED,
+    S_BARRIER,
     S_GREETING,
     S_LEASED,
     S_NONE,
@@ -76,7 +77,7 @@ cdef class NodesOwner(Step):
         pass
 
     cdef void edit_reply(self, RedisNode node, request_t *request) noexcept nogil:
-        """A request that the owner had edited, and watches, has its reply."""
+        """A request of which the owner had made another has its reply."""
         pass
 
     cdef void edit_hello(self, request_t *request) noexcept nogil:
@@ -256,9 +257,9 @@ cdef class RedisNode(RedisSinkSingle):
         cdef:
             redis_session_t *rs
             bint             void = False
-        if request.conduct == CONDUCT_EXEC and request.edited:
+        if request.made == MADE_WHOLE:
             void = transaction_trim(request)
-        elif request.edited:
+        elif request.made:
             self.owner.edit_reply(self, request)
         if request.reply.size == 0 or request.reply.data[0] != b'-':
             return False
@@ -284,7 +285,7 @@ cdef class RedisNode(RedisSinkSingle):
             request.watched |= WATCHED_BY_SINK
             if request.sink_state == S_NONE:
                 request.sink_state = S_CHECK        # else the node's own business comes first; `complete` looks again
-        if request.conduct == CONDUCT_EXEC and request.edited:
+        if request.made == MADE_WHOLE:
             return                                  # MULTI and EXEC are both in it: nothing can be left open
         RedisSinkSingle.on_error_reply(self, upstream, request, reply, size)
         if S_SUBSCRIBE <= request.sink_state <= S_UNSUBSCRIBE_ALL and upstream.tenant is not NULL:
@@ -326,10 +327,29 @@ cdef class RedisNode(RedisSinkSingle):
             return True
         if request.sink_state == S_CHECK:
             request.sink_state = S_NONE             # cut in the middle of an error
+        if request.sink_state == S_BARRIER:
+            self._barrier_lost(<redis_session_t *>request.tags[0])
+            self.hub.request_free(request)
+            return True
         return RedisSinkSingle.on_request_lost(self, request)
 
+    cdef void _barrier_lost(self, redis_session_t *rs) noexcept nogil:
+        """What the client had sent ahead may be sent again: what waits for that goes back to the owner, behind it."""
+        cdef:
+            request_t *request
+            batch_t    waiting
+        if rs is NULL:
+            return
+        rs.barrier = NULL
+        waiting = rs.waiting
+        batch_clear(&rs.waiting)
+        session_resume(rs.session, PAUSE_SINK)
+        while waiting.head is not NULL:
+            request = batch_pop(&waiting)
+            self.owner.returned(self, request, 0)
+
     cdef void fail(self, request_t *request, const char *text) noexcept nogil:
-        if request.conduct == CONDUCT_EXEC and request.left > 1 and request.count == 1:
+        if request.made == MADE_WHOLE and request.left > 1:
             request.left = 1                        # a whole transaction: one answer is owed
         RedisSinkSingle.fail(self, request, text)
 

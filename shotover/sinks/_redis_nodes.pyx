@@ -75,6 +75,7 @@ from shotover.sinks._redis_node cimport (
     BUSY_QUEUEING,
     BUSY_QUITTING,
     BUSY_TIED,
+    MADE_WHOLE,
     NO_NODE,
     RedisNode,
 )
@@ -417,7 +418,7 @@ cdef class RedisNodes(SubscribingSink):
             const command_t *command = <const command_t *>request.command
             uint32_t         count = 0, index, place, first
             int              keys
-        if request.edited and request.conduct == CONDUCT_EXEC:
+        if request.made == MADE_WHOLE:
             return self.place_of(request.wire.data + request.key_at, request.key_size) if request.key_at else <uint32_t>NO_PLACE
         if command is NULL or (command.key_rule == KEYS_NONE and command.spec_count == 0):
             return NO_PLACE
@@ -440,7 +441,7 @@ cdef class RedisNodes(SubscribingSink):
         if <size_t>request.tags[self.tag] & 3 == LEG:
             return <uint64_t>KEYLESS_BIT if request.kind == KIND_READ else <uint64_t>ALL_BITS
         if (request.conduct != CONDUCT_PLAIN or request.command is NULL) and request.conduct != CONDUCT_ALONE \
-                and not (request.conduct == CONDUCT_EXEC and request.edited):
+                and request.made != MADE_WHOLE:
             return <uint64_t>ALL_BITS
         place = self.place_of_request(request)
         if place == SEVERAL_PLACES:
@@ -520,7 +521,7 @@ cdef class RedisNodes(SubscribingSink):
     cdef bint _exec(self, client_t *client, request_t *request, hold_t *hold, uint64_t blocked) noexcept nogil:
         """All of the transaction becomes one request, whose last reply is the client's."""
         cdef uint32_t place
-        if not request.edited:
+        if not request.made:
             hold.bits = ALL_BITS
             if blocked:
                 return False

@@ -116,7 +116,7 @@ cdef class RedisSinkShards(RedisNodes):
 
     cdef bint _exec(self, client_t *client, request_t *request, hold_t *hold, uint64_t blocked) noexcept nogil:
         """Keys may have got another server since MULTI: then not all of them have the same any more."""
-        if not request.edited and client.busy & BUSY_QUEUEING and client.queue.place < BAD_WORDS \
+        if not request.made and client.busy & BUSY_QUEUEING and client.queue.place < BAD_WORDS \
                 and client.queue.place >> NUMBER_BITS != self.changes & CHANGES_MASK:
             client.queue.failed = 1
         return RedisNodes._exec(self, client, request, hold, blocked)

@@ -40,7 +40,6 @@ cdef class SpreadingSink(HoldingSink):
         uint32_t       words_max
         uint32_t      *numbers_now      # room for the numbers of all nodes
         uint64_t       fans_total
-        uint64_t       random_state
 
     cdef bint send(self, client_t *client, request_t *request, uint32_t number) noexcept nogil
     cdef bint try_place(self, client_t *client, request_t *request, hold_t *hold, uint64_t blocked, uint32_t place) noexcept nogil
@@ -57,8 +56,6 @@ cdef class SpreadingSink(HoldingSink):
                          int error) noexcept nogil
     cdef void _leg_answered(self, client_t *client, fan_t *fan, uint32_t leg, request_t *child) noexcept nogil
     cdef void _fan_done(self, client_t *client, fan_t *fan) noexcept nogil
-    cdef void _pick(self, fan_t *fan, request_t *request) noexcept nogil
-    cdef bint _edit_cursor(self, request_t *request, uint32_t count, uint64_t cursor) noexcept nogil
     cdef bint retries_reply(self, slice_t *reply) noexcept nogil
     # what a subclass says:
     cdef uint32_t place_of(self, const uint8_t *key, size_t size) noexcept nogil

@@ -1,9 +1,8 @@
 """See _redis_spread.pxd."""
 
 from libc.errno cimport ENOMEM
-from libc.stdio cimport snprintf
 from libc.stdlib cimport free, realloc
-from libc.string cimport memcpy, memset, strlen
+from libc.string cimport memset, strlen
 
 from shotover._codec.commands cimport command_t
 from shotover._codec.fan cimport (
@@ -25,13 +24,14 @@ from shotover._codec.fan cimport (
     fan_split,
     fan_take,
 )
-from shotover._codec.fan_join cimport fan_answer
+from shotover._codec.fan_join cimport fan_answer, fan_pick
 from shotover._codec.resp cimport resp_words
+from shotover._codec.resp_cursor cimport cursor_read, cursor_reply, cursor_request
 from shotover._core.debug cimport unlikely
-from shotover._core.memory cimport chunk_data, chunk_put, chunk_ref, chunk_t, pool_take
-from shotover._core.request cimport WATCHED_BY_SINK
+from shotover._core.memory cimport chunk_ref
+from shotover._core.request cimport WATCHED_BY_SINK, request_drop_reply
 from shotover.sinks._redis_holding cimport ALL_BITS, KEYLESS_BIT, place_bit
-from shotover.sinks._redis_node cimport BUSY_ALONE, NO_NODE
+from shotover.sinks._redis_node cimport BUSY_ALONE, MADE_SCAN, NO_NODE
 
 cdef enum:
     SCAN_BITS = 14              # of a cursor: which node; the rest is that node's own
@@ -374,38 +374,20 @@ cdef class SpreadingSink(HoldingSink):
     cdef void _fan_done(self, client_t *client, fan_t *fan) noexcept nogil:
         cdef request_t *request = <request_t *>fan.owner
         if not fan_answer(&self.loop.pool, fan, request):
-            self._pick(fan, request)
+            fan_pick(&self.loop.pool, fan, request, self.loop.now)
         fan_free(&self.loop.pool, fan)
         request.tags[self.tag] = NULL
         client.under_way -= 1
         self.reply_take(request)
         self.after(client)
 
-    cdef void _pick(self, fan_t *fan, request_t *request) noexcept nogil:
-        """RANDOMKEY: one of those that have a key."""
-        cdef:
-            uint32_t    index, chosen = 0, found = 0
-            fan_part_t *part
-        for index in range(fan.part_count):
-            part = &fan.parts[index]
-            if part.reply.size > 1 and part.reply.data[0] == b'$' and part.reply.data[1] != b'-':
-                found += 1
-                self.random_state = self.random_state * 6364136223846793005u + 1442695040888963407u
-                if (self.random_state >> 33) % found == 0:
-                    chosen = index
-        part = &fan.parts[chosen]
-        request.reply = part.reply
-        request.reply_owner = part.reply_owner
-        part.reply_owner = NULL
-
     # ---- SCAN ---------------------------------------------------------------------------------------------------
 
     cdef bint scan(self, client_t *client, request_t *request, hold_t *hold, uint64_t blocked) noexcept nogil:
         """One node after the other. Which one it is stands in the low bits of the cursor, so nothing need be remembered."""
         cdef:
-            uint32_t  count = 0, nodes, index = 0
+            uint32_t  nodes, index
             uint64_t  cursor = 0
-            size_t    at
             uint32_t *numbers = self.room_for_nodes()
         hold.bits = <uint64_t>KEYLESS_BIT
         if numbers is NULL:
@@ -416,16 +398,15 @@ cdef class SpreadingSink(HoldingSink):
         nodes = self.all_nodes(numbers, False)
         if nodes == 0:
             return self.nobody(request, hold)
-        if not request.edited:
-            if not self.read_words(request, &count) or count < 2 or self.words[1].size == 0 or self.words[1].size > 19:
+        if not request.made:
+            if not cursor_read(request, 1, &cursor):
                 return self.try_any(client, request, hold, blocked)
-            for at in range(self.words[1].size):
-                if not 48 <= self.words[1].data[at] <= 57:
-                    return self.try_any(client, request, hold, blocked)
-                cursor = cursor * 10 + self.words[1].data[at] - 48
-            if not self._edit_cursor(request, count, cursor >> SCAN_BITS):
+            if not cursor_request(&self.loop.pool, request, 1, cursor >> SCAN_BITS):
                 self.refuse(request, b"no memory")
                 return True
+            request.made = MADE_SCAN
+            request.watched |= WATCHED_BY_SINK
+            request.key_at = 0
             request.key_size = <uint32_t>(cursor & ((1 << SCAN_BITS) - 1))
         index = request.key_size
         if index >= nodes:
@@ -433,73 +414,14 @@ cdef class SpreadingSink(HoldingSink):
             return True
         return self.send(client, request, numbers[index])
 
-    cdef bint _edit_cursor(self, request_t *request, uint32_t count, uint64_t cursor) noexcept nogil:
-        """Puts another cursor into SCAN, whose words are in `words`. False: no memory."""
-        cdef:
-            char     head[96]
-            char     digits[24]
-            uint8_t *rest = self.words[1].data + self.words[1].size + 2
-            size_t   rest_size = <size_t>(request.wire.data + request.wire.size - rest)
-            int      length = snprintf(digits, sizeof(digits), b"%llu", <unsigned long long>cursor)
-            int      size = snprintf(head, sizeof(head), b"*%u\r\n$4\r\nSCAN\r\n$%d\r\n%s\r\n", count, length, digits)
-            chunk_t *chunk
-        if request.wire.data[0] != b'*':
-            rest_size = 0                   # inline: options are left out
-        chunk = pool_take(&self.loop.pool, <size_t>size + rest_size)
-        if chunk is NULL:
-            return False
-        memcpy(chunk_data(chunk), head, size)
-        memcpy(chunk_data(chunk) + size, rest, rest_size)
-        if request.owner is not NULL:
-            chunk_put(&self.loop.pool, request.owner)
-        request.owner = chunk
-        request.wire.data = chunk_data(chunk)
-        request.wire.size = <size_t>size + rest_size
-        request.key_at = 0
-        request.edited = 1
-        request.watched |= WATCHED_BY_SINK
-        return True
-
     cdef void edit_reply(self, RedisNode node, request_t *request) noexcept nogil:
-        """SCAN's reply: the node's cursor becomes ours."""
+        """SCAN's reply: the node's cursor becomes ours. Without memory its client is closed rather than led in circles."""
         cdef:
-            uint8_t *at = request.reply.data
-            uint8_t *end = at + request.reply.size
-            uint8_t *rest
-            uint64_t cursor = 0
-            uint32_t index = request.key_size
-            char     head[64]
-            char     digits[24]
-            int      size, length
-            chunk_t *chunk
-        if request.reply.size < 8 or at[0] != b'*':
-            return
-        at += 4                             # "*2\r\n"
-        while at < end and at[0] != b'\n':
-            at += 1
-        at += 1
-        while at < end and 48 <= at[0] <= 57:
-            cursor = cursor * 10 + at[0] - 48
-            at += 1
-        rest = at + 2
-        if rest > end:
-            return
-        if cursor == 0:
-            index += 1
-            if self.room_for_nodes() is NULL or index >= self.all_nodes(self.numbers_now, False):
-                index = 0
-        length = snprintf(digits, sizeof(digits), b"%llu", <unsigned long long>(cursor << SCAN_BITS | index))
-        size = snprintf(head, sizeof(head), b"*2\r\n$%d\r\n%s\r\n", length, digits)
-        chunk = pool_take(&self.loop.pool, <size_t>size + <size_t>(end - rest))
-        if chunk is NULL:
-            return
-        memcpy(chunk_data(chunk), head, size)
-        memcpy(chunk_data(chunk) + size, rest, <size_t>(end - rest))
-        chunk_put(&self.loop.pool, request.reply_owner)
-        request.reply_owner = chunk
-        request.reply_room = NULL
-        request.reply.data = chunk_data(chunk)
-        request.reply.size = <size_t>size + <size_t>(end - rest)
+            uint32_t *numbers = self.room_for_nodes()
+            uint32_t  nodes = 0 if numbers is NULL else self.all_nodes(numbers, False)
+        if not cursor_reply(&self.loop.pool, request, 1 << SCAN_BITS, request.key_size, nodes):
+            request.failed = 1
+            request_drop_reply(&self.loop.pool, request)
 
     # ---- for subclasses -----------------------------------------------------------------------------------------
 

@@ -25,6 +25,7 @@ from shotover._codec.commands cimport (
 from shotover._codec.resp cimport resp_frame_size
 from shotover._core.memory cimport chunk_data, chunk_put, pool_take
 from shotover._core.request cimport WATCHED_BY_SINK
+from shotover.sinks._redis_node cimport MADE_WHOLE
 
 cdef enum:
     QUEUE_BYTES_MAX = 67108864
@@ -130,7 +131,7 @@ cdef bint queue_add(queue_t *queue, pool_t *pool, request_t *request) noexcept n
 
 cdef bint queue_close(queue_t *queue, pool_t *pool, request_t *exec_request) noexcept nogil:
     """Makes `exec_request` the whole transaction: it awaits a reply for MULTI, each command and EXEC (so many stand in
-    `argc`), and is marked as edited. False: no memory."""
+    `argc`), and is marked as MADE_WHOLE. False: no memory."""
     if not _reach(queue, pool, EXEC_SIZE):
         return False
     memcpy(chunk_data(queue.chunk) + queue.size, EXEC_WIRE, EXEC_SIZE)
@@ -144,7 +145,7 @@ cdef bint queue_close(queue_t *queue, pool_t *pool, request_t *exec_request) noe
     exec_request.key_size = queue.key_size
     exec_request.argc = queue.count + 2
     exec_request.left = queue.count + 2
-    exec_request.edited = 1
+    exec_request.made = MADE_WHOLE
     exec_request.watched |= WATCHED_BY_SINK
     queue.chunk = NULL
     return True

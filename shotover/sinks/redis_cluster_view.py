@@ -27,12 +27,13 @@ class Endpoint:
 class Member:
     """One node: where it is, and the ranges of slots (both ends included) that it serves."""
 
-    __slots__ = ("host", "id", "port", "replica_of", "slots")
+    __slots__ = ("host", "id", "names", "port", "replica_of", "slots")
 
-    def __init__(self, host: str, port: int, id: str) -> None:
+    def __init__(self, host: str, port: int, id: str, names: tuple[str, ...] = ()) -> None:
         self.host = host
         self.port = port
         self.id = id
+        self.names = names
         self.slots: list[tuple[int, int]] = []
         self.replica_of = ""
 
@@ -83,8 +84,8 @@ def parse(reply: bytes, asked_host: str, asked_port: int) -> View:
         flags = fields[2].split(",")
         if "noaddr" in flags or "handshake" in flags:
             continue
-        host, port = _address(fields[1])
-        member = Member(host or asked_host, port or asked_port, fields[0])
+        host, port, names = _address(fields[1])
+        member = Member(host or asked_host, port or asked_port, fields[0], names)
         if "master" in flags:
             member.slots = [_range(word) for word in fields[8:] if not word.startswith("[")]
             if member.slots:
@@ -97,14 +98,29 @@ def parse(reply: bytes, asked_host: str, asked_port: int) -> View:
     return View(masters, replicas)
 
 
-def _address(text: str) -> tuple[str, int]:
-    """Of "host:port@busport,hostname,...": what to connect to. The name only where there is no address."""
+def is_literal(host: str) -> bool:
+    """Whether nothing need be looked up."""
+    from _socket import AF_INET, AF_INET6, inet_pton
+
+    try:
+        inet_pton(AF_INET6 if ":" in host else AF_INET, host)
+    except OSError:
+        return False
+    return True
+
+
+def _address(text: str) -> tuple[str, int, tuple[str, ...]]:
+    """Of "host:port@busport,hostname,...": what to connect to, and the names beside it.
+
+    A name stands in for an address only where there is none.
+    """
     address, *more = text.split(",")
     host, _, port = address.split("@")[0].rpartition(":")
+    names = tuple(word for word in more if word and "=" not in word)
     if not host or host == "?":
-        host = next((word for word in more if word and "=" not in word), "")
+        host = names[0] if names else ""
     try:
-        return host.strip("[]"), int(port)
+        return host.strip("[]"), int(port), names
     except ValueError:
         raise ValueError(f"{text!r} is not an address") from None
 

@@ -22,7 +22,8 @@ from libc.string cimport memset, strlen
 from shotover._codec.commands cimport (
     ACCESS_NOT_KEY, CONDUCT_ALONE, CONDUCT_BLOCK, CONDUCT_DISCARD, CONDUCT_EXEC, CONDUCT_MONITOR, CONDUCT_MULTI,
     CONDUCT_PIN, CONDUCT_PLAIN, CONDUCT_QUIT, CONDUCT_REPLY_MODE, CONDUCT_RESET, CONDUCT_STATE, CONDUCT_SUBSCRIBE,
-    CONDUCT_UNSUBSCRIBE, CONDUCT_UNWATCH, CONDUCT_WAIT, CONDUCT_WATCH, ID_CLIENT_TRACKING, ID_PING, KEYS_NONE,
+    CONDUCT_UNSUBSCRIBE, CONDUCT_UNWATCH, CONDUCT_WAIT, CONDUCT_WATCH, ID_CLIENT_TRACKING, ID_PING, ID_RANDOMKEY,
+    ID_SCAN, KEYS_NONE,
     KEYS_SPECS, POLICY_ALL_NODES, POLICY_ALL_SHARDS, POLICY_SPECIAL, command_t, word_is,
 )
 from shotover._codec.fan cimport (
@@ -31,6 +32,7 @@ from shotover._codec.fan cimport (
 from shotover._codec.key_rules cimport RULE_NONE, asker_t, rules_base, rules_find
 from shotover._codec.resp cimport resp_words
 from shotover._codec.resp_edit cimport resp_facts
+from shotover._codec.resp_cursor cimport cursor_read, cursor_request
 from shotover._core.debug cimport likely, unlikely
 from shotover._core.memory cimport chunk_put, slab_take
 from shotover._core.request cimport WATCHED_BY_STEP, batch_pop, batch_push, batch_t, request_own
@@ -40,7 +42,6 @@ from shotover.transforms._key_router_base cimport (
     HOME, ITEM_ABORTED, ITEM_LEG, ITEM_MULTI, ITEM_NONE, ITEM_OPEN, ITEM_RESET, ITEM_SCAN, ITEM_STATE,
     ITEM_UNSUBSCRIBE, route_item_t,
 )
-from shotover.transforms._key_router_scan cimport scan_is, scan_is_random, scan_request
 from shotover.transforms._key_router_state cimport (
     SAVED_AUTH, TOLD_UNSURE, TX_NONE, TX_OPEN, TX_UNDECIDED, WORDS_MAX, route_bound, route_told, saved_t,
     state_database, state_next, state_user, state_what,
@@ -247,7 +248,7 @@ cdef class KeyRouter(KeyRouterBase):
         if place == PLACE_REFUSED:
             return True
         if place == PLACE_ALL:
-            if scan_is(<const command_t *>request.command):
+            if (<const command_t *>request.command).id == ID_SCAN:
                 return self._scan(request, client, chain)
             return self._everywhere(request, client, chain, False)
         if place == PLACE_FAN and self.splits:
@@ -314,15 +315,14 @@ cdef class KeyRouter(KeyRouterBase):
         cdef:
             uint32_t      place
             route_item_t *item
-            int           outcome = scan_request(&self.loop.pool, request, count, &place, False)
-        if outcome == 0:
-            return self._refuse(request, client, b"ERR", NO_MEMORY)
-        if outcome < 0:
+            uint64_t      cursor = 0
+        if request.argc > 1 and not cursor_read(request, 1, &cursor):
             return self._refuse(request, client, b"ERR", BAD_CURSOR)
+        place = <uint32_t>(cursor % count)      # without one it is the first chain that refuses it
         if not self._tell(client, self.reach[place], 0):
             return False
         item = self._item(client, ITEM_SCAN, place, False)
-        if item is NULL or scan_request(&self.loop.pool, request, count, &place, True) != 1:
+        if item is NULL or (request.argc > 1 and not cursor_request(&self.loop.pool, request, 1, cursor // count)):
             if item is not NULL:
                 self._let_go(item)
             return self._refuse(request, client, b"ERR", NO_MEMORY)
@@ -514,5 +514,5 @@ cdef inline bint _concerns_all(const command_t *command) noexcept nogil:
     if command.id == ID_PING or command.conduct == CONDUCT_STATE:
         return False
     if command.request_policy == POLICY_ALL_NODES or command.request_policy == POLICY_ALL_SHARDS:
-        return command.response_policy != POLICY_SPECIAL or scan_is_random(command)
-    return scan_is(command)
+        return command.response_policy != POLICY_SPECIAL or command.id == ID_RANDOMKEY
+    return command.id == ID_SCAN

@@ -5,7 +5,8 @@ from libc.string cimport memset, strlen
 
 from shotover._codec.commands cimport command_t
 from shotover._codec.fan cimport fan_free, fan_take
-from shotover._codec.fan_join cimport fan_answer
+from shotover._codec.fan_join cimport fan_answer, fan_pick
+from shotover._codec.resp_cursor cimport cursor_reply
 from shotover._codec.key_rules cimport RULE_NONE, KeyRules, rule_reaches, rules_base, rules_find
 from shotover._codec.resp cimport resp_words
 from shotover._codec.resp_edit cimport resp_facts
@@ -17,7 +18,6 @@ from shotover._core.request cimport (
 )
 from shotover._proxy.session cimport session_slots, session_t
 from shotover._proxy.step cimport list_item
-from shotover.transforms._key_router_scan cimport scan_joined, scan_reply
 from shotover.transforms._key_router_state cimport (
     SAVED_NAME, TOLD_UNSURE, TX_OPEN, route_told, saved_t, state_forget, state_next,
     state_reset, state_save,
@@ -371,12 +371,14 @@ cdef class KeyRouterBase(Step):
         cdef request_t *request = <request_t *>fan.owner
         request.mute = request.mute or silent
         if not fan_answer(&self.loop.pool, fan, request):
-            scan_joined(&self.loop.pool, fan, request, self.loop.now)
+            fan_pick(&self.loop.pool, fan, request, self.loop.now)
         fan_free(&self.loop.pool, fan)
         self.reply_take(request)
 
     cdef void _scanned(self, route_item_t *item, request_t *request) noexcept nogil:
-        if request.reply.size and not scan_reply(&self.loop.pool, request, item.reach, item.chain):
+        if request.reply.size and not cursor_reply(
+            &self.loop.pool, request, item.reach, item.chain, item.reach
+        ):
             request.failed = 1
             request_drop_reply(&self.loop.pool, request)        # its client will be closed rather than go round in circles
 

@@ -43,13 +43,14 @@ from shotover._codec.commands cimport (
 from shotover._codec.compare cimport COMPARE_EXACT, COMPARE_OUTCOME, COMPARE_UNORDERED, replies_agree
 from shotover._codec.render cimport render_reply, render_request
 from shotover._core.debug cimport invariant, likely, unlikely
-from shotover._core.memory cimport chunk_ref, slab_close, slab_give, slab_init, slab_take
+from shotover._core.memory cimport slab_close, slab_give, slab_init, slab_take
 from shotover._core.request cimport (
     WATCHED_BY_STEP,
     batch_clear,
     batch_pop,
     batch_push,
     request_add_reply,
+    request_like,
     request_own,
     request_own_reply,
 )
@@ -291,18 +292,8 @@ cdef class Tee(Step):
         item.bytes = <uint32_t>request.wire.size
         self.held_bytes += item.bytes
         copy.session = request.session
-        copy.wire = request.wire
-        if request.owner is not NULL:
-            copy.owner = chunk_ref(request.owner)
-        copy.command = request.command
-        copy.count = request.count
+        request_like(copy, request)
         copy.left = request.left
-        copy.argc = request.argc
-        copy.key_at = request.key_at
-        copy.key_size = request.key_size
-        copy.kind = request.kind
-        copy.conduct = request.conduct
-        copy.edited = request.edited
         copy.tags[self.tag] = item
         if self.behavior == IGNORE:
             # sinks look at the replies of what is not plain, and steps of the side may want to look at all
@@ -578,14 +569,7 @@ cdef class Tee(Step):
             item.copy = copy
             return False
         item.copy.session = request.session if request.queued else NULL
-        item.copy.wire = request.wire
-        item.copy.owner = chunk_ref(request.owner)
-        item.copy.command = request.command
-        item.copy.argc = request.argc
-        item.copy.key_at = request.key_at
-        item.copy.key_size = request.key_size
-        item.copy.kind = request.kind
-        item.copy.conduct = request.conduct
+        request_like(item.copy, request)
         item.copy.parent = request
         item.copy.tags[self.tag] = item
         item.state |= ASIDE

@@ -569,7 +569,7 @@ cdef class TuneableConsistencyScatter(ScatterStep):
                 if reply_elements(&children[at].reply) > reply_elements(&child.reply):
                     child = children[at]
         elif item.rule == RULE_CURSOR:
-            if not cursor_reply(&self.loop.pool, child, self.route_count, lowest(routes)):
+            if not cursor_reply(&self.loop.pool, child, self.route_count, lowest(routes), 0):
                 request_drop_reply(&self.loop.pool, child)
         else:
             self._number(child, item, routes)

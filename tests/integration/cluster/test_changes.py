@@ -3,14 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 import redis
-from integration.cluster.conftest import Front
+from integration.cluster.conftest import Front, cluster_sink
 from integration.cluster.load import Load
+from support.proxy import Proxy
 from support.wait import wait_until
 
 SLOTS = 16384
+EDIT = """
+from shotover import Transform
+
+
+class Edit(Transform):
+    def on_request(self, request):
+        request.args = [*request.args]
+"""
 
 pytestmark = pytest.mark.timeout(120)  # a failover takes its time
 
@@ -110,3 +120,58 @@ def test_slots_that_nobody_serves(make_front: Callable[..., Front]) -> None:
         with front.cluster.raw(0) as node:
             node.command("CLUSTER", "ADDSLOTS", 0)
         wait_until(lambda: raw.command("GET", "{06S}") == b"$-1\r\n", "it is served again")
+
+
+def test_redirects_by_name_are_to_nodes_that_are_known(make_front: Callable[..., Front]) -> None:
+    """A cluster that prefers host names: MOVED names one, the map has its address, and it is one node."""
+    front = make_front(
+        (3, 0),
+        *("--cluster-announce-hostname", "localhost"),
+        *("--cluster-preferred-endpoint-type", "hostname"),
+    )
+    with Load(front.proxy.port, 2) as load:
+        wait_until(lambda: load.answered > 500, "the load runs")
+        for slot in slots_of(load):
+            front.cluster.move_slot(slot, (front.cluster.owner(slot) + 1) % 3)
+    assert load.wrong == []
+    assert load.errors == []
+    assert front.proxy.metric("shotover_cluster_moved_count") > 0
+    nodes = {
+        dict(labels).get("node")
+        for name, labels in front.proxy.metrics()
+        if name == "shotover_upstream_connections"
+    }
+    assert len(nodes) == 3, nodes
+
+
+def test_a_redirect_too_many_does_not_show_where_nodes_are(
+    make_front: Callable[..., Front],
+) -> None:
+    front = make_front((3, 0), max_redirects=0)
+    slot = redis.cluster.key_slot(b"k")
+    with front.proxy.raw() as raw:
+        assert raw.command("SET", "k", "v") == b"+OK\r\n"
+        front.cluster.move_slot(slot, (front.cluster.owner(slot) + 1) % 3)
+        reply = raw.command("GET", "k")
+        assert reply.startswith((b"-ERR shotover: the nodes have sent", b"$1\r\nv")), reply
+
+
+def test_what_a_transform_has_edited(make_front: Callable[..., Front], tmp_path: Path) -> None:
+    """Requests that were edited before are sent on, and their replies left, like others; so are scans."""
+    (tmp_path / "edit.py").write_text(EDIT)
+    front = make_front((3, 0))
+    front.proxy.kill()
+    front.proxy = Proxy(
+        0,
+        end=cluster_sink(front.cluster),
+        chain=[{"Python": {"path": str(tmp_path / "edit.py"), "class": "Edit"}}],
+    )
+    client = front.client()
+    for index in range(60):
+        client.rpush(f"l{index}", "a", "b")
+    assert set(client.scan_iter(count=7)) == {b"l%d" % index for index in range(60)}
+    for index in range(0, 60, 6):
+        slot = redis.cluster.key_slot(b"l%d" % index)
+        front.cluster.move_slot(slot, (front.cluster.owner(slot) + 1) % 3)
+        assert client.lrange(f"l{index}", 0, 5) == [b"a", b"b"]
+    client.close()
