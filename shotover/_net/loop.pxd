@@ -16,7 +16,8 @@ cdef enum:
     OUT_LOW = 262144            # a stream that was over OUT_HIGH calls on_drained when it is down to this
     OUT_HIGH = 1048576
     IOV_MAX_USED = 64
-    CLOSE_EOF = -1              # `error` of on_close: the peer finished
+    CLOSE_LAYER = -2            # `error` of on_close: its layer has failed, and knows why
+    CLOSE_EOF = -1              # the peer finished
     CLOSE_LOCAL = 0             # we closed it
 
 cdef struct segment_t:          # a span of a chunk, waiting to be sent
@@ -24,6 +25,14 @@ cdef struct segment_t:          # a span of a chunk, waiting to be sent
     chunk_t   *chunk
     uint8_t   *start
     uint8_t   *end
+
+cdef struct queue_t:
+    segment_t *head
+    segment_t *tail
+
+cdef struct layer_t:            # what stands between the bytes of a stream and those on the wire; see tls.pxd
+    const layer_ops_t *ops
+    queue_t    out              # for the wire; the stream's own queue holds what has not gone through here yet
 
 cdef struct stash_t:            # what a stream keeps of a frame that was cut; few have one at a time
     chunk_t   *chunk
@@ -36,9 +45,9 @@ cdef struct stream_t:
     handle_t   handle           # first: the poller knows us by it
     const stream_ops_t *ops
     void      *loop             # PyObject* of the Loop; borrowed
-    segment_t *out_head
-    segment_t *out_tail
-    size_t     out_size         # unsent bytes
+    queue_t    out
+    size_t     out_size         # unsent bytes, those of its layer included
+    layer_t   *layer            # NULL: they go out as they are
     stash_t   *stash            # a cut frame; NULL: none
     uint64_t  *sent_total       # its owner's count of bytes sent, added to here; NULL: none
     stream_t  *dirty_next
@@ -57,6 +66,11 @@ cdef struct stream_ops_t:       # what the owner of a stream is told; all must b
     void (*on_drained)(stream_t *stream) noexcept nogil
     void (*on_close)(stream_t *stream, int error) noexcept nogil
     void (*on_free)(stream_t *stream) noexcept nogil
+
+cdef struct layer_ops_t:        # all must be set
+    bint (*seal)(stream_t *stream) noexcept nogil       # brings what it can of the stream's queue to its own. False: no more
+    void (*closing)(stream_t *stream) noexcept nogil    # the stream is dead: last words may be put into the queue
+    void (*free)(stream_t *stream) noexcept nogil       # the stream goes: so does the layer
 
 cdef struct listener_t:
     handle_t handle             # first
@@ -84,6 +98,8 @@ cdef class Loop:
         stream_t  *dead_head
         task_t    *task_head
         task_t    *task_tail
+        chunk_t   *lent             # what `lend` gave in this turn
+        size_t     lent_used        # bytes of the first of them
         uint8_t    stopping
         uint64_t   streams_live     # streams attached and not yet freed
         uint64_t   bytes_received
@@ -103,18 +119,25 @@ cdef class Loop:
     cdef void cancel_timer(self, timer_t *timer) noexcept nogil
     cdef int turn(self, int64_t timeout_ns) noexcept nogil
     cdef void settle(self) noexcept nogil
+    cdef uint8_t *lend(self, size_t least, size_t *room) noexcept nogil
+    cdef void _release(self) noexcept nogil
     cdef void wake(self) noexcept nogil
     cdef void _dispatch(self, event_t *event) noexcept nogil
     cdef void _mark_dirty(self, stream_t *stream) noexcept nogil
     cdef void _flush_all(self) noexcept nogil
     cdef void _flush(self, stream_t *stream) noexcept nogil
+    cdef void _send(self, stream_t *stream, queue_t *queue) noexcept nogil
+    cdef void _last_words(self, stream_t *stream) noexcept nogil
     cdef void _sent(self, stream_t *stream, size_t size) noexcept nogil
     cdef void _reap(self) noexcept nogil
     cdef void _free_stream(self, stream_t *stream) noexcept nogil
+    cdef void _empty(self, queue_t *queue) noexcept nogil
+    cdef void take_off(self, queue_t *queue, size_t size) noexcept nogil
 
 
 cdef void stream_write(stream_t *stream, const uint8_t *data, size_t size) noexcept nogil
 cdef void stream_write_chunk(stream_t *stream, chunk_t *chunk, uint8_t *data, size_t size) noexcept nogil
+cdef bint stream_write_layer(stream_t *stream, const uint8_t *data, size_t size) noexcept nogil
 cdef void stream_close(stream_t *stream, int error) noexcept nogil
 cdef void stream_finish(stream_t *stream) noexcept nogil
 cdef uint8_t *stash_join(stream_t *stream, uint8_t *data, size_t size, uint8_t **end) noexcept nogil

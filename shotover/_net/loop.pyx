@@ -173,12 +173,38 @@ cdef class Loop:
                 self._dispatch(&event)
             elif result == 2:           # arena full: finish what lies in it, then go on
                 self.settle()
-                self.poller.ops.release(self.poller)
+                self._release()
             else:
                 break
         self.settle()
-        self.poller.ops.release(self.poller)
+        self._release()
         return 0
+
+    cdef uint8_t *lend(self, size_t least, size_t *room) noexcept nogil:
+        """Memory for bytes made from an event's, which live as long: at least `least`, at most CHUNK_LARGE; NULL: none left.
+
+        `lent_used` must be raised by what is used of *room before the next call.
+        """
+        cdef chunk_t *chunk = self.lent
+        if chunk is NULL or chunk.size - self.lent_used < least:
+            chunk = pool_take(&self.pool, CHUNK_LARGE - sizeof(chunk_t))
+            if chunk is NULL:
+                return NULL
+            chunk.next = self.lent
+            self.lent = chunk
+            self.lent_used = 0
+        room[0] = chunk.size - self.lent_used
+        return chunk_data(chunk) + self.lent_used
+
+    cdef void _release(self) noexcept nogil:
+        """All bytes lent since the last time are done with."""
+        cdef chunk_t *chunk
+        while unlikely(self.lent is not NULL):
+            chunk = self.lent
+            self.lent = chunk.next
+            chunk.next = NULL
+            chunk_put(&self.pool, chunk)
+        self.poller.ops.release(self.poller)
 
     cdef void settle(self) noexcept nogil:
         """Runs deferred tasks, sends what was written, buries the dead, until nothing of that is left."""
@@ -224,7 +250,7 @@ cdef class Loop:
             stream.ops.on_data(stream, event.data, event.size)
         elif event.kind == EVENT_SENT:
             self._sent(stream, event.size)
-            if stream.out_size:
+            if stream.out_size or stream.finishing:
                 self._mark_dirty(stream)
         elif event.kind == EVENT_WRITABLE:
             stream.blocked = 0
@@ -256,18 +282,28 @@ cdef class Loop:
 
     cdef void _flush(self, stream_t *stream) noexcept nogil:
         """Sends as much as the kernel takes."""
+        cdef queue_t *queue = &stream.out
+        if stream.blocked or stream.handle.connecting or stream.handle.sending or stream.closed:
+            return
+        if unlikely(stream.layer is not NULL):
+            if not stream.layer.ops.seal(stream):
+                return
+            queue = &stream.layer.out
+        self._send(stream, queue)
+        if stream.finishing and stream.out_size == 0 and not stream.closed:
+            stream_close(stream, CLOSE_LOCAL)
+
+    cdef void _send(self, stream_t *stream, queue_t *queue) noexcept nogil:
         cdef:
             iovec      vector[IOV_MAX_USED]
             segment_t *segment
             int        count
             long       sent
             size_t     offered
-        while stream.out_size and not stream.closed:
-            if stream.blocked or stream.handle.connecting or stream.handle.sending:
-                return
+        while queue.head is not NULL and not stream.closed:
             count = 0
             offered = 0
-            segment = stream.out_head
+            segment = queue.head
             while segment is not NULL and count < IOV_MAX_USED:
                 vector[count].iov_base = segment.start
                 vector[count].iov_len = <size_t>(segment.end - segment.start)
@@ -288,36 +324,49 @@ cdef class Loop:
             else:
                 stream_close(stream, <int>-sent)
                 return
-        if stream.finishing and not stream.closed:
-            stream_close(stream, CLOSE_LOCAL)
 
     cdef void _sent(self, stream_t *stream, size_t size) noexcept nogil:
         """Takes `size` sent bytes off the head of the queue."""
-        cdef:
-            segment_t *segment
-            size_t     have
         self.bytes_sent += size
         if stream.sent_total is not NULL:
             stream.sent_total[0] += size
         invariant(size <= stream.out_size)
         stream.out_size -= size
+        self.take_off(&stream.out if likely(stream.layer is NULL) else &stream.layer.out, size)
+        if stream.out_size == 0 and stream.finishing:
+            if stream.layer is NULL:
+                stream_close(stream, CLOSE_LOCAL)
+        elif stream.over_high and stream.out_size <= OUT_LOW:
+            stream.over_high = 0
+            stream.ops.on_drained(stream)
+
+    cdef void take_off(self, queue_t *queue, size_t size) noexcept nogil:
+        """The first `size` bytes of a queue, which has as many, go."""
+        cdef:
+            segment_t *segment
+            size_t     have
         while size:
-            segment = stream.out_head
+            segment = queue.head
             have = <size_t>(segment.end - segment.start)
             if size < have:
                 segment.start += size
                 break
             size -= have
-            stream.out_head = segment.next
+            queue.head = segment.next
             if segment.next is NULL:
-                stream.out_tail = NULL
+                queue.tail = NULL
             chunk_put(&self.pool, segment.chunk)
             slab_give(&self.segments, segment)
-        if stream.out_size == 0 and stream.finishing:
-            stream_close(stream, CLOSE_LOCAL)
-        elif stream.over_high and stream.out_size <= OUT_LOW:
-            stream.over_high = 0
-            stream.ops.on_drained(stream)
+
+    cdef void _last_words(self, stream_t *stream) noexcept nogil:
+        """What the layer of a dead stream has to say to its peer is tried once."""
+        cdef iovec piece
+        stream.layer.ops.closing(stream)
+        if stream.layer.out.head is NULL or stream.blocked or stream.handle.connecting or stream.handle.sending:
+            return
+        piece.iov_base = stream.layer.out.head.start
+        piece.iov_len = <size_t>(stream.layer.out.head.end - stream.layer.out.head.start)
+        self.poller.ops.send(self.poller, &stream.handle, &piece, 1)
 
     cdef void _reap(self) noexcept nogil:
         cdef stream_t *stream
@@ -325,23 +374,31 @@ cdef class Loop:
             stream = self.dead_head
             self.dead_head = stream.dirty_next
             stream.ops.on_close(stream, stream.error)
+            if unlikely(stream.layer is not NULL):
+                self._last_words(stream)
             if self.poller.ops.drop(self.poller, &stream.handle):
                 self._free_stream(stream)
 
     cdef void _free_stream(self, stream_t *stream) noexcept nogil:
-        cdef segment_t *segment
-        while stream.out_head is not NULL:
-            segment = stream.out_head
-            stream.out_head = segment.next
-            chunk_put(&self.pool, segment.chunk)
-            slab_give(&self.segments, segment)
-        stream.out_tail = NULL
+        if unlikely(stream.layer is not NULL):
+            self._empty(&stream.layer.out)
+            stream.layer.ops.free(stream)
+        self._empty(&stream.out)
         stash_drop(stream)
         self.streams_live -= 1
         stream.ops.on_free(stream)
 
+    cdef void _empty(self, queue_t *queue) noexcept nogil:
+        cdef segment_t *segment
+        while queue.head is not NULL:
+            segment = queue.head
+            queue.head = segment.next
+            chunk_put(&self.pool, segment.chunk)
+            slab_give(&self.segments, segment)
+        queue.tail = NULL
 
-cdef segment_t *_add_segment(Loop loop, stream_t *stream, chunk_t *chunk, uint8_t *start, uint8_t *end) noexcept nogil:
+
+cdef segment_t *_add_segment(Loop loop, queue_t *queue, chunk_t *chunk, uint8_t *start, uint8_t *end) noexcept nogil:
     """Takes over one reference on `chunk`."""
     cdef segment_t *segment = <segment_t *>slab_take(&loop.segments)
     if unlikely(segment is NULL):
@@ -351,18 +408,18 @@ cdef segment_t *_add_segment(Loop loop, stream_t *stream, chunk_t *chunk, uint8_
     segment.chunk = chunk
     segment.start = start
     segment.end = end
-    if stream.out_tail is NULL:
-        stream.out_head = segment
+    if queue.tail is NULL:
+        queue.head = segment
     else:
-        stream.out_tail.next = segment
-    stream.out_tail = segment
+        queue.tail.next = segment
+    queue.tail = segment
     return segment
 
 
-cdef bint _copy_out(Loop loop, stream_t *stream, const uint8_t *data, size_t size) noexcept nogil:
+cdef bint _copy_out(Loop loop, stream_t *stream, queue_t *queue, const uint8_t *data, size_t size) noexcept nogil:
     """Appends a copy to the queue: into the last chunk while it has room, then into new ones."""
     cdef:
-        segment_t *tail = stream.out_tail
+        segment_t *tail = queue.tail
         chunk_t   *chunk
         size_t     room
     stream.out_size += size
@@ -386,7 +443,7 @@ cdef bint _copy_out(Loop loop, stream_t *stream, const uint8_t *data, size_t siz
         if unlikely(chunk is NULL):
             stream.out_size -= size
             return False
-        tail = _add_segment(loop, stream, chunk, chunk_data(chunk), chunk_data(chunk))
+        tail = _add_segment(loop, queue, chunk, chunk_data(chunk), chunk_data(chunk))
         if unlikely(tail is NULL):
             stream.out_size -= size
             return False
@@ -396,7 +453,7 @@ cdef size_t _send_now(Loop loop, stream_t *stream, const uint8_t *data, size_t s
     """Large bytes are sent from where they lie, behind what is queued. Returns how many of `data` went."""
     cdef:
         iovec      vector[IOV_MAX_USED]
-        segment_t *segment = stream.out_head
+        segment_t *segment = stream.out.head
         int        count = 0
         long       sent
         size_t     queued = stream.out_size
@@ -439,6 +496,7 @@ cdef void stream_write(stream_t *stream, const uint8_t *data, size_t size) noexc
     if (
         size >= BORROW_MIN
         and not (<Loop>stream.loop).poller.completion
+        and stream.layer is NULL
         and not (stream.blocked or stream.handle.connecting or stream.handle.sending)
     ):
         gone = _send_now(<Loop>stream.loop, stream, data, size)
@@ -446,7 +504,7 @@ cdef void stream_write(stream_t *stream, const uint8_t *data, size_t size) noexc
             return
         data += gone
         size -= gone
-    if unlikely(not _copy_out(<Loop>stream.loop, stream, data, size)):
+    if unlikely(not _copy_out(<Loop>stream.loop, stream, &stream.out, data, size)):
         stream_close(stream, ENOMEM)
         return
     if stream.out_size > OUT_HIGH:
@@ -462,7 +520,7 @@ cdef void stream_write_chunk(stream_t *stream, chunk_t *chunk, uint8_t *data, si
         return
     if unlikely(stream.closed):
         return
-    if _add_segment(<Loop>stream.loop, stream, chunk_ref(chunk), data, data + size) is NULL:
+    if _add_segment(<Loop>stream.loop, &stream.out, chunk_ref(chunk), data, data + size) is NULL:
         stream_close(stream, ENOMEM)
         return
     stream.out_size += size
@@ -470,6 +528,15 @@ cdef void stream_write_chunk(stream_t *stream, chunk_t *chunk, uint8_t *data, si
         stream.over_high = 1
     if not stream.dirty and not stream.blocked:
         (<Loop>stream.loop)._mark_dirty(stream)
+
+
+cdef bint stream_write_layer(stream_t *stream, const uint8_t *data, size_t size) noexcept nogil:
+    """For its layer: queues bytes for the wire. False: no memory."""
+    if unlikely(not _copy_out(<Loop>stream.loop, stream, &stream.layer.out, data, size)):
+        return False
+    if not stream.dirty and not stream.blocked and not stream.closed:
+        (<Loop>stream.loop)._mark_dirty(stream)
+    return True
 
 
 cdef void stream_close(stream_t *stream, int error) noexcept nogil:
@@ -499,8 +566,10 @@ cdef void stream_finish(stream_t *stream) noexcept nogil:
     if stream.closed:
         return
     stream.finishing = 1
-    if stream.out_size == 0:
+    if stream.out_size == 0 and stream.layer is NULL:
         stream_close(stream, CLOSE_LOCAL)
+    elif not stream.dirty and not stream.blocked:
+        (<Loop>stream.loop)._mark_dirty(stream)
 
 
 # ---- stash: what a stream keeps of a frame that was cut ----------------------------------------------------------

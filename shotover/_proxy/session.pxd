@@ -13,6 +13,7 @@ from shotover._core.memory cimport slab_t
 from shotover._core.request cimport batch_t, request_t
 from shotover._net.loop cimport Loop, listener_t, stream_t
 from shotover._net.timers cimport timer_t
+from shotover._net.tls cimport TlsSide
 from shotover._proxy.step cimport Chain, Hub, Step
 
 
@@ -70,6 +71,10 @@ cdef class Source:
         slab_t     timer_slab
         slab_t     upload_slab
         listener_t listener
+        TlsSide    tls                  # None: its clients speak plainly
+        uint32_t   handshakes_max       # under way at once
+        uint64_t   complained_ns        # when a failed handshake was last logged
+        char       label[64]            # its name
         int        family
         uint8_t    address_bytes[128]   # sockaddr it listens on
         uint32_t   address_size
@@ -103,6 +108,8 @@ cdef class Source:
     cdef void protocol_error(self, session_t *session, const char *text, size_t size) noexcept nogil
     cdef void end_session(self, session_t *session) noexcept nogil
     cdef void _begin(self, int fd) noexcept nogil
+    cdef void _handshake_over(self, const char *why) noexcept nogil
+    cdef bint _crowded(self) noexcept nogil
     cdef void _close_fd(self, int fd) noexcept nogil
     cdef void check_limit(self) noexcept nogil
     cdef void open_listener(self) noexcept nogil

@@ -1,6 +1,7 @@
 """See session.pxd. Journey: decode -> chain.submit -> ... -> session_stream / session_complete -> stream_write."""
 
 from libc.errno cimport EMFILE, ENFILE, ENOMEM
+from libc.stdio cimport snprintf
 from libc.stdlib cimport calloc, free
 from libc.string cimport memset, strlen, strstr
 
@@ -28,7 +29,9 @@ from shotover._net.loop cimport (
     stream_write,
     stream_write_chunk,
 )
-from shotover._proxy.step cimport LOG_ERROR
+from shotover._proxy.step cimport LOG_ERROR, LOG_WARNING, put_text
+
+from shotover._net.tls import tls_samples
 
 
 cdef enum:
@@ -324,6 +327,10 @@ cdef void _on_retry(timer_t *timer) noexcept nogil:
     (<Source>timer.owner).reopen()
 
 
+cdef void _on_handshake(void *owner, const char *why) noexcept nogil:
+    (<Source>owner)._handshake_over(why)
+
+
 cdef void _on_idle(timer_t *timer) noexcept nogil:
     _check_idle(<session_t *>timer.owner, <Source>(<session_t *>timer.owner).source)
 
@@ -366,6 +373,12 @@ cdef class Source:
         slab_init(&self.session_slab, sizeof(session_t) + self.slot_count * sizeof(void *))
         slab_init(&self.timer_slab, sizeof(timer_t))
         slab_init(&self.upload_slab, sizeof(upload_t))
+        put_text(self.label, sizeof(self.label), name)
+        if options.get("tls") is not None:
+            self.tls = TlsSide(self.loop, options["tls"], options["handshake_timeout"])
+            self.tls.on_settled = _on_handshake
+            self.tls.settled_owner = <void *>self
+            self.handshakes_max = options["max_handshakes"]
         self.listener.owner = <void *>self
         self.listener.on_accept = _on_accept
         self.listener.on_dropped = _on_dropped
@@ -387,9 +400,9 @@ cdef class Source:
                 self.loop.want(&self.listener.handle, False)
                 self.loop.set_timer(&self.retry, ACCEPT_REST_NS)
             return
-        if self.session_count >= self.connection_limit or self.stopped:
+        if self.session_count >= self.connection_limit or self.stopped or self._crowded():
             # accepted in the same turn that reached the limit: as if it were still in the kernel's queue, or refused
-            if not self.hard_limit and not self.stopped and self.waiting_count < ACCEPTED_MAX:
+            if (not self.hard_limit or self.session_count < self.connection_limit) and not self.stopped and self.waiting_count < ACCEPTED_MAX:
                 self.waiting[self.waiting_count] = fd
                 self.waiting_count += 1
             else:
@@ -424,6 +437,8 @@ cdef class Source:
             self.sessions.previous = session
         self.sessions = session
         self.session_count += 1
+        if self.tls is not None and self.tls.accept(&session.stream) != 0:
+            stream_close(&session.stream, ENOMEM)
         if self.idle_ns:
             session.idle = <timer_t *>slab_take(&self.timer_slab)
             if session.idle is not NULL:
@@ -432,13 +447,28 @@ cdef class Source:
                 session.idle.owner = session
                 self.loop.set_timer(session.idle, self.idle_ns)
 
+    cdef void _handshake_over(self, const char *why) noexcept nogil:
+        """With `why` it has failed: said once a second at most, as anybody may make it so; all are counted."""
+        cdef char text[400]
+        if why is not NULL and self.loop.now >= self.complained_ns + 1000000000:
+            self.complained_ns = self.loop.now
+            snprintf(text, sizeof(text), b"a client of %s was not let in: %s", self.label, why)
+            self.hub.log(LOG_WARNING, text)
+        self.check_limit()
+
+    cdef bint _crowded(self) noexcept nogil:
+        """As many clients as may be are still proving who they are: each costs much more than a request."""
+        return self.tls is not None and self.tls.handshaking >= self.handshakes_max
+
     cdef void _close_fd(self, int fd) noexcept nogil:
         self.loop.poller.system.close(self.loop.poller, fd)
 
     cdef void check_limit(self) noexcept nogil:
         """Soft: at the limit stop accepting, the backlog waits. Hard: close the listener, new connections are refused."""
-        cdef bint full
-        while self.waiting_count and (self.session_count < self.connection_limit or self.stopped):
+        cdef bint full, crowded
+        while self.waiting_count and (
+            (self.session_count < self.connection_limit and not self._crowded()) or self.stopped
+        ):
             self.waiting_count -= 1
             if self.stopped:
                 self._close_fd(self.waiting[self.waiting_count])
@@ -447,14 +477,15 @@ cdef class Source:
         full = self.session_count >= self.connection_limit
         if self.stopped or self.retry.home is not NULL:
             return
+        crowded = self._crowded()
         if full and self.hard_limit:
             self.close_listener()
-        elif full and not self.resting:
+        elif (full or crowded) and self.listening and not self.resting:
             self.resting = True
             self.loop.want(&self.listener.handle, False)
         elif not full and not self.listening:
             self.open_listener()
-        elif not full and self.resting:
+        elif not full and not crowded and self.resting:
             self.resting = False
             self.loop.want(&self.listener.handle, True)
 
@@ -763,7 +794,7 @@ cdef class Source:
             (limited, labels | {"limit": "pending"}, "counter", self.over_pending),
             ("shotover_protocol_errors_count", labels, "counter", self.protocol_errors),
             ("shotover_sink_to_source_latency_seconds", labels, "histogram", histogram_value(self.kept)),
-        ] + self.chain.samples()
+        ] + tls_samples(self.tls, labels) + self.chain.samples()
 
 
 def _assign_slots(Chain chain, int used):

@@ -156,3 +156,6 @@ cdef class Chain:
 cdef class SubTop(Step):
     """Top of a sub-chain: replies go to the step that owns the chain, as on_child."""
     cdef Step owner
+
+
+cdef int put_text(char *out, size_t room, str text) except -1

@@ -512,3 +512,10 @@ cdef class SubTop(Step):
 
     cdef void on_leave(self, void *session) noexcept nogil:
         self.owner.on_child_leave(<void *>self.chain, session)
+
+
+cdef int put_text(char *out, size_t room, str text) except -1:
+    """For code that runs without the GIL: `text` as C, cut to fit."""
+    cdef bytes encoded = text.encode()[:room - 1]
+    memcpy(out, <const char *>encoded, len(encoded) + 1)
+    return 0

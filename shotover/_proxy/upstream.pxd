@@ -16,6 +16,7 @@ from shotover._core.request cimport batch_t, request_t
 from shotover._core.slice cimport slice_t
 from shotover._net.loop cimport Loop, stream_t
 from shotover._net.timers cimport timer_t
+from shotover._net.tls cimport TlsSide
 from shotover._proxy.retry cimport budget_t
 from shotover._proxy.session cimport session_t, upload_t
 from shotover._proxy.step cimport Chain, Hub, Step
@@ -53,6 +54,7 @@ cdef class Sink(Step):
         uint8_t    address_bytes[128]   # sockaddr of the server
         uint32_t   address_size
         int        family
+        TlsSide    tls                  # None: it speaks plainly
         uint64_t   connect_timeout_ns
         uint64_t   read_timeout_ns      # 0: none
         uint32_t   pending_max          # replies awaited on one connection
@@ -83,6 +85,7 @@ cdef class Sink(Step):
     cdef void _write(self, upstream_t *upstream, request_t *request) noexcept nogil
     cdef request_t *upstream_pop(self, upstream_t *upstream) noexcept nogil
     cdef request_t *_own_request(self, const char *wire, size_t size) noexcept nogil
+    cdef const char *reason(self, int error) noexcept nogil
     cdef void fail(self, request_t *request, const char *text) noexcept nogil
     cdef void fail_errno(self, request_t *request, const char *text, int error) noexcept nogil
     # to be overridden:
@@ -112,6 +115,3 @@ cdef class Sink(Step):
     cdef void _bury(self, upstream_t *upstream) noexcept nogil
     cdef void _cut_reply(self, request_t *request) noexcept nogil
     cdef void _check_timeout(self, upstream_t *upstream) noexcept nogil
-
-
-cdef int put_text(char *out, size_t room, str text) except -1

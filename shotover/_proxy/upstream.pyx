@@ -22,9 +22,11 @@ from shotover._core.request cimport (
     request_own,
 )
 from shotover._net.address import resolve
+from shotover._net.tls import tls_samples
 
 from shotover._net.loop cimport (
     CLOSE_EOF,
+    CLOSE_LAYER,
     CLOSE_LOCAL,
     stash_drop,
     stash_join,
@@ -36,7 +38,7 @@ from shotover._net.loop cimport (
 )
 from shotover._proxy.retry cimport BUDGET_FIRST, budget_take
 from shotover._proxy.session cimport PAUSE_UPLOAD, session_complete, session_resume, session_stream, upload_lost, upload_open
-from shotover._proxy.step cimport LOG_WARNING
+from shotover._proxy.step cimport LOG_WARNING, put_text
 
 
 cdef enum:
@@ -132,6 +134,13 @@ cdef class Sink(Step):
         self.family, sockaddr = resolve(address.host, address.port, address.path)
         memcpy(self.address_bytes, <const char *>sockaddr, len(sockaddr))
         self.address_size = len(sockaddr)
+        if self.tls is not None:
+            self.tls.call(getattr(address, "called", address.host) or "localhost")
+
+    def set_tls(self, context):
+        """A TlsContext of a client, before `set_address`; None: without TLS."""
+        if context is not None:
+            self.tls = TlsSide(self.loop, context)
 
     cdef upstream_t *upstream_open(self) noexcept nogil:
         """A new connection on its way; what is sent on it waits for upstream_ready. NULL: none now; connect_error says why."""
@@ -174,6 +183,8 @@ cdef class Sink(Step):
             self.alive.alive_previous = upstream
         self.alive = upstream
         self.connections += 1
+        if self.tls is not None and self.tls.connect(&upstream.stream) != 0:
+            stream_close(&upstream.stream, ENOMEM)
         if self.connect_timeout_ns:
             self.loop.set_timer(&upstream.timer, self.connect_timeout_ns)
         return upstream
@@ -181,7 +192,7 @@ cdef class Sink(Step):
     cdef void _connect_failed(self, int error) noexcept nogil:
         """The next attempts fail fast for a while: doubling, with jitter, so that many proxies do not come back as one."""
         cdef uint64_t half
-        cdef char text[200]
+        cdef char text[500]
         self.connect_failures_total += 1
         self.connect_error = error
         self.backoff_ns = min(max(2 * self.backoff_ns, BACKOFF_MIN_NS), BACKOFF_MAX_NS)
@@ -190,7 +201,7 @@ cdef class Sink(Step):
         self.random ^= self.random << 17
         half = self.backoff_ns // 2
         self.retry_at_ns = self.loop.now + half + self.random % (half + 1)
-        snprintf(text, sizeof(text), b"cannot connect to the upstream of %s: %s", self.label, strerror(error))
+        snprintf(text, sizeof(text), b"cannot connect to the upstream of %s: %s", self.label, self.reason(error))
         self.hub.log(LOG_WARNING, text)
 
     cdef void upstream_ready(self, upstream_t *upstream) noexcept nogil:
@@ -426,17 +437,23 @@ cdef class Sink(Step):
         request.sent_ns = self.loop.now
         self.complete(request)
 
-    cdef void fail_errno(self, request_t *request, const char *text, int error) noexcept nogil:
-        cdef char full[300]
+    cdef const char *reason(self, int error) noexcept nogil:
+        """What an errno, or one of CLOSE_*, means to people."""
+        if error == CLOSE_LAYER and self.tls is not None:
+            return self.tls.why
         if error == CLOSE_EOF:
-            snprintf(full, sizeof(full), b"%s: closed by the server", text)
-        elif error == CLOSE_LOCAL:
+            return b"closed by the server"
+        return strerror(error)
+
+    cdef void fail_errno(self, request_t *request, const char *text, int error) noexcept nogil:
+        cdef char full[400]
+        if error == CLOSE_LOCAL:
             request.failed = ABANDONED
             snprintf(full, sizeof(full), b"%s: closed by the proxy", text)
         elif error == EUSERS:
             snprintf(full, sizeof(full), b"%s: as many connections as may be are open (max_connections)", text)
         else:
-            snprintf(full, sizeof(full), b"%s: %s", text, strerror(error))
+            snprintf(full, sizeof(full), b"%s: %s", text, self.reason(error))
         self.fail(request, full)
 
     cdef void _lost(self, upstream_t *upstream, int error) noexcept nogil:
@@ -604,11 +621,4 @@ cdef class Sink(Step):
             ("shotover_upstream_bytes_sent_count", labels, "counter", self.sent_bytes),
             ("shotover_upstream_wait_seconds", labels, "histogram", histogram_value(self.wait)),
             ("shotover_source_to_sink_latency_seconds", {"sink": self.type_name}, "histogram", histogram_value(self.held)),
-        ]
-
-
-cdef int put_text(char *out, size_t room, str text) except -1:
-    """For code that runs without the GIL: `text` as C, cut to fit."""
-    cdef bytes encoded = text.encode()[:room - 1]
-    memcpy(out, <const char *>encoded, len(encoded) + 1)
-    return 0
+        ] + tls_samples(self.tls, labels)

@@ -8,19 +8,19 @@ from __future__ import annotations
 
 from shotover.config.address import Address
 from shotover.config.errors import Place
-from shotover.config.fields import REQUIRED, Field, address, boolean, integer, refused, text
+from shotover.config.fields import REQUIRED, Field, address, boolean, integer, text
 from shotover.config.models import Model, read_map
 from shotover.config.reading import Invalid, Reader, describe
 from shotover.config.source import Mapping, Node, Scalar
+from shotover.config.tls import tls_server
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
     from typing import Any, ClassVar
 
+    from shotover.config.tls import TlsServerConfig
     from shotover.runtime.assemble import BuildContext
-
-NO_TLS = "TLS is not supported yet by this version"
 
 
 class ChainConfig:
@@ -189,14 +189,21 @@ class SourceConfig(Named):
         default=None,
         doc="seconds without a request after which a client is disconnected; null is never",
     )
-    tls: None = refused(NO_TLS, doc="not supported yet")
+    tls: TlsServerConfig | None = tls_server()
 
     chain: ChainConfig | None = chain(default=None, doc="what a request passes through, in order")
 
     def options(self) -> dict[str, Any]:
         """Keyword options of Worker.listen for this source."""
         common = ("connection_limit", "hard_connection_limit", "timeout")
-        return {name: getattr(self, name) for name in (*common, *self.worker_options)}
+        found = {name: getattr(self, name) for name in (*common, *self.worker_options)}
+        if self.tls is not None:
+            found.update(
+                tls=self.tls.context,
+                handshake_timeout=self.tls.handshake_timeout,
+                max_handshakes=self.tls.max_handshakes,
+            )
+        return found
 
 
 def read_chain(node: Node, place: Place, reader: Reader) -> ChainConfig | Invalid:

@@ -24,8 +24,7 @@ from shotover._core.request cimport request_add_reply, request_drop_reply
 from shotover._core.slice cimport slice_t
 from shotover._net.loop cimport stream_t
 from shotover._proxy.session cimport session_t
-from shotover._proxy.upstream cimport put_text
-from shotover._proxy.step cimport LOG_INFO, LOG_TEXT, LOG_WARNING
+from shotover._proxy.step cimport LOG_INFO, LOG_TEXT, LOG_WARNING, put_text
 from shotover.sinks._redis_holding cimport BAD_WORDS
 from shotover.sinks._redis_node cimport BUSY_ALONE, NO_NODE, S_TOPOLOGY, hold_t
 from shotover.sinks._redis_state cimport FIELD_AUTH, FIELD_COUNT, redis_state_t
@@ -61,12 +60,12 @@ cdef class RedisSinkCluster(RedisNodes):
     def __init__(self, context, *, str name, list first_contact_points, int connect_timeout_ms, read_timeout,
                  int connection_count, int max_pending_requests, int max_leases, int retries, float retry_timeout,
                  int max_held_requests, int max_redirects, float refresh_interval, present_as, username, password,
-                 dict address_map, direct_destination, str multi_key, str read_from):
+                 dict address_map, direct_destination, str multi_key, str read_from, tls):
         cdef uint32_t slot, index
         self.options = dict(
             name=name, connect_timeout_ms=connect_timeout_ms, read_timeout=read_timeout, connection="shared",
             connection_count=connection_count, max_pending_requests=max_pending_requests, max_leases=max_leases,
-            retries=retries,
+            retries=retries, tls=tls,
         )
         self.read_from = READ_FROM.index(read_from)
         self.options["readonly"] = self.read_from != FROM_MASTER
@@ -123,8 +122,8 @@ cdef class RedisSinkCluster(RedisNodes):
 
     # ---- the map ------------------------------------------------------------------------------------------------
 
-    def number_of(self, str host, int port):
-        """The number of the node with that address, made if need be. OSError: its name cannot be resolved; BlockingIOError:
+    def number_of(self, str host, int port, str called=""):
+        """The number of the node with that address, made if need be; `called` is what its certificate must name. OSError: its name cannot be resolved; BlockingIOError:
         not yet."""
         key = self.renamed.get((host, port), (host, port))
         number = self.numbers.get(key)
@@ -132,7 +131,7 @@ cdef class RedisSinkCluster(RedisNodes):
             if self.node_count >= NO_OWNER:
                 raise OSError(0, "too many nodes")
             host = key[0] if self.chain is None else self._address_of(key[0])
-            number = self.numbers[key] = self.add_node(redis_cluster_view.Endpoint(host, key[1])).number
+            number = self.numbers[key] = self.add_node(redis_cluster_view.Endpoint(host, key[1], called or key[0])).number
         return number
 
     def _address_of(self, str host):
@@ -295,7 +294,7 @@ cdef class RedisSinkCluster(RedisNodes):
         host, _, port = node.address.rpartition(":")
         try:
             view = redis_cluster_view.parse(reply, host.strip("[]"), int(port))
-            numbers = [self.number_of(member.host, member.port) for member in view.masters + view.replicas]
+            numbers = [self.number_of(member.host, member.port, member.names[0] if member.names else "") for member in view.masters + view.replicas]
         except BlockingIOError:
             return False                        # it is asked again soon
         except (ValueError, OSError) as error:

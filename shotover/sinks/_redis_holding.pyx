@@ -9,11 +9,12 @@ refusal is its answer.
 from libc.stdint cimport uint8_t
 from libc.stdio cimport snprintf
 from libc.stdlib cimport free, realloc
-from libc.string cimport memset, strerror, strlen
+from libc.string cimport memset, strlen
 
 from shotover._codec.commands cimport KIND_READ
 from shotover._core.memory cimport slab_close, slab_give, slab_init, slab_take
 from shotover._core.request cimport WATCHED_BY_SINK, request_add_reply, request_drop_reply, request_own
+from shotover._net.loop cimport CLOSE_EOF
 from shotover._proxy.session cimport PAUSE_SINK, session_pause, session_resume, session_slots
 from shotover.sinks._redis_leases cimport IN_WATCH, SUBSCRIBED, redis_session_t
 from shotover.sinks._redis_node cimport (
@@ -191,10 +192,10 @@ cdef class HoldingSink(NodesOwner):
             size_t     size
         self.expired_total += 1
         if request.reply.size == 0:
-            if hold.node < self.node_count and hold.error <= 0:     # CLOSE_EOF and the like
+            if hold.node < self.node_count and (hold.error == 0 or hold.error == CLOSE_EOF):
                 snprintf(text, sizeof(text), b"shotover: upstream connection lost (%s)", (<RedisNode>self.nodes[hold.node]).place)
             elif hold.node < self.node_count:
-                snprintf(text, sizeof(text), b"shotover: upstream unavailable: %s (%s)", strerror(hold.error),
+                snprintf(text, sizeof(text), b"shotover: upstream unavailable: %s (%s)", (<RedisNode>self.nodes[hold.node]).reason(hold.error),
                          (<RedisNode>self.nodes[hold.node]).place)
             else:
                 snprintf(text, sizeof(text), b"shotover: no server is known for this request")

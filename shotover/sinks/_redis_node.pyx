@@ -15,7 +15,8 @@ from shotover._core.request cimport WATCHED_BY_SINK, batch_clear, batch_pop, bat
 from shotover._net.loop cimport CLOSE_LOCAL, stream_close
 from shotover._proxy.retry cimport keeper_keep
 from shotover._proxy.session cimport PAUSE_SINK, session_resume, session_slots
-from shotover._proxy.upstream cimport Sink, put_text
+from shotover._proxy.step cimport put_text
+from shotover._proxy.upstream cimport Sink
 from shotover.sinks._redis_leases cimport (
     IN_WATCH,
     ROLE_LEAVING,

@@ -46,7 +46,7 @@ cdef void _on_heard(void *owner) noexcept nogil:
 cdef class RedisSinkSentinel(RedisSinkSingle):
 
     def __init__(self, context, *, list sentinels, str master_name, list sentinel_login, list login,
-                 double failover_timeout, int max_held_requests, int connect_timeout_ms, **options):
+                 double failover_timeout, int max_held_requests, int connect_timeout_ms, sentinel_tls, **options):
         cdef SentinelWatch watch
         RedisSinkSingle.__init__(self, context, remote_address=None, connect_timeout_ms=connect_timeout_ms, **options)
         self.master_name = master_name
@@ -64,7 +64,7 @@ cdef class RedisSinkSentinel(RedisSinkSingle):
         self.watches = []
         for address in sentinels:
             watch = SentinelWatch(context, address, master_name=master_name.encode(), login=sentinel_login,
-                                  connect_timeout_ms=connect_timeout_ms)
+                                  connect_timeout_ms=connect_timeout_ms, tls=sentinel_tls)
             watch.heard = _on_heard
             watch.owner = <void *>self
             self.watches.append(watch)
@@ -311,6 +311,8 @@ cdef class RedisSinkSentinel(RedisSinkSingle):
         memcpy(self.address_bytes, address, size)
         self.address_size = size
         self.family = family
+        if self.tls is not None:
+            self.tls.name_server(self.host)
         self.backoff_ns = 0
         self.retry_at_ns = 0
         self.connect_error = 0

@@ -10,8 +10,7 @@ from shotover._codec.resp cimport resp_frame_size, resp_words
 from shotover._core.request cimport WATCHED_BY_SINK
 from shotover._core.slice cimport slice_t
 from shotover._net.loop cimport CLOSE_LOCAL, stream_close
-from shotover._proxy.step cimport LOG_WARNING
-from shotover._proxy.upstream cimport put_text
+from shotover._proxy.step cimport LOG_WARNING, put_text
 
 cdef enum:
     CALM_NS = 1000000000        # between two questions
@@ -46,7 +45,8 @@ cdef int _point(slice_t *slice, bytes memory) except -1:
 
 cdef class SentinelWatch(Sink):
 
-    def __init__(self, context, address, *, bytes master_name, list login, int connect_timeout_ms):
+    def __init__(self, context, address, *, bytes master_name, list login, int connect_timeout_ms, tls):
+        self.set_tls(tls)
         self.set_address(address)
         self.address = str(address)
         self.connect_timeout_ns = <uint64_t>connect_timeout_ms * 1000000

@@ -32,11 +32,11 @@ cdef class RedisSinkShards(RedisNodes):
     def __init__(self, context, *, str name, list servers, str distribution, str hash, str hash_tag, bint splits,
                  bint remap, uint32_t failure_limit, double rejoin_timeout, int connect_timeout_ms, read_timeout,
                  double retry_timeout, uint32_t max_held_requests, int connection_count, int max_pending_requests,
-                 int max_leases, int retries):
+                 int max_leases, int retries, tls):
         self.options = dict(
             name=name, connect_timeout_ms=connect_timeout_ms, read_timeout=read_timeout, connection="shared",
             connection_count=connection_count, max_pending_requests=max_pending_requests, max_leases=max_leases,
-            retries=retries,
+            retries=retries, tls=tls,
         )
         self.hold_ns = int(retry_timeout * 1e9)
         self.holds_max = max_held_requests

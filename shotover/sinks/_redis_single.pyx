@@ -119,7 +119,8 @@ LEASE_REASONS = {
 cdef class RedisSinkSingle(LeasingSink):
 
     def __init__(self, context, *, str name, remote_address, int connect_timeout_ms, read_timeout, str connection,
-                 int connection_count, int max_pending_requests, int max_leases, int retries):
+                 int connection_count, int max_pending_requests, int max_leases, int retries, tls=None):
+        self.set_tls(tls)
         if remote_address is not None:
             self.set_address(remote_address)
         self.connect_timeout_ns = <uint64_t>connect_timeout_ms * 1000000

@@ -9,11 +9,11 @@ from shotover.config.fields import (
     integer,
     list_of,
     number,
-    refused,
     settings,
     text,
 )
-from shotover.config.steps import NO_TLS, SinkConfig
+from shotover.config.steps import SinkConfig
+from shotover.config.tls import tls_client
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from shotover._proxy.step import Step
+    from shotover.config.tls import TlsClientConfig
     from shotover.runtime.assemble import BuildContext
 
 
@@ -141,7 +142,7 @@ class RedisSinkClusterConfig(SinkConfig, tag="RedisSinkCluster", aliases=("Valke
         doc="reads sent a second time when a node hangs up on a shared connection, at most, in "
         "percent of all its requests; 0 sends none",
     )
-    tls: None = refused(NO_TLS, doc="not supported yet")
+    tls: TlsClientConfig | None = tls_client()
 
     def validate(self) -> Iterator[tuple[str, str | None]]:
         for announced, reached in self.address_map.items():
@@ -182,4 +183,5 @@ class RedisSinkClusterConfig(SinkConfig, tag="RedisSinkCluster", aliases=("Valke
             max_pending_requests=self.max_pending_requests,
             max_leases=self.max_leases,
             retries=self.retries,
+            tls=None if self.tls is None else self.tls.context,
         )

@@ -12,13 +12,14 @@ if TYPE_CHECKING:
 
 
 class Endpoint:
-    """Where a node is reached; its text is host:port or [IPv6]:port."""
+    """Where a node is reached; its text is host:port or [IPv6]:port. `called` is its name, for TLS."""
 
     path = ""
 
-    def __init__(self, host: str, port: int) -> None:
+    def __init__(self, host: str, port: int, called: str = "") -> None:
         self.host = host
         self.port = port
+        self.called = called or host
 
     def __str__(self) -> str:
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"

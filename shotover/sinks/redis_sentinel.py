@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from shotover.config.address import Address
-from shotover.config.fields import address, choice, integer, list_of, number, refused, text
-from shotover.config.steps import NO_TLS, SinkConfig
+from shotover.config.fields import address, choice, integer, list_of, number, text
+from shotover.config.steps import SinkConfig
+from shotover.config.tls import tls_client
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from shotover._proxy.step import Step
+    from shotover.config.tls import TlsClientConfig
     from shotover.runtime.assemble import BuildContext
 
 
@@ -99,7 +101,8 @@ class RedisSinkSentinelConfig(SinkConfig, tag="RedisSinkSentinel", aliases=("Val
         doc="reads sent a second time when the master is lost, at most, in percent of all requests; "
         "0 sends none",
     )
-    tls: None = refused(NO_TLS, doc="not supported yet")
+    tls: TlsClientConfig | None = tls_client()
+    sentinel_tls: TlsClientConfig | None = tls_client("TLS to the sentinels; null speaks plainly; see TLS")
 
     def validate(self) -> Iterator[tuple[str, str | None]]:
         if not self.master_name:
@@ -133,6 +136,8 @@ class RedisSinkSentinelConfig(SinkConfig, tag="RedisSinkSentinel", aliases=("Val
             max_pending_requests=self.max_pending_requests,
             max_leases=self.max_leases,
             retries=self.retries,
+            sentinel_tls=None if self.sentinel_tls is None else self.sentinel_tls.context,
+            tls=None if self.tls is None else self.tls.context,
         )
 
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from shotover.config.address import Address, parse_address
 from shotover.config.errors import Place, shown
-from shotover.config.fields import Field, Text, choice, integer, list_of, number, refused
+from shotover.config.fields import Field, Text, choice, integer, list_of, number
 from shotover.config.reading import INVALID, Invalid, Reader
 from shotover.config.source import Mapping, Node
-from shotover.config.steps import NO_TLS, SinkConfig
+from shotover.config.steps import SinkConfig
+from shotover.config.tls import tls_client
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from shotover._proxy.step import Step
+    from shotover.config.tls import TlsClientConfig
     from shotover.runtime.assemble import BuildContext
 
 HASHES = (
@@ -232,7 +234,7 @@ class RedisSinkShardsConfig(SinkConfig, tag="RedisSinkShards", aliases=("ValkeyS
         doc="reads sent a second time when a server hangs up on a shared connection, at most, in "
         "percent of all its requests; 0 sends none",
     )
-    tls: None = refused(NO_TLS, doc="not supported yet")
+    tls: TlsClientConfig | None = tls_client()
 
     def validate(self) -> Iterator[tuple[str, str | None]]:
         if len(self.servers) > SERVERS_MAX:
@@ -283,4 +285,5 @@ class RedisSinkShardsConfig(SinkConfig, tag="RedisSinkShards", aliases=("ValkeyS
             max_pending_requests=self.max_pending_requests,
             max_leases=self.max_leases,
             retries=self.retries,
+            tls=None if self.tls is None else self.tls.context,
         )

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from shotover.config.address import Address
-from shotover.config.fields import address, choice, integer, number, refused
-from shotover.config.steps import NO_TLS, SinkConfig
+from shotover.config.fields import address, choice, integer, number
+from shotover.config.steps import SinkConfig
+from shotover.config.tls import tls_client
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from shotover._proxy.step import Step
+    from shotover.config.tls import TlsClientConfig
     from shotover.runtime.assemble import BuildContext
 
 
@@ -74,7 +76,7 @@ class RedisSinkSingleConfig(SinkConfig, tag="RedisSinkSingle", aliases=("ValkeyS
         doc="reads sent a second time when the server hangs up on a shared connection, at most, in "
         "percent of all requests; 0 sends none",
     )
-    tls: None = refused(NO_TLS, doc="not supported yet")
+    tls: TlsClientConfig | None = tls_client()
 
     def build(self, context: BuildContext) -> Step:
         from ._redis_single import RedisSinkSingle
@@ -90,4 +92,5 @@ class RedisSinkSingleConfig(SinkConfig, tag="RedisSinkSingle", aliases=("ValkeyS
             max_pending_requests=self.max_pending_requests,
             max_leases=self.max_leases,
             retries=self.retries,
+            tls=None if self.tls is None else self.tls.context,
         )
