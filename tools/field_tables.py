@@ -1,6 +1,7 @@
 """Write the tables of fields in shotover/docs/ from the models: they say what the program accepts.
 
-A page holds its table below the line "## Fields"; a test fails when one is not as this writes it.
+A page holds a table below the line "## Fields", or below others that TABLES names; a test fails when one is not as this
+writes it.
 """
 
 from __future__ import annotations
@@ -9,27 +10,35 @@ import re
 from pathlib import Path
 
 from shotover.config.process import ProcessConfig
+from shotover.config.tls import TlsClientConfig, TlsServerConfig
 from shotover.runtime import catalogue, manual
 
 DOCS = Path(manual.DOCS)
-TABLE = re.compile(r"(?<=^## Fields\n\n)\|.*?\|$(?!\n\|)", re.MULTILINE | re.DOTALL)
+USUAL = "Fields"
+TABLES: dict[tuple[str, str], type] = {
+    ("process", USUAL): ProcessConfig,
+    ("TLS", "Fields of a source"): TlsServerConfig,
+    ("TLS", "Fields of a sink"): TlsClientConfig,
+}
+"""Tables of what no topology names by a type of its own, by page and heading."""
 
 
-def models() -> dict[str, type]:
-    """The model whose fields each page shows, by the page's name."""
+def tables() -> dict[tuple[str, str], type]:
+    """The model of each table, by page and heading."""
     built_in = {**catalogue.SOURCES, **catalogue.STEPS}
     found = {model.tags[0]: model for model in map(catalogue.load, built_in.values())}
-    return {**found, "process": ProcessConfig}
+    return {**{(name, USUAL): model for name, model in found.items()}, **TABLES}
 
 
-def written(text: str, model: type) -> str:
+def written(text: str, heading: str, model: type) -> str:
     """A page's text with the table as it must be; ValueError: it has no place for one."""
-    if not TABLE.search(text):
-        raise ValueError('there is no table below a line "## Fields"')
-    return TABLE.sub(lambda _found: manual.field_table(model), text, count=1)
+    table = re.compile(rf"(?<=^## {heading}\n\n)\|.*?\|$(?!\n\|)", re.MULTILINE | re.DOTALL)
+    if not table.search(text):
+        raise ValueError(f'there is no table below a line "## {heading}"')
+    return table.sub(lambda _found: manual.field_table(model), text, count=1)
 
 
 if __name__ == "__main__":
-    for name, model in models().items():
+    for (name, heading), model in tables().items():
         page = DOCS / f"{name}.md"
-        page.write_text(written(page.read_text(), model))
+        page.write_text(written(page.read_text(), heading, model))

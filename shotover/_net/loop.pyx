@@ -250,7 +250,7 @@ cdef class Loop:
             stream.ops.on_data(stream, event.data, event.size)
         elif event.kind == EVENT_SENT:
             self._sent(stream, event.size)
-            if stream.out_size or stream.finishing:
+            if (stream.out_size or stream.finishing) and not stream.closed:
                 self._mark_dirty(stream)
         elif event.kind == EVENT_WRITABLE:
             stream.blocked = 0

@@ -64,7 +64,6 @@ cdef class TlsSide:
     cdef int accept(self, stream_t *stream) noexcept nogil
     cdef int connect(self, stream_t *stream) noexcept nogil
     cdef bint _seal(self, tls_t *tls, stream_t *stream) noexcept nogil
-    cdef void _keep_session(self, SSL_SESSION *session) noexcept nogil
     cdef void _handshake(self, tls_t *tls) noexcept nogil
     cdef void _expire(self, tls_t *tls) noexcept nogil
     cdef void _open(self, tls_t *tls) noexcept nogil

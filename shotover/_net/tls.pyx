@@ -1,6 +1,6 @@
 """See tls.pxd."""
 
-from libc.errno cimport ENOMEM
+from libc.errno cimport ENOMEM, ETIMEDOUT
 from libc.stdio cimport snprintf
 from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy, memset, strlen
@@ -39,6 +39,7 @@ from shotover._net.openssl cimport (
 )
 from shotover._net.timers cimport timer_cancel
 
+cdef const char *WORD_SILENT = b"no answer to the handshake: is this the port for TLS?"
 cdef const char *WORD_ENDED = b"the connection has ended during the handshake"
 
 cdef enum:
@@ -70,12 +71,6 @@ cdef int _bio_write(BIO *bio, const char *data, int size) noexcept nogil:
 
 cdef long _bio_ctrl(BIO *bio, int command, long _number, void *_pointer) noexcept nogil:
     return command == BIO_CTRL_FLUSH
-
-
-cdef int _on_session(SSL *ssl, SSL_SESSION *session) noexcept nogil:
-    """A server has given a ticket: the next connection may begin with it (RFC 8446, 2.2)."""
-    (<TlsSide>(<tls_t *>openssl.SSL_get_ex_data(ssl, 0)).side)._keep_session(session)
-    return 1                                # the reference is ours now
 
 
 # ---- what the loop tells the layer ----------------------------------------------------------------------------------
@@ -112,7 +107,11 @@ cdef void _on_close(stream_t *stream, int error) noexcept nogil:
     cdef tls_t *tls = <tls_t *>stream.layer
     if tls.state == TLS_HANDSHAKE:
         tls.state = TLS_FAILED
-        (<TlsSide>tls.side)._settled(tls, <const char *>WORD_ENDED if error else <const char *>NULL)
+        if error == ETIMEDOUT:
+            error = CLOSE_LAYER
+            (<TlsSide>tls.side)._settled(tls, WORD_SILENT)
+        else:
+            (<TlsSide>tls.side)._settled(tls, WORD_ENDED if error != CLOSE_LOCAL else <const char *>NULL)
     tls.owner.on_close(stream, error)
 
 
@@ -213,7 +212,7 @@ cdef class TlsSide:
             return result
         tls = <tls_t *>stream.layer
         openssl.SSL_set_connect_state(tls.ssl)
-        openssl.SSL_set_ex_data(tls.ssl, 0, tls)
+        openssl.SSL_set_ex_data(tls.ssl, 0, &self.session)
         if self.server_name[0]:
             if not self.by_address:
                 openssl.SSL_ctrl(tls.ssl, SSL_CTRL_SET_TLSEXT_HOSTNAME, 0, self.server_name)
@@ -288,11 +287,6 @@ cdef class TlsSide:
             tls.said_goodbye = 1
             openssl.SSL_shutdown(tls.ssl)
         return not stream.closed
-
-    cdef void _keep_session(self, SSL_SESSION *session) noexcept nogil:
-        if self.session is not NULL:
-            openssl.SSL_SESSION_free(self.session)
-        self.session = session
 
     cdef void _handshake(self, tls_t *tls) noexcept nogil:
         cdef:

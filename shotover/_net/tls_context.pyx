@@ -15,6 +15,7 @@ from shotover._net.openssl cimport (
     OPENSSL_NPN_NEGOTIATED,
     OPENSSL_STACK,
     SSL,
+    SSL_SESSION,
     SSL_CTRL_GET_TLSEXT_TICKET_KEYS,
     SSL_CTRL_MODE,
     SSL_CTRL_SET_MIN_PROTO_VERSION,
@@ -52,6 +53,8 @@ cdef const unsigned char *SESSION_OWNER = b"shotover"
 
 class TlsFileError(ValueError):
     """Something that was configured cannot be used; `field` names it as TlsContext's argument does."""
+
+    field = ""
 
     def __init__(self, field, message):
         super().__init__(message)
@@ -251,6 +254,7 @@ cdef class TlsContext:
             if not trusted:
                 openssl.SSL_CTX_set_default_verify_paths(ctx)
             openssl.SSL_CTX_ctrl(ctx, SSL_CTRL_SET_SESS_CACHE_MODE, SSL_SESS_CACHE_CLIENT | SSL_SESS_CACHE_NO_INTERNAL, NULL)
+            openssl.SSL_CTX_sess_set_new_cb(ctx, _on_session)
             openssl.SSL_CTX_set_verify(ctx, SSL_VERIFY_PEER, NULL)
         openssl_reason()                    # what was tried in vain on the way leaves no trace
 
@@ -364,3 +368,12 @@ cdef int _on_alpn(SSL *ssl, const unsigned char **out, unsigned char *out_size, 
                                      offered_size) == OPENSSL_NPN_NEGOTIATED:
         return SSL_TLSEXT_ERR_OK
     return SSL_TLSEXT_ERR_ALERT_FATAL
+
+
+cdef int _on_session(SSL *ssl, SSL_SESSION *session) noexcept nogil:
+    """A server has given a ticket: the next connection may begin with it (RFC 8446, 2.2). Where it is kept stands with `ssl`."""
+    cdef SSL_SESSION **kept = <SSL_SESSION **>openssl.SSL_get_ex_data(ssl, 0)
+    if kept[0] is not NULL:
+        openssl.SSL_SESSION_free(kept[0])
+    kept[0] = session
+    return 1                                # the reference is ours now

@@ -50,6 +50,7 @@ cdef class Client:
     """One connection, as one transform sees it; lives in its session's slot."""
     cdef:
         readonly str      address       # host:port, or empty for a UNIX socket
+        readonly str      identity      # whom its certificate names; empty: it has shown none
         readonly uint64_t id            # of the connection, unique in its source and worker
         readonly str      user
         readonly dict     state

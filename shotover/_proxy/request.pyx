@@ -22,6 +22,7 @@ from shotover._codec.commands cimport (
 from shotover._codec.resp cimport resp_frame_size, resp_words
 from shotover._codec.resp_value cimport resp_decode, resp_encode, word_of
 from shotover._core.slice cimport slice_t
+from shotover._net.tls cimport stream_identity
 from shotover._proxy.session cimport session_slots
 
 from shotover._net.address import name_of
@@ -78,11 +79,14 @@ cdef class Host:
         cdef:
             Client client
             void **slot = &session_slots(session)[self.slot]
+            const char *identity
         if slot[0] is not NULL:
             return <Client>slot[0]
         client = Client.__new__(Client)
         client.id = session.id
         client.address = name_of(session.stream.handle.fd, True)
+        identity = stream_identity(&session.stream)
+        client.identity = "" if identity is NULL else (<bytes>identity).decode("utf-8", "replace")
         Py_INCREF(client)               # given back in on_session_end
         slot[0] = <void *>client
         return client
@@ -591,6 +595,14 @@ cdef class Request:
         return "" if client is None else client.address
 
     @property
+    def client_identity(self):
+        """Whom the client's TLS certificate names (its first URI, else its common name); empty: it has shown none."""
+        cdef Client client
+        self.check()
+        client = self.client()
+        return "" if client is None else client.identity
+
+    @property
     def client_id(self):
         """A number that no other connection of this source and worker has had; 0: unknown."""
         cdef Client client
@@ -615,6 +627,7 @@ cdef class Request:
         if client is None:
             self.its_client = client = Client.__new__(Client)       # nobody's: good for this request
             client.address = ""
+            client.identity = ""
             self.touched = True
         return client.state
 

@@ -32,6 +32,7 @@ from shotover._net.loop cimport (
 from shotover._proxy.step cimport LOG_ERROR, LOG_WARNING, put_text
 
 from shotover._net.tls import tls_samples
+from shotover._proxy.step import assign_slots
 
 
 cdef enum:
@@ -366,7 +367,7 @@ cdef class Source:
         self.limits.frame_bytes_max = options["max_frame_bytes"]
         self.limits.arguments_max = options["max_arguments"]
         self.limits.inline_bytes_max = options["max_inline_bytes"]
-        self.slot_count = _assign_slots(chain, 0)
+        self.slot_count = assign_slots(chain, 0)
         self.kept = <histogram_t *>calloc(1, sizeof(histogram_t))
         if self.kept is NULL:
             raise MemoryError()
@@ -795,15 +796,3 @@ cdef class Source:
             ("shotover_protocol_errors_count", labels, "counter", self.protocol_errors),
             ("shotover_sink_to_source_latency_seconds", labels, "histogram", histogram_value(self.kept)),
         ] + tls_samples(self.tls, labels) + self.chain.samples()
-
-
-def _assign_slots(Chain chain, int used):
-    """Numbers the pointers that steps of this chain and of its sub-chains keep in every session."""
-    cdef Step step
-    for step in chain.steps:
-        if step.wants_slot:
-            step.slot = used
-            used += 1
-        for inner in step.chains:
-            used = _assign_slots(inner, used)
-    return used

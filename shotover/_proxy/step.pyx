@@ -519,3 +519,15 @@ cdef int put_text(char *out, size_t room, str text) except -1:
     cdef bytes encoded = text.encode()[:room - 1]
     memcpy(out, <const char *>encoded, len(encoded) + 1)
     return 0
+
+
+def assign_slots(Chain chain, int used):
+    """Numbers the pointers that steps of this chain and of its sub-chains keep in every session."""
+    cdef Step step
+    for step in chain.steps:
+        if step.wants_slot:
+            step.slot = used
+            used += 1
+        for inner in step.chains:
+            used = assign_slots(inner, used)
+    return used

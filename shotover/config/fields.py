@@ -277,17 +277,6 @@ class Settings(Field):
         return mapping if isinstance(mapping, Invalid) else reader.plain(mapping, place)
 
 
-class Refused(Field):
-    """A field of Shotover's that this version cannot honour: given at all, it is an error."""
-
-    def __init__(self, reason: str, **common: Any) -> None:
-        super().__init__(default=None, **common)
-        self.reason = reason
-
-    def read(self, node: Node, place: Place, reader: Reader) -> Any:
-        return reader.add(place, self.reason)
-
-
 def _within(value: float, minimum: float | None, maximum: float | None) -> bool:
     return (minimum is None or value >= minimum) and (maximum is None or value <= maximum)
 
@@ -340,10 +329,6 @@ def settings(**common: Any) -> Any:
     return Settings(**common)
 
 
-def refused(reason: str, **common: Any) -> Any:
-    return Refused(reason, **common)
-
-
 __all__ = [
     "HIDDEN",
     "REQUIRED",
@@ -356,7 +341,6 @@ __all__ = [
     "integer",
     "list_of",
     "number",
-    "refused",
     "settings",
     "size",
     "text",

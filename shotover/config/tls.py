@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from shotover.config.errors import ConfigError, Problem
 from shotover.config.fields import Field, boolean, choice, integer, list_of, number, text
 from shotover.config.models import Model, read_map
 from shotover.config.reading import INVALID, Invalid, Reader
@@ -92,12 +93,26 @@ class TlsConfig(Model):
     @property
     def context(self) -> TlsContext:
         """The compiled context, made when it is first asked for; one for all workers."""
-        found = self.__dict__.get(CONTEXT)
+        found: TlsContext | None = self.__dict__.get(CONTEXT)
         if found is None:
             from shotover._net.tls_context import TlsContext
 
             found = self.__dict__[CONTEXT] = TlsContext(server=self.server, **self.options())
-        return found  # type: ignore[no-any-return]
+        return found
+
+    def reread(self) -> str:
+        """The files have changed: what they say now holds for connections from now on. Says what that is.
+
+        Raises ConfigError when it cannot be used; then nothing has changed.
+        """
+        try:
+            self.context.reload()
+        except ValueError as error:
+            raise ConfigError([Problem(self.place, str(error))]) from error
+        left = self.context.seconds_left()
+        if left is None:
+            return "no certificate of its own"
+        return f"a certificate that is good for {left // 86_400} days"
 
     def validate(self) -> Iterator[tuple[str, str | None]]:
         """Reads every file: what is wrong with one is said before anything listens."""

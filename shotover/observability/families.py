@@ -261,6 +261,21 @@ FAMILIES: dict[str, tuple[str, str, str]] = {
         "Big requests that were sent on while they still came in.",
         "requests",
     ),
+    "shotover_tls_handshakes_count": (
+        COUNTER,
+        "TLS handshakes by how they ended: full, resumed, failed or timeout.",
+        "connections",
+    ),
+    "shotover_tls_handshakes_under_way": (
+        GAUGE,
+        "TLS handshakes that have begun and are not over.",
+        "connections",
+    ),
+    "shotover_tls_certificate_expires_in_seconds": (
+        GAUGE,
+        "How long the proxy's certificate is still good; the first of several to expire.",
+        "seconds",
+    ),
     "shotover_protocol_errors_count": (
         COUNTER,
         "Client connections closed for breaking the protocol.",

@@ -6,7 +6,6 @@ sources and chains. A comment marks every value nobody wrote.
 
 from __future__ import annotations
 
-from shotover.config.fields import Refused
 from shotover.config.reading import scalar_value
 from shotover.config.source import Scalar
 from shotover.config.steps import ChainConfig, ChainField
@@ -45,7 +44,6 @@ def tree(model: Named) -> dict[str, object]:
     fields = {
         field.key: _tree_value(field.masked(getattr(model, name)))
         for name, field in model.fields.items()
-        if not isinstance(field, Refused)
     }
     return {model.type_name: fields}
 
@@ -66,8 +64,7 @@ def _named(model: Named, indent: str) -> Iterator[str]:
 
 
 def _fields(model: Model, indent: str) -> Iterator[str]:
-    fields = [item for item in model.fields.items() if not isinstance(item[1], Refused)]
-    fields.sort(key=lambda item: isinstance(item[1], ChainField))  # chains come last
+    fields = sorted(model.fields.items(), key=lambda item: isinstance(item[1], ChainField))
     for name, field in fields:
         value = field.masked(getattr(model, name))
         mark = "" if name in model.given else DEFAULT

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 
-from shotover.config.fields import REQUIRED, Refused
+from shotover.config.fields import REQUIRED
 from shotover.config.steps import SinkConfig, SourceConfig, StepConfig
 from shotover.runtime import catalogue
 from shotover.runtime.explain import flow
@@ -26,6 +26,7 @@ GUIDES = {
     "process": "config.yaml, the command line, signals.",
     "commands": "What becomes of each Redis command in each topology.",
     "observability": "Metrics, health, logs.",
+    "TLS": "TLS with clients and servers: certificates, identities, renewal.",
 }
 """Pages that are about no one thing."""
 
@@ -107,7 +108,5 @@ def field_table(model: type[Model]) -> str:
 
 def _field_row(field: Field) -> str:
     names = ", ".join(f"`{key}`" for key in (field.key, *field.aliases))
-    if isinstance(field, Refused):
-        return f"| {names} | | | {field.doc} |"
     default = "required" if field.default is REQUIRED else f"`{flow(field.plain(field.default))}`"
     return f"| {names} | {field.expected} | {default} | {field.doc} |"

@@ -2,6 +2,7 @@
 
     start()   workers -> chains -> listeners -> endpoints -> threads -> "now accepting"
     serve()   the main thread sleeps until a signal, the end of a worker, or a look at the logs
+    reread    SIGHUP: files beside the topology (certificates, rules) are read again
     stop      first SIGTERM or SIGINT: drain, bounded, exit 0; a second one: exit at once
 
 The main thread waits in poll() on one pipe and on the sockets of the HTTP endpoints, which it
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     from shotover.runtime.assemble import Loaded
 
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
+SIGNALS = (*STOP_SIGNALS, signal.SIGHUP)
 LOG_QUIET_SECONDS = 0.25
 """How long a log line may wait when the last look found none."""
 LOG_BUSY_SECONDS = 0.05
@@ -91,6 +93,7 @@ class Supervisor:
         self.draining = False
         self.exit_code = 0
         self._signals: list[int] = []
+        self._reread = False
         self._wake_read, self._wake_write = os.pipe()
         for end in (self._wake_read, self._wake_write):
             os.set_blocking(end, False)
@@ -103,6 +106,7 @@ class Supervisor:
         Raises ConfigError when it cannot start.
         """
         before = {number: signal.signal(number, self._on_signal) for number in STOP_SIGNALS}
+        before[signal.SIGHUP] = signal.signal(signal.SIGHUP, self._on_reread)
         signal.set_wakeup_fd(self._wake_write, warn_on_full_buffer=False)
         try:
             self.start()
@@ -126,12 +130,12 @@ class Supervisor:
             self.listen(source)
         self.open_endpoints()
         # Signals are the main thread's: a worker must not be woken from its poll by one.
-        signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)
+        signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
         try:
             for thread in self.threads:
                 thread.thread.start()
         finally:
-            signal.pthread_sigmask(signal.SIG_UNBLOCK, STOP_SIGNALS)
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
         self.carry_logs()
         _log.info("Shotover is up and now accepting inbound connections")
 
@@ -187,7 +191,8 @@ class Supervisor:
         """Wait for a signal or the end of a worker; then drain. The exit code."""
         watcher = Watcher(self.loaded.topology, self.steps)
         while not self._signals and all(thread.alive for thread in self.threads):
-            watcher.look()
+            force, self._reread = self._reread, False
+            watcher.look(force)
             self.wait(LOG_BUSY_SECONDS if self.carry_logs() else LOG_QUIET_SECONDS)
         self.note_ended()
         if self._signals:
@@ -280,6 +285,9 @@ class Supervisor:
 
     def _on_signal(self, number: int, _frame: object) -> None:
         self._signals.append(number)
+
+    def _on_reread(self, _number: int, _frame: object) -> None:
+        self._reread = True
 
 
 def load_worker() -> Any:

@@ -1,24 +1,27 @@
 """Files beside the topology that may change while the process runs: read again when they do.
 
-Looked at once a second by the main thread. A file that has changed is read when it is the same at the next look, so that
-one which is being written is not read by half; writing another and renaming it is safe at any time.
+Looked at once a second by the main thread, and read in any case on SIGHUP. A file that has changed is read when it is the
+same at the next look, so that one which is being written is not read by half; writing another and renaming it is safe at
+any time.
 """
 
 from __future__ import annotations
 
 import os
+from functools import partial
 from time import monotonic
 
 from shotover.config.errors import ConfigError
+from shotover.config.tls import TlsConfig
 from shotover.observability import log
 from shotover.runtime.checks import walk
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping, Sequence
     from typing import Any
 
-    from shotover.config.steps import StepConfig
+    from shotover.config.steps import Named
     from shotover.config.topology import Topology
 
 SECONDS = 1.0
@@ -37,54 +40,65 @@ def signature(file: str) -> tuple[int, ...] | None:
 
 
 class Watched:
-    """The file of one step, and all compiled copies of that step."""
+    """Files that say one thing together, and how that is read anew: `reread` says what they hold, or raises ConfigError."""
 
-    def __init__(self, model: StepConfig, file: str, steps: list[Any]) -> None:
-        self.model = model
-        self.file = file
-        self.steps = steps
-        self.read = self.seen = signature(file)
+    def __init__(self, name: str, files: Sequence[str], reread: Callable[[], str]) -> None:
+        self.name = name
+        self.files = files
+        self.reread = reread
+        self.read = self.seen = self._signature()
 
-    def look(self) -> None:
-        now = signature(self.file)
-        if now == self.read or now != self.seen:
+    def _signature(self) -> tuple[object, ...]:
+        return tuple(map(signature, self.files))
+
+    def look(self, force: bool = False) -> None:
+        """Reads them if they have changed and are at rest; `force`: in any case."""
+        now = self._signature()
+        if not force and (now == self.read or now != self.seen):
             self.seen = now
             return
-        self.read = now
+        self.read = self.seen = now
+        file = ", ".join(self.files)
         try:
-            found = self.model.reread(self.steps)
+            found = self.reread()
         except ConfigError as error:
             for line in error.lines:
-                _log.error(line, transform=self.model.name)
+                _log.error(line, name=self.name)
             _log.error(
                 "the file has changed but cannot be used: what it said before stays in force",
-                file=self.file,
-                transform=self.model.name,
+                file=file,
+                name=self.name,
             )
             return
-        _log.info(
-            "the file has changed and is in force",
-            file=self.file,
-            transform=self.model.name,
-            holds=found,
-        )
+        _log.info("the file has changed and is in force", file=file, name=self.name, holds=found)
 
 
 class Watcher:
     """All such files of a topology."""
 
     def __init__(self, topology: Topology, steps: Mapping[str, list[Any]]) -> None:
-        self._watched = [
-            Watched(step, file, steps.get(step.name, []))
-            for chain in topology.chains()
-            for step in walk(chain)
-            if (file := step.watched_file()) is not None
-        ]
+        self._watched: list[Watched] = []
+        for source in topology.sources:
+            self._add_tls(source)
+        for chain in topology.chains():
+            for step in walk(chain):
+                self._add_tls(step)
+                file = step.watched_file()
+                if file is not None:
+                    reread = partial(step.reread, steps.get(step.name, []))
+                    self._watched.append(Watched(step.name, [file], reread))
         self._due = monotonic() + SECONDS
 
-    def look(self) -> None:
-        """Reads again what has changed, if it is time."""
-        if self._watched and monotonic() >= self._due:
+    def _add_tls(self, model: Named) -> None:
+        for name in model.fields:
+            block = getattr(model, name)
+            if isinstance(block, TlsConfig):
+                files = block.context.files()
+                self._watched.append(Watched(model.label, files, block.reread))
+
+    def look(self, force: bool = False) -> None:
+        """Reads again what has changed, if it is time; `force`: everything, at once."""
+        if self._watched and (force or monotonic() >= self._due):
             for watched in self._watched:
-                watched.look()
+                watched.look(force)
             self._due = monotonic() + SECONDS

@@ -102,7 +102,9 @@ class RedisSinkSentinelConfig(SinkConfig, tag="RedisSinkSentinel", aliases=("Val
         "0 sends none",
     )
     tls: TlsClientConfig | None = tls_client()
-    sentinel_tls: TlsClientConfig | None = tls_client("TLS to the sentinels; null speaks plainly; see TLS")
+    sentinel_tls: TlsClientConfig | None = tls_client(
+        "TLS to the sentinels; null speaks plainly; see TLS"
+    )
 
     def validate(self) -> Iterator[tuple[str, str | None]]:
         if not self.master_name:

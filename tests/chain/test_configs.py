@@ -5,6 +5,7 @@ from __future__ import annotations
 import urllib.request
 
 import pytest
+from support.certificates import usual
 from support.proxy import ROOT
 from support.topologies import Running
 from support.wait import free_port, wait_until_equal
@@ -29,6 +30,7 @@ CONFIGS = {  # what `SET key value` is answered with
     "load_balance": OK,
     "tee": OK,
     "tee_compare": OK,
+    "tls": OK,
 }
 ELSEWHERE = {  # they need more than a server or two
     "redis_cluster",  # tests/integration/cluster
@@ -63,8 +65,10 @@ def test_it_serves(name, tmp_path, start_server) -> None:
             REDIS_SECOND=second.port,
             REDIS_THIRD=third.port,
             SWITCH=free_port(),
+            CERTIFICATE=usual().server.certificate,
+            PRIVATE_KEY=usual().server.key,
         ) as running,
-        running.raw() as client,
+        running.raw(tls=usual().authority.client_context() if name == "tls" else None) as client,
     ):
         assert client.command("SET", "key", "value") == CONFIGS[name]
         if CONFIGS[name] == OK:

@@ -159,8 +159,12 @@ CHAINS = {
         "[0].ParallelMap.ordered_results: expected true or false, got yes",
     ],
     "[RedisSinkSingle: {}]": ["[0].RedisSinkSingle: required field remote_address is missing"],
-    "[RedisSinkSingle: {remote_address: 'a:1', tls: {verify_hostname: true}}]": [
-        "[0].RedisSinkSingle.tls: TLS is not supported yet by this version"
+    "[RedisSinkSingle: {remote_address: 'a:1', tls: {certificate_path: a.crt}}]": [
+        "[0].RedisSinkSingle.tls: expected certificate_path and private_key_path together or "
+        "neither, private_key_path is missing"
+    ],
+    "[RedisSinkSingle: {remote_address: 'a:1', tls: {min_version: 1.1, ciphers: x}}]": [
+        "[0].RedisSinkSingle.tls.min_version: expected one of 1.2, 1.3, got 1.1, did you mean 1.3?"
     ],
     "[RedisSinkSingle: {remote_address: 'a:1', connection: share}]": [
         "[0].RedisSinkSingle.connection: expected one of shared, per_client, got share, did you "
@@ -407,18 +411,22 @@ def test_what_other_versions_have_and_this_one_not_yet_is_told_so(config, name):
         assert config.errors(text) == [f"{at}.chain[0]: {problem}"]
 
 
-def test_tls_is_told_to_be_missing_on_both_sides(config):
-    problem = "TLS is not supported yet by this version"
+def test_what_is_wrong_with_tls_is_told_of_both_sides(config):
     assert config.errors("""\
         sources:
           - Redis:
               listen_addr: "127.0.0.1:1"
               tls: {certificate_path: c.crt, private_key_path: c.key}
               chain:
-                - RedisSinkSingle: {remote_address: "h:1", tls: {verify_hostname: true}}
+                - RedisSinkSingle:
+                    remote_address: "h:1"
+                    tls:
+                      verify_hostname: true
+                      ciphers: none-such
         """) == [
-        f"topology.yaml:4: sources[0].tls: {problem}",
-        f"topology.yaml:6: sources[0].chain[0].RedisSinkSingle.tls: {problem}",
+        "topology.yaml:4: sources[0].tls.certificate_path: c.crt: cannot be read: no such file or "
+        "directory",
+        "topology.yaml:10: sources[0].chain[0].RedisSinkSingle.tls.ciphers: no cipher match",
     ]
 
 

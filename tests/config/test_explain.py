@@ -41,6 +41,7 @@ sources:
         connection_limit: 7
         hard_connection_limit: false  # default
         timeout: null  # default
+        tls: null  # default
         max_frame_bytes: 536870912  # default
         max_arguments: 1048576  # default
         max_inline_bytes: 65536  # default

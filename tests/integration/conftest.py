@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from support.endpoint import DIRECT, DRIVERS, PROXY, VARIANTS, Endpoint
+from support.endpoint import DIRECT, DRIVERS, PROXY, TLS, VARIANTS, Endpoint
 from support.servers import Server
 
 
@@ -46,7 +46,7 @@ class Endpoints:
 
 
 def start_endpoint(kind: str, server_kind: str, *server_options: str, **options: Any) -> Endpoint:
-    server = Server(server_kind, *server_options)
+    server = Server(server_kind, *server_options, tls=TLS in VARIANTS.get(kind, {}))
     try:
         return Endpoint(kind, server, **options)
     except BaseException:

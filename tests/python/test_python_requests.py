@@ -328,6 +328,7 @@ def test_what_is_kept_of_a_request_is_closed_not_dangerous(serve: Any) -> None:
             "user",
             "state",
             "client_address",
+            "client_identity",
             "reply",
         ):
             with pytest.raises(RequestGone):

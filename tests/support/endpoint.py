@@ -12,17 +12,21 @@ from typing import Any
 import redis
 from redis._parsers import _HiredisParser, _RESP2Parser, _RESP3Parser
 
+from support.certificates import usual
 from support.proxy import Proxy
 from support.resp import RawClient
 from support.servers import Server
 
 DIRECT, PROXY = "direct", "proxy"
+TLS = "tls"
 # The plain proxy picks its poller itself: io_uring where the kernel allows it.
 VARIANTS: dict[str, dict[str, Any]] = {
     PROXY: {},
     "proxy-per-client": {"sink": {"connection": "per_client"}},
     "proxy-2-workers": {"arguments": ("--core-threads", "2")},
     "proxy-epoll": {"arguments": ("--poller", "epoll")},
+    "proxy-tls": {TLS: True},
+    "proxy-tls-epoll": {TLS: True, "arguments": ("--poller", "epoll")},
 }
 DRIVERS = ("resp2-python", "resp2-hiredis", "resp3-python", "resp3-hiredis")
 
@@ -45,9 +49,14 @@ class Endpoint:
         self.kind = kind
         self.server = server
         self.proxy: Proxy | None = None
+        self.tls = False
         if kind != DIRECT:
             variant = {**VARIANTS[kind], **options}
-            self.proxy = Proxy(server.port, **variant)
+            self.tls = variant.pop(TLS, False)
+            if self.tls:
+                variant["source"] = {"tls": usual().source(), **variant.get("source", {})}
+                variant["sink"] = {"tls": usual().sink(), **variant.get("sink", {})}
+            self.proxy = Proxy(server.tls_port if self.tls else server.port, **variant)
         self.port = server.port if self.proxy is None else self.proxy.port
         self._closing = contextlib.ExitStack()
 
@@ -64,19 +73,33 @@ class Endpoint:
         }
         settings |= driver_options(driver) if driver else {}
         settings |= options
+        if self.tls:
+            settings |= {"connection_class": redis.SSLConnection, **self._trust()}
         pool = redis.ConnectionPool(host="127.0.0.1", port=self.port, **settings)
         self._closing.callback(pool.disconnect)
         return redis.Redis(connection_pool=pool)
 
     def cached_client(self, **options: Any) -> redis.Redis:
         """A RESP3 client with redis-py's client-side cache."""
-        client = redis.Redis(port=self.port, protocol=3, **options)
+        if self.tls:
+            options |= {"ssl": True, **self._trust()}
+        client = redis.Redis(host="127.0.0.1", port=self.port, protocol=3, **options)
         self._closing.callback(client.close)
         return client
 
+    @staticmethod
+    def _trust() -> dict[str, Any]:
+        return {"ssl_ca_certs": str(usual().authority.certificate)}
+
+    def connect(self, **options: Any) -> RawClient:
+        """A raw connection, which the caller closes."""
+        if self.tls:
+            options["tls"] = usual().authority.client_context()
+        return RawClient(self.port, **options)
+
     def raw(self, **options: Any) -> RawClient:
         """A raw connection, closed at the end of the test."""
-        raw = RawClient(self.port, **options)
+        raw = self.connect(**options)
         self._closing.callback(raw.close)
         return raw
 

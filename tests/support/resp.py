@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import socket
+import ssl
 import struct
 import time
 from collections.abc import Callable
@@ -41,7 +42,14 @@ class RawClient:
     """
 
     def __init__(
-        self, port: int | Path, *, deadline_s: float = DEADLINE_S, receive_buffer_size: int = 0
+        self,
+        port: int | Path,
+        *,
+        deadline_s: float = DEADLINE_S,
+        receive_buffer_size: int = 0,
+        tls: ssl.SSLContext | None = None,
+        server_name: str = "localhost",
+        session: ssl.SSLSession | None = None,
     ) -> None:
         self.deadline_s = deadline_s
         unix = isinstance(port, Path)
@@ -52,6 +60,8 @@ class RawClient:
         self.socket.connect(str(port) if unix else ("127.0.0.1", port))
         if not unix:
             self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if tls is not None:
+            self.socket = tls.wrap_socket(self.socket, server_hostname=server_name, session=session)
         self.buffer = bytearray()
         self.start = 0  # of the frame being read, in `buffer`
 
@@ -152,7 +162,7 @@ class RawClient:
         return False
 
     def half_close(self) -> None:
-        self.socket.shutdown(socket.SHUT_WR)
+        socket.socket.shutdown(self.socket, socket.SHUT_WR)  # of TLS, too, the rest can be read
 
     def reset(self) -> None:
         """Close with RST, dropping what is unsent and unread."""

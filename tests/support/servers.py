@@ -16,6 +16,7 @@ from typing import Any
 
 import redis
 
+from support.certificates import usual
 from support.resp import RawClient
 from support.wait import can_connect, free_port, wait_until
 
@@ -62,15 +63,21 @@ PATHS = {"redis": redis_server_path, "valkey": valkey_server_path}
 
 
 class Server:
-    """One running redis-server or valkey-server; `kind` is "redis" or "valkey"."""
+    """One running redis-server or valkey-server; `kind` is "redis" or "valkey".
 
-    def __init__(self, kind: str = "redis", *options: str, port: int = 0) -> None:
+    With `tls` it listens on `tls_port`, too.
+    """
+
+    def __init__(
+        self, kind: str = "redis", *options: str, port: int = 0, tls: bool = False
+    ) -> None:
         self.kind = kind
         self.path = PATHS[kind]()
         self.options = options
         self.directory = Path(tempfile.mkdtemp(prefix=f"{kind}-"))
         self.port = port
         self.process: subprocess.Popen[bytes] | None = None
+        self.tls_port = free_port() if tls else 0
         self.start(port)
 
     def start(self, port: int = 0) -> None:
@@ -89,6 +96,7 @@ class Server:
             "--dir",
             str(self.directory),
             *FAST,
+            *self._tls_options(),
             *self.options,
         ]
         with open(self.directory / "log", "ab") as log:
@@ -101,6 +109,12 @@ class Server:
             f"{self.kind} accepts on {self.port}",
         )
         return process.poll() is None
+
+    def _tls_options(self) -> list[str]:
+        if not self.tls_port:
+            return []
+        port = ["--tls-port", str(self.tls_port), "--tls-auth-clients", "optional"]
+        return [*port, *usual().server_options()]
 
     def restart(self) -> None:
         """Kill it and start it again on the same port, empty."""
@@ -137,6 +151,10 @@ class Server:
 
     def raw(self) -> RawClient:
         return RawClient(self.port)
+
+    def connect(self, **options: Any) -> RawClient:
+        """As Endpoint.connect."""
+        return RawClient(self.port, **options)
 
     def clean(self) -> None:
         """Back to the state after start, but for counters:

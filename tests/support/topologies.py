@@ -53,8 +53,8 @@ class Running:
     def log(self) -> str:
         return self.log_file.read_text(errors="replace")
 
-    def raw(self) -> RawClient:
-        return RawClient(self.port)
+    def raw(self, **options: Any) -> RawClient:
+        return RawClient(self.port, **options)
 
     def client(self, **options: Any) -> redis.Redis:
         return redis.Redis(port=self.port, **{"protocol": 2, "socket_timeout": 10, **options})

@@ -13,7 +13,7 @@ BENEATH = {
     "_net": {"_core", "_net"},
     "_proxy": {*DATA},
     "_sim": {*DATA, "_sim"},
-    "config": {"config"},
+    "config": {"_net", "config"},  # certificates are read as they will be used
     "observability": {"_core", "observability"},
     "sources": {"config", "sources"},
     "transforms": {

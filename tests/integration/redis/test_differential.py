@@ -186,9 +186,9 @@ def test_random_conversations_read_the_same(endpoint: Endpoint, manner: Any) -> 
         if known.recall(conversation):
             return
         sides = []
-        for port, how in ((endpoint.server.port, talk), (endpoint.port, manner)):
+        for connect, how in ((endpoint.server.connect, talk), (endpoint.connect, manner)):
             control.command("FLUSHALL")
-            raws = [RawClient(port, deadline_s=2) for _ in range(CONNECTIONS)]
+            raws = [connect(deadline_s=2) for _ in range(CONNECTIONS)]
             try:
                 sides.append(how(raws, conversation))
             except (AssertionError, OSError) as error:
