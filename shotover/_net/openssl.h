@@ -71,6 +71,7 @@ typedef struct {        /* GENERAL_NAME (openssl/x509v3.h): its kind, and what t
     F(SSL *, SSL_new, (SSL_CTX *)) \
     F(void, SSL_free, (SSL *)) \
     F(void, SSL_set_bio, (SSL *, BIO *, BIO *)) \
+    F(int, SSL_set_fd, (SSL *, int)) \
     F(void, SSL_set_accept_state, (SSL *)) \
     F(void, SSL_set_connect_state, (SSL *)) \
     F(int, SSL_do_handshake, (SSL *)) \

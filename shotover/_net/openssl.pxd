@@ -72,6 +72,7 @@ cdef extern from "shotover/_net/openssl.h" nogil:
         SSL *(*SSL_new)(SSL_CTX *) noexcept nogil
         void (*SSL_free)(SSL *) noexcept nogil
         void (*SSL_set_bio)(SSL *, BIO *, BIO *) noexcept nogil
+        int (*SSL_set_fd)(SSL *, int) noexcept nogil
         void (*SSL_set_accept_state)(SSL *) noexcept nogil
         void (*SSL_set_connect_state)(SSL *) noexcept nogil
         int (*SSL_do_handshake)(SSL *) noexcept nogil
@@ -135,6 +136,8 @@ cdef extern from "shotover/_net/openssl.h" nogil:
         SSL_CTRL_GET_TLSEXT_TICKET_KEYS
         SSL_CTRL_SET_TLSEXT_TICKET_KEYS
         SSL_CTRL_SET_MIN_PROTO_VERSION
+        SSL_MODE_ENABLE_PARTIAL_WRITE
+        SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER
         SSL_MODE_RELEASE_BUFFERS
         SSL_SESS_CACHE_OFF
         SSL_SESS_CACHE_CLIENT

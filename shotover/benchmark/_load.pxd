@@ -8,6 +8,7 @@
 from libc.stddef cimport size_t
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
 
+from shotover._net.openssl cimport SSL, SSL_SESSION
 from shotover.benchmark._histogram cimport histogram_t
 from shotover.benchmark._reply cimport expect_t, reply_t
 
@@ -48,6 +49,8 @@ ctypedef struct pending_t:
 
 ctypedef struct connection_t:
     int        fd                   # borrowed from Python; -1 = out of use
+    SSL       *ssl                  # owned; NULL = it speaks plainly
+    SSL_SESSION *session            # of the last ticket, which nobody needs
     uint32_t   index
     uint32_t   watched              # WAIT_* in force
     uint32_t   head                 # ring of pending_t: first awaited reply

@@ -2,6 +2,8 @@ import socket
 from collections.abc import Sequence
 from typing import Any
 
+from shotover._net.tls_context import TlsContext
+
 class Load:
     def __init__(
         self,
@@ -15,6 +17,7 @@ class Load:
         sequential: bool = False,
         seed: int = 1,
         use_poll: bool = False,
+        tls: TlsContext | None = None,
     ) -> None: ...
     @property
     def open_connections(self) -> int: ...

@@ -8,13 +8,18 @@ wait. Latency is from the moment a request was *due*, so a stall is charged to a
 (no coordinated omission), and so is any lateness of the generator itself, which is reported beside it.
 """
 
-from libc.errno cimport EAGAIN, EINTR, errno
+from libc.errno cimport EAGAIN, EINTR, EIO, errno
 from libc.math cimport log
 from libc.stdlib cimport calloc, free, malloc, realloc
 from libc.string cimport memcpy, memset
 
 from cpython.exc cimport PyErr_CheckSignals
 
+from shotover._net.openssl cimport (
+    SSL, SSL_CTRL_MODE, SSL_ERROR_WANT_READ, SSL_ERROR_WANT_WRITE, SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER,
+    SSL_MODE_ENABLE_PARTIAL_WRITE, openssl, openssl_reason,
+)
+from shotover._net.tls_context cimport TlsContext
 from shotover.benchmark._histogram cimport HISTOGRAM_SIZE, histogram_add
 from shotover.benchmark._reply cimport (
     EXPECT_ARRAY, EXPECT_BULK, EXPECT_OK, KEY_BYTES, KEY_STRIDE, REPLY_ERROR, REPLY_NIL, REPLY_WRONG, SCAN_DONE,
@@ -67,6 +72,41 @@ cdef inline double gap_choose(load_t *load) noexcept nogil:
     return -log((<double>(random_next(load) >> 11) + 1.0) / 9007199254740993.0) * load.gap_ns
 
 
+# ---- bytes ----------------------------------------------------------------------------------------------------------
+
+cdef inline int tls_errno(SSL *ssl) noexcept nogil:
+    """What has kept the last call from doing its work, as a negative errno."""
+    cdef int why = openssl.SSL_get_error(ssl, 0)
+    openssl_reason()
+    return -EAGAIN if why == SSL_ERROR_WANT_READ or why == SSL_ERROR_WANT_WRITE else -EIO
+
+
+cdef inline ssize_t bytes_put(connection_t *connection, const char *data, size_t size) noexcept nogil:
+    """How many were taken, or a negative errno."""
+    cdef:
+        size_t done = 0
+        ssize_t sent
+    if connection.ssl is not NULL:
+        if openssl.SSL_write_ex(connection.ssl, data, size, &done) != 1:
+            return tls_errno(connection.ssl)
+        return <ssize_t>done
+    sent = c_send(connection.fd, data, size, MSG_NOSIGNAL)
+    return sent if sent >= 0 else -errno
+
+
+cdef inline ssize_t bytes_get(connection_t *connection, char *out, size_t room) noexcept nogil:
+    """How many have come, 0 at the end, or a negative errno."""
+    cdef:
+        size_t done = 0
+        ssize_t got
+    if connection.ssl is not NULL:
+        if openssl.SSL_read_ex(connection.ssl, out, room, &done) != 1:
+            return tls_errno(connection.ssl)
+        return <ssize_t>done
+    got = c_recv(connection.fd, out, room, 0)
+    return got if got >= 0 else -errno
+
+
 # ---- a connection ---------------------------------------------------------------------------------------------------
 
 cdef void connection_lose(load_t *load, connection_t *connection) noexcept nogil:
@@ -95,11 +135,11 @@ cdef void connection_flush(load_t *load, connection_t *connection) noexcept nogi
     """Sends what is filled, as far as the socket takes it; asks to be told when it takes more."""
     cdef ssize_t sent
     while connection.sent < connection.filled:
-        sent = c_send(connection.fd, connection.out + connection.sent, connection.filled - connection.sent, MSG_NOSIGNAL)
+        sent = bytes_put(connection, connection.out + connection.sent, connection.filled - connection.sent)
         if sent < 0:
-            if errno == EINTR:
+            if sent == -EINTR:
                 continue
-            if errno == EAGAIN:
+            if sent == -EAGAIN:
                 connection_watch(load, connection, WAIT_READ | WAIT_WRITE)
             else:
                 connection_lose(load, connection)
@@ -252,21 +292,22 @@ cdef void replies_take(load_t *load, connection_t *connection, const char *data,
         size -= used
 
 
-cdef void connection_read(load_t *load, connection_t *connection) noexcept nogil:
-    """One read; wait is level-triggered, so what is left is reported again."""
+cdef bint connection_read(load_t *load, connection_t *connection) noexcept nogil:
+    """One read. False: there was nothing, or the connection is lost."""
     cdef:
-        ssize_t size = c_recv(connection.fd, load.read_buffer, READ_BYTES, 0)
+        ssize_t size = bytes_get(connection, load.read_buffer, READ_BYTES)
         uint64_t now_ns
-    if size < 0 and (errno == EAGAIN or errno == EINTR):
-        return
+    if size == -EAGAIN or size == -EINTR:
+        return False
     if size <= 0:
         connection_lose(load, connection)
-        return
+        return False
     now_ns = clock_ns()
     load.tally.bytes_in += <uint64_t>size
     replies_take(load, connection, load.read_buffer, <size_t>size, now_ns)
     if connection.awaited == 0 and load.gap_ns == 0 and connection.fd >= 0:
         batch_send(load, connection, now_ns)
+    return connection.fd >= 0
 
 
 # ---- a run ----------------------------------------------------------------------------------------------------------
@@ -341,7 +382,9 @@ cdef int turn_run(load_t *load, uint64_t timeout_ns) noexcept nogil:
         if connection.fd >= 0 and ready & WAIT_WRITE:
             connection_flush(load, connection)
         if connection.fd >= 0 and ready & WAIT_READ:
-            connection_read(load, connection)
+            # wait is level-triggered, so what is left is reported again; but not what TLS has read and keeps
+            while connection_read(load, connection) and connection.ssl is not NULL:
+                pass
     return 0
 
 
@@ -408,6 +451,10 @@ cdef void load_free(load_t *load) noexcept nogil:
         return
     if load.connections is not NULL:
         for index in range(load.connection_count):
+            if load.connections[index].ssl is not NULL:
+                openssl.SSL_free(load.connections[index].ssl)
+            if load.connections[index].session is not NULL:
+                openssl.SSL_SESSION_free(load.connections[index].session)
             free(load.connections[index].out)
             free(load.connections[index].ring)
     if load.templates is not NULL:
@@ -471,12 +518,33 @@ cdef int connection_set(load_t *load, connection_t *connection, int fd, uint32_t
     return 0
 
 
+cdef int connection_secure(connection_t *connection, int fd, TlsContext context) except -1:
+    """Begins TLS on a socket that blocks; who answers is not looked at. Raises OSError."""
+    cdef int result
+    connection.ssl = openssl.SSL_new(context.live.ctx)
+    if connection.ssl is NULL:
+        raise MemoryError
+    openssl.SSL_ctrl(connection.ssl, SSL_CTRL_MODE, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER, NULL)
+    openssl.SSL_set_fd(connection.ssl, fd)
+    openssl.SSL_set_connect_state(connection.ssl)
+    openssl.SSL_set_ex_data(connection.ssl, 0, &connection.session)
+    with nogil:
+        result = openssl.SSL_do_handshake(connection.ssl)
+    if result != 1:
+        raise OSError(EIO, f"no TLS: {(<bytes>openssl_reason()).decode()}")
+    return 0
+
+
 cdef class Load:
     """A set of connections to one target and the commands to send on them. One thread at a time may run it."""
 
     def __cinit__(self, list sockets, list commands, *, uint32_t pipeline=1, double rate=0.0, bint poisson=True,
-                  uint64_t key_count=1, bint sequential=False, uint64_t seed=1, bint use_poll=False):
-        """`sockets`: connected; `commands`: of generator.Command; `rate`: requests/s of an open loop, 0 = closed loop."""
+                  uint64_t key_count=1, bint sequential=False, uint64_t seed=1, bint use_poll=False,
+                  TlsContext tls=None):
+        """`sockets`: connected; `commands`: of generator.Command; `rate`: requests/s of an open loop, 0 = closed loop.
+
+        `tls`: the sockets are to speak TLS, as a client with this context does.
+        """
         cdef:
             load_t *load = <load_t *>calloc(1, sizeof(load_t))
             int status
@@ -509,8 +577,11 @@ cdef class Load:
         if load.weight_total == 0:
             raise ValueError("the weights of the commands add up to nothing")
         for sock in sockets:
-            sock.setblocking(False)
             load.connection_count += 1
+            if tls is not None:
+                sock.setblocking(True)
+                connection_secure(&load.connections[load.connection_count - 1], sock.fileno(), tls)
+            sock.setblocking(False)
             connection_set(load, &load.connections[load.connection_count - 1], sock.fileno(), load.connection_count - 1)
 
     def __dealloc__(self):

@@ -121,6 +121,15 @@ CASES: tuple[Case, ...] = (
         pipeline=10,
         beside_driver=True,
     ),
+    *pair("tls", "TLS, 50 clients", kind="tls"),
+    *pair(
+        "tls-16k",
+        "TLS, 16 KiB values, 50 clients",
+        value_bytes=16 * KIB,
+        key_count=2_000,
+        kind="tls",
+    ),
+    Case("tls-idle", "2,000 TLS connections", kind="tls-idle", clients=2_000),
     Case("startup", "exec to accepting; resident memory then", kind="startup"),
     Case("idle", "10,000 idle connections", kind="idle", clients=10_000),
 )

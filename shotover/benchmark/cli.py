@@ -19,12 +19,12 @@ except ImportError:
     )
 
 from shotover.benchmark.cases import CASES, choose_cases
+from shotover.benchmark.kinds import KINDS
 from shotover.benchmark.page import page_html
 from shotover.benchmark.processes import StartError
 from shotover.benchmark.report import report_text
 from shotover.benchmark.runner import Plan, run_plan
 from shotover.benchmark.saved import from_json, to_json, together
-from shotover.benchmark.special import KINDS
 from shotover.benchmark.targets import Target, find_peers, find_shotovers, parse_peer
 
 FILE = click.Path(dir_okay=False, path_type=Path)

@@ -11,6 +11,7 @@ import socket
 from dataclasses import dataclass, field
 from typing import Any
 
+from shotover._net.tls_context import TlsContext
 from shotover.benchmark._load import Load
 from shotover.benchmark.histogram import Histogram
 
@@ -167,6 +168,7 @@ class Generator:
     sequential: bool = False
     seed: int = 1
     use_poll: bool = False
+    tls: TlsContext | None = None  # as which client the connections speak TLS
     connect_timeout: float = 10.0
     sockets: list[socket.socket] = field(default_factory=list, init=False)
 
@@ -184,6 +186,7 @@ class Generator:
                 sequential=self.sequential,
                 seed=self.seed,
                 use_poll=self.use_poll,
+                tls=self.tls,
             )
         except BaseException:
             self.close()

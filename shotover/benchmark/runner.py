@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from time import monotonic, strftime
 
+from shotover._net.tls_context import TlsContext
 from shotover.benchmark.accounting import (
     SystemCalls,
     machine_busy_us,
@@ -21,8 +22,10 @@ from shotover.benchmark.figures import Results, Turn
 from shotover.benchmark.generator import Generator, LoadResult, fill
 from shotover.benchmark.histogram import Histogram
 from shotover.benchmark.processes import (
+    Address,
     Running,
     StartError,
+    answers,
     ask,
     raise_descriptor_limit,
     server_version,
@@ -72,17 +75,24 @@ class Session:
     def prepare(self, case: Case) -> None:
         """Empties the server and gives every key of the case a value of the case's size."""
         ask(self.server.address, b"FLUSHALL", timeout=30)
-        if case.kind in ("load", "hops", "disturbed", "shards", "cluster"):
+        if case.kind in ("load", "hops", "disturbed", "shards", "cluster", "tls"):
             fill(self.server.address, case.value_bytes, case.key_count)
 
     @contextmanager
-    def running(self, case: Case, targets: list[Target]) -> Iterator[list[tuple[Target, Running]]]:
+    def running(
+        self,
+        case: Case,
+        targets: list[Target],
+        ready: Callable[[Address], bool] = answers,
+    ) -> Iterator[list[tuple[Target, Running]]]:
         """The targets that come up, fresh for this case; a note for each that does not."""
         up: list[tuple[Target, Running]] = []
         try:
             for target in targets:
                 try:
-                    up.append((target, target.start(self.place, self.server, f"-{case.name}")))
+                    up.append(
+                        (target, target.start(self.place, self.server, f"-{case.name}", ready))
+                    )
                 except StartError as error:
                     self.note(f"left out: {error}")
             yield up
@@ -168,7 +178,14 @@ def told(turn: Turn) -> str:
     )
 
 
-def load_turn(session: Session, case: Case, name: str, running: Running, number: int) -> Turn:
+def load_turn(
+    session: Session,
+    case: Case,
+    name: str,
+    running: Running,
+    number: int,
+    tls: TlsContext | None = None,
+) -> Turn:
     """One target, one round."""
     plan = session.plan
     if plan.generator == "redis-benchmark":
@@ -188,6 +205,7 @@ def load_turn(session: Session, case: Case, name: str, running: Running, number:
         key_count=case.key_count,
         rate=case.rate,
         seed=number + 1,
+        tls=tls,
     ) as generator:
         warm_up = generator.run(min(WARM_UP_SECONDS, plan.seconds))
         if warm_up.complaint() or not warm_up.replies:

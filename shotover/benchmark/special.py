@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 import socket
+import ssl
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from urllib.error import URLError
@@ -16,11 +17,9 @@ from urllib.request import urlopen
 
 from shotover.benchmark.accounting import read_memory, read_usage
 from shotover.benchmark.cases import Case
-from shotover.benchmark.cluster import run_cluster
 from shotover.benchmark.figures import Turn
 from shotover.benchmark.processes import Running, StartError, answers, start_server
-from shotover.benchmark.runner import Session, load_turn, run_load, told
-from shotover.benchmark.shards import run_shards, run_stopped
+from shotover.benchmark.runner import Session, load_turn, told
 from shotover.benchmark.targets import Target
 
 COMPILED_STEPS = 32  # so many that a few ns each stand out from the noise
@@ -302,11 +301,19 @@ def idle_turn(session: Session, case: Case, target: Target, number: int, clients
     return Turn(case.name, target.name, number, values, clients)
 
 
-def open_idle(running: Running, sockets: list[socket.socket], clients: int) -> None:
+def open_idle(
+    running: Running,
+    sockets: list[socket.socket],
+    clients: int,
+    tls: ssl.SSLContext | None = None,
+) -> None:
     """Connections are accepted in order, so an answer on the last one tells that all before it were."""
     while len(sockets) < clients:
         for _ in range(min(IDLE_BATCH, clients - len(sockets))):
-            sockets.append(socket.create_connection(running.address, timeout=10))
+            sock = socket.create_connection(running.address, timeout=10)
+            sockets.append(
+                sock if tls is None else tls.wrap_socket(sock, server_hostname="127.0.0.1")
+            )
         ping(sockets[-1])
 
 
@@ -328,15 +335,3 @@ def settled_rss_mib(running: Running, deadline: float = 3.0) -> float:
             return now
         last = now
     return last
-
-
-KINDS: dict[str, Callable[[Session, Case], None]] = {
-    "load": run_load,
-    "hops": run_hops,
-    "disturbed": run_disturbed,
-    "startup": run_startup,
-    "idle": run_idle,
-    "shards": run_shards,
-    "stopped": run_stopped,
-    "cluster": run_cluster,
-}

@@ -39,6 +39,9 @@ class Target:
     observed: bool = False  # shotover: with an observability interface
     others: tuple[Address, ...] = ()  # shotover, nutcracker: servers to spread keys over, too
     cluster: tuple[Address, ...] = ()  # shotover: the nodes of a cluster, in place of the server
+    tls: Path | None = (
+        None  # shotover, haproxy: clients speak TLS; a folder with server.crt, .key and .pem
+    )
     instead: Address | None = None  # template: what stands in place of the server
     version: str = ""
 
@@ -89,9 +92,12 @@ sources:
       name: bench
       listen_addr: "{listen}"
       connection_limit: {connections}
-      chain:
+{tls}      chain:
 {steps}        - {sink}
 """
+SHOTOVER_TLS = (
+    "      tls: {{certificate_path: {folder}/server.crt, private_key_path: {folder}/server.key}}\n"
+)
 SHOTOVER_SINGLE = (
     'RedisSinkSingle: {{name: sink, remote_address: "{upstream}", connect_timeout_ms: 3000}}'
 )
@@ -128,6 +134,7 @@ def write_shotover(target: Target, folder: Path, listen: Address, upstream: Addr
         sink=sink_of(target, upstream),
         connections=CONNECTIONS_MAX,
         steps=steps,
+        tls="" if target.tls is None else SHOTOVER_TLS.format(folder=target.tls),
     )
     config = "main_log_level: info\n"
     if target.observed:
@@ -169,7 +176,7 @@ defaults
   timeout client 1h
   timeout server 1h
 listen bench
-  bind {listen}
+  bind {listen}{tls}
   server server {upstream}
 """
 
@@ -178,7 +185,12 @@ def write_haproxy(target: Target, folder: Path, listen: Address, upstream: Addre
     path = folder / "haproxy.cfg"
     connections = CONNECTIONS_MAX // 2
     path.write_text(
-        HAPROXY.format(listen=text_of(listen), upstream=text_of(upstream), connections=connections)
+        HAPROXY.format(
+            listen=text_of(listen),
+            upstream=text_of(upstream),
+            connections=connections,
+            tls="" if target.tls is None else f" ssl crt {target.tls}/server.pem",
+        )
     )
     return ["-db", "-f", str(path)]
 

@@ -1,0 +1,27 @@
+"""What runs each kind of case."""
+
+from __future__ import annotations
+
+from shotover.benchmark.cases import Case
+from shotover.benchmark.cluster import run_cluster
+from shotover.benchmark.runner import Session, run_load
+from shotover.benchmark.shards import run_shards, run_stopped
+from shotover.benchmark.special import run_disturbed, run_hops, run_idle, run_startup
+from shotover.benchmark.tls import run_tls, run_tls_idle
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+KINDS: dict[str, Callable[[Session, Case], None]] = {
+    "load": run_load,
+    "hops": run_hops,
+    "disturbed": run_disturbed,
+    "startup": run_startup,
+    "idle": run_idle,
+    "shards": run_shards,
+    "stopped": run_stopped,
+    "cluster": run_cluster,
+    "tls": run_tls,
+    "tls-idle": run_tls_idle,
+}
