@@ -9,7 +9,6 @@ from shotover._core.debug cimport likely, unlikely
 from shotover._core.memory cimport slab_close, slab_give, slab_init, slab_take
 from shotover._net.address cimport socket_literal
 from shotover._net.loop cimport (
-    CLOSE_EOF,
     CLOSE_LAYER,
     CLOSE_LOCAL,
     layer_ops_t,

@@ -35,5 +35,3 @@ cdef class TlsContext:
 
     cdef generation_t *_read(self) except NULL
     cdef SSL_CTX *_make(self, str certificate, str key, bytes password) except NULL
-
-

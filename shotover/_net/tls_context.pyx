@@ -62,7 +62,7 @@ class TlsFileError(ValueError):
 
 
 cdef class TlsContext:
-    """certificate_path, private_key_path: PEM files, a chain with its own certificate first, and its key (PKCS#8, PKCS#1 or SEC1).
+    """certificate_path, private_key_path: PEM files, a chain with its own certificate first; its key, PKCS#8, PKCS#1 or SEC1.
     private_key_password_path: a file whose first line opens an encrypted key.
     certificate_authority_path: PEM file of whom to trust: a server then demands client certificates; a client without it
     trusts what the system does. min_version: "1.2" or "1.3". ciphers, ciphersuites: OpenSSL's names for 1.2, for 1.3.

@@ -403,7 +403,8 @@ cdef class Source:
             return
         if self.session_count >= self.connection_limit or self.stopped or self._crowded():
             # accepted in the same turn that reached the limit: as if it were still in the kernel's queue, or refused
-            if (not self.hard_limit or self.session_count < self.connection_limit) and not self.stopped and self.waiting_count < ACCEPTED_MAX:
+            if (not self.hard_limit or self.session_count < self.connection_limit) and not self.stopped \
+                    and self.waiting_count < ACCEPTED_MAX:
                 self.waiting[self.waiting_count] = fd
                 self.waiting_count += 1
             else:

@@ -49,6 +49,9 @@ class Plan:
     """Order is promised for the requests on one key only."""
     sentinels: bool = False
     """There are sentinels, and a master that moves: simulation.sentinel."""
+    tls: str = ""
+    """Who speaks TLS with the worker: `clients`, `servers` or `both`; empty: nobody."""
+    tls_version: str = "TLSv1_3"
     memory_bytes_max: int = 1 << 34
     pending_max: int = 0
     """Most requests of one client that may be under way at once; 0: not looked at."""

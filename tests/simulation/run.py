@@ -35,7 +35,13 @@ class Simulation:
     def __init__(self, plan: Plan, trace: bool = False) -> None:
         self.plan = plan
         self.rng = random.Random(plan.seed)
-        self.world = World(plan.seed, **plan.world)
+        self.world: Any = World(plan.seed, **plan.world)
+        topology = plan.topology
+        if plan.tls:
+            from simulation import secure
+
+            self.world = secure.secured(plan, self.world)
+            topology = secure.topology_with_tls(plan)
         if trace:
             self.world.trace()
         self.tracing = trace
@@ -59,7 +65,7 @@ class Simulation:
         self.by_port = {server.port: server for server in self.servers}
         self.worker = Worker(0, poller=self.world.poller(), memory_bytes_max=plan.memory_bytes_max)
         [source] = load(
-            "topology.yaml", None, {}, tree_of=lambda file: parse(plan.topology, file)
+            "topology.yaml", None, {}, tree_of=lambda file: parse(topology, file)
         ).topology.sources
         self.chain = build_source(self.worker, source, {})
         self.worker.listen("s", "redis", f"127.0.0.1:{PORT}", self.chain, **source.options())
@@ -120,6 +126,10 @@ class Simulation:
 
     def check_bytes(self, client: Client) -> None:
         """Whatever the worker sent has arrived; whatever arrived has been sent."""
+        if self.plan.tls in ("clients", "both"):
+            if not self.world.peers[client.conn].farewell and not self.explained("closed"):
+                self.violation(f"{client} is closed without a farewell")
+            return
         _read, sent = self.world.traffic(client.conn)
         if sent != client.got_bytes:
             self.violation(f"{client} got {client.got_bytes} bytes of {sent}")
