@@ -123,8 +123,10 @@ cdef class RedisSinkCluster(RedisNodes):
     # ---- the map ------------------------------------------------------------------------------------------------
 
     def number_of(self, str host, int port, str called=""):
-        """The number of the node with that address, made if need be; `called` is what its certificate must name. OSError: its name cannot be resolved; BlockingIOError:
-        not yet."""
+        """The number of the node with that address, made if need be; `called` is what its certificate must name.
+
+        OSError: its name cannot be resolved; BlockingIOError: not yet.
+        """
         key = self.renamed.get((host, port), (host, port))
         number = self.numbers.get(key)
         if number is None:
@@ -294,7 +296,10 @@ cdef class RedisSinkCluster(RedisNodes):
         host, _, port = node.address.rpartition(":")
         try:
             view = redis_cluster_view.parse(reply, host.strip("[]"), int(port))
-            numbers = [self.number_of(member.host, member.port, member.names[0] if member.names else "") for member in view.masters + view.replicas]
+            numbers = [
+                self.number_of(member.host, member.port, member.names[0] if member.names else "")
+                for member in view.masters + view.replicas
+            ]
         except BlockingIOError:
             return False                        # it is asked again soon
         except (ValueError, OSError) as error:

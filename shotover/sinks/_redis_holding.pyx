@@ -195,8 +195,8 @@ cdef class HoldingSink(NodesOwner):
             if hold.node < self.node_count and (hold.error == 0 or hold.error == CLOSE_EOF):
                 snprintf(text, sizeof(text), b"shotover: upstream connection lost (%s)", (<RedisNode>self.nodes[hold.node]).place)
             elif hold.node < self.node_count:
-                snprintf(text, sizeof(text), b"shotover: upstream unavailable: %s (%s)", (<RedisNode>self.nodes[hold.node]).reason(hold.error),
-                         (<RedisNode>self.nodes[hold.node]).place)
+                snprintf(text, sizeof(text), b"shotover: upstream unavailable: %s (%s)",
+                         (<RedisNode>self.nodes[hold.node]).reason(hold.error), (<RedisNode>self.nodes[hold.node]).place)
             else:
                 snprintf(text, sizeof(text), b"shotover: no server is known for this request")
             size = self.codec.error(out, sizeof(out), b"ERR", text, strlen(text))

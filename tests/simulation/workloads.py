@@ -519,7 +519,9 @@ def scatter(rng: random.Random, plan: Plan) -> None:
 @workload
 def secured(rng: random.Random, plan: Plan) -> None:
     """One of the others, with TLS before the worker, behind it, or on both sides."""
-    rng.choice([pipelines, leases, leaving, broken_upstream, small_limits, last_words, storm, uploads])(rng, plan)
+    rng.choice(
+        [pipelines, leases, leaving, broken_upstream, small_limits, last_words, storm, uploads]
+    )(rng, plan)
     plan.tls = rng.choice(["clients", "servers", "both"])
     plan.tls_version = rng.choice(["TLSv1_2", "TLSv1_3", "TLSv1_3"])
 

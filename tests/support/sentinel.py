@@ -12,6 +12,7 @@ from typing import Any
 import redis
 from redis.sentinel import Sentinel
 
+from support.certificates import usual
 from support.resp import RawClient
 from support.servers import PATHS, Server
 from support.wait import DEADLINE_S, can_connect, free_port, wait_until
@@ -27,12 +28,13 @@ FAILOVER_S = 45.0  # some three votes, each with a delay by chance, on a machine
 class SentinelServer:
     """One sentinel; what it watches is given by `start`, so that it can be started again."""
 
-    def __init__(self, kind: str, lines: list[str], options: list[str]) -> None:
+    def __init__(self, kind: str, lines: list[str], options: list[str], tls: bool = False) -> None:
         self.path = PATHS[kind]()
         self.kind = kind
         self.directory = Path(tempfile.mkdtemp(prefix="sentinel-"))
         self.options = options
         self.port = free_port()
+        self.tls_port = free_port() if tls else 0
         (self.directory / "sentinel.conf").write_text("\n".join([*lines, ""]))
         self.process: subprocess.Popen[bytes] | None = None
         self.start()
@@ -45,6 +47,7 @@ class SentinelServer:
             "--sentinel",
             "--port",
             str(self.port),
+            *(("--tls-port", str(self.tls_port)) if self.tls_port else ()),
             *self.options,
         ]
         with open(self.directory / "log", "ab") as log:
@@ -91,8 +94,10 @@ class Sentinels:
         down_ms: int = DOWN_MS,
         host: str = "127.0.0.1",
         options: tuple[str, ...] = (),
+        tls: bool = False,
     ) -> None:
         self.kind = kind
+        self.tls = tls  # all speak it among themselves; each listens for it beside its plain port
         self.password = password
         self.sentinel_password = sentinel_password
         self.host = host  # by which servers call each other; a name makes sentinels announce names
@@ -112,16 +117,18 @@ class Sentinels:
         options = (*(secret if self.password else ()), "--repl-diskless-sync-delay", "0", *options)
         if not self.host[0].isdigit():
             options = (*options, "--replica-announce-ip", self.host)
-        self.servers.append(Server(self.kind, *options))
-        of = f"{self.host} {self.servers[0].port}"
+        if self.tls:
+            options = (*options, "--tls-replication", "yes")
+        self.servers.append(Server(self.kind, *options, tls=self.tls))
+        of = f"{self.host} {self.servers[0].tls_port or self.servers[0].port}"
         for _ in range(replicas):
-            self.servers.append(Server(self.kind, "--replicaof", of, *options))
+            self.servers.append(Server(self.kind, "--replicaof", of, *options, tls=self.tls))
 
     def _start_sentinels(self, count: int, down_ms: int) -> None:
         names = ["sentinel resolve-hostnames yes", "sentinel announce-hostnames yes"]
         lines = [
             *([] if self.host[0].isdigit() else names),
-            f"sentinel monitor {NAME} {self.host} {self.servers[0].port} {count // 2 + 1}",
+            f"sentinel monitor {NAME} {self.host} {self.servers[0].tls_port or self.servers[0].port} {count // 2 + 1}",
             f"sentinel down-after-milliseconds {NAME} {down_ms}",
             f"sentinel failover-timeout {NAME} 3000",
             f"sentinel parallel-syncs {NAME} 5",
@@ -129,11 +136,14 @@ class Sentinels:
         if self.password:
             lines.append(f"sentinel auth-pass {NAME} {self.password}")
         options = ["--bind", "127.0.0.1"]
+        if self.tls:
+            options += [*usual().server_options(), "--tls-replication", "yes"]
+            options += ["--tls-auth-clients", "no"]
         if self.sentinel_password:
             options += ["--requirepass", self.sentinel_password]
             lines.append(f"sentinel sentinel-pass {self.sentinel_password}")
         for index in range(count):
-            self.sentinels.append(SentinelServer(self.kind, lines, options))
+            self.sentinels.append(SentinelServer(self.kind, lines, options, self.tls))
             client = self.sentinel(index)
             client.execute_command(
                 "SENTINEL", "DEBUG", "INFO-PERIOD", PERIOD_MS, "PUBLISH-PERIOD", PERIOD_MS
@@ -157,7 +167,7 @@ class Sentinels:
         return int(address[1])
 
     def server(self, port: int) -> Server:
-        return next(server for server in self.servers if server.port == port)
+        return next(each for each in self.servers if port in (each.port, each.tls_port))
 
     def primary(self) -> Server:
         """The one that all living sentinels agree on; they do so within moments of a failover."""
@@ -190,7 +200,7 @@ class Sentinels:
     @property
     def addresses(self) -> list[str]:
         """The sentinels, as a topology names them."""
-        return [f"127.0.0.1:{each.port}" for each in self.sentinels]
+        return [f"127.0.0.1:{each.tls_port or each.port}" for each in self.sentinels]
 
     # --- what befalls them
 
@@ -201,7 +211,7 @@ class Sentinels:
             self.sentinel(self._alive()).execute_command("SENTINEL", "FAILOVER", NAME)
         else:
             old.kill()
-        self.wait_primary(lambda port: port != old.port)
+        self.wait_primary(lambda port: port not in (old.port, old.tls_port))
         return self.primary()
 
     def wait_primary(self, wanted: Any, *, deadline_s: float = FAILOVER_S) -> None:

@@ -188,7 +188,8 @@ class Cluster:
     replicas in turn: with 3 masters, servers[3 + i] replicates servers[i]. Bus ports are free
     ports of their own, not port + 10000. Full coverage is not required: when a master is gone, the
     slots of the others are served. `hosts`: loopback addresses that the nodes announce, one each;
-    they listen on 127.0.0.1, too.
+    they listen on 127.0.0.1, too. With `tls` they speak TLS among themselves, and listen on a port
+    for it beside the plain one.
     """
 
     def __init__(
@@ -201,7 +202,9 @@ class Cluster:
         node_timeout_ms: int = 1000,
         hosts: Sequence[str] = (),
         form: bool = True,
+        tls: bool = False,
     ) -> None:
+        self.tls = tls
         self.masters = nodes // (replicas + 1)
         self.password = password
         self.options = [
@@ -209,6 +212,7 @@ class Cluster:
             *("--cluster-node-timeout", str(node_timeout_ms)),
             *("--cluster-require-full-coverage", "no", "--enable-debug-command", "yes"),
             *(("--requirepass", password, "--masterauth", password) if password else ()),
+            *(("--tls-cluster", "yes", "--tls-replication", "yes") if tls else ()),
             *options,
         ]
         self.servers: list[Server] = []
@@ -218,7 +222,7 @@ class Cluster:
                 host = hosts[index : index + 1]
                 announced = ("--bind", "127.0.0.1", *host, "--cluster-announce-ip", *host)
                 own = announced if host else ()
-                self.servers.append(Server(kind, *self.options, *own, *bus))
+                self.servers.append(Server(kind, *self.options, *own, *bus, tls=tls))
             if form:
                 self.form()
         except BaseException:
@@ -241,7 +245,7 @@ class Cluster:
                     end = SLOTS * (index + 1) // self.masters - 1
                     raw.command("CLUSTER", "ADDSLOTSRANGE", begin, end)
                 if server is not first:
-                    raw.command("CLUSTER", "MEET", "127.0.0.1", first.port, bus)
+                    raw.command("CLUSTER", "MEET", "127.0.0.1", first.tls_port or first.port, bus)
         self.wait_ok()
         for index in range(self.masters, len(self.servers)):
             with self.raw(index) as raw:
@@ -316,7 +320,7 @@ class Cluster:
             new.command("CLUSTER", "SETSLOT", slot, "IMPORTING", ids[source])
             old.command("CLUSTER", "SETSLOT", slot, "MIGRATING", ids[target])
             while keys := old.ask("CLUSTER", "GETKEYSINSLOT", slot, 100):
-                port = self.ports[target]
+                port = self.servers[target].tls_port or self.ports[target]
                 words = ("MIGRATE", "127.0.0.1", port, "", 0, 5000, *auth, "KEYS", *keys)
                 assert old.ask(*words) == b"OK"
             new.command("CLUSTER", "SETSLOT", slot, "NODE", ids[target])
