@@ -58,9 +58,12 @@ def read() -> list[Mutant]:
 def prepare() -> None:
     """A copy of all that is built and played, as fresh as the original: nothing is compiled that need not be."""
     shutil.rmtree(COPY, ignore_errors=True)
-    for folder in ("shotover", "tests/simulation"):
+    for folder in ("shotover", "tests/simulation", "tests/support"):
         shutil.copytree(ROOT / folder, COPY / folder, ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copy2(ROOT / "setup.py", COPY)
+    code, said = run(["tests/simulation", "--seeds", "0:60"], PLAY_S + GRACE_S)
+    if code != 0:  # it would seem to notice every mutant
+        raise RuntimeError(f"the copy fails unchanged:\n{said[-3000:]}")
 
 
 def run(command: list[Any], seconds: float, **environment: str) -> tuple[int | None, str]:
