@@ -37,6 +37,7 @@ typedef struct {        /* GENERAL_NAME (openssl/x509v3.h): its kind, and what t
 #define OPENSSL_FUNCTIONS(F) \
     F(unsigned long, OpenSSL_version_num, (void)) \
     F(const char *, OpenSSL_version, (int)) \
+    F(int, OPENSSL_init_ssl, (uint64_t, const void *)) \
     F(unsigned long, ERR_get_error, (void)) \
     F(unsigned long, ERR_peek_last_error, (void)) \
     F(void, ERR_clear_error, (void)) \
@@ -165,6 +166,7 @@ enum {
     GEN_URI = 6,
     TICKET_KEYS_BYTES = 80
 };
+#define OPENSSL_INIT_NO_ATEXIT_ ((uint64_t)0x80000)
 #define SSL_OP_NO_COMPRESSION_ ((uint64_t)1 << 17)
 #define SSL_OP_NO_RENEGOTIATION_ ((uint64_t)1 << 30)
 #define SSL_OP_IGNORE_UNEXPECTED_EOF_ ((uint64_t)1 << 7)
@@ -201,6 +203,8 @@ static int openssl_load(openssl_t *table, char *why, size_t room)
     }
     OPENSSL_FUNCTIONS(OPENSSL_FIND)
 #undef OPENSSL_FIND
+    /* Its own clean-up at the end of the process would pull it from under a worker that was left behind. */
+    table->OPENSSL_init_ssl(OPENSSL_INIT_NO_ATEXIT_, NULL);
     return 0;
 }
 
