@@ -1,6 +1,7 @@
 """Build a variant of the compiled part beside the usual one and run a command with it.
 
     variant.py debug .venv/bin/pytest        invariants abort
+    variant.py profile .venv/bin/shotover ...  what users get, with symbols for perf
     variant.py asan .venv/bin/pytest         the same under AddressSanitizer and UndefinedBehaviorSanitizer
     variant.py fuzz .venv/bin/python ...     the same, and the blocks of code that are entered are told
 
@@ -24,7 +25,7 @@ TRACE = ROOT / "tests" / "fuzz" / "trace.c"
 REPORT = "report"
 """AddressSanitizer writes to files of this name: a test keeps what its processes print, and may not notice that one
 has ended. UndefinedBehaviorSanitizer knows only stderr beside it."""
-VARIANTS = ("debug", "asan", "fuzz")
+VARIANTS = ("debug", "profile", "asan", "fuzz")
 
 
 def main(variant: str, command: list[str]) -> int:
@@ -32,7 +33,7 @@ def main(variant: str, command: list[str]) -> int:
         sys.exit(f"usage: variant.py {'|'.join(VARIANTS)} COMMAND...")
     target = ROOT / "build" / variant
     compiler = (os.environ.get("CC") or sysconfig.get_config_var("CC") or "cc").split()
-    preload = [] if variant == "debug" else runtime(compiler)
+    preload = [] if variant in ("debug", "profile") else runtime(compiler)
     build(variant, target)
     if variant == "fuzz":
         preload.insert(0, str(compile_trace(compiler, target)))
