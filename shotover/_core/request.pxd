@@ -18,10 +18,11 @@ from shotover._core.slice cimport slice_t
 cdef enum:
     REQUEST_TAGS = 4
 
-cdef enum:                      # request_t.watched: who wants its reply whole before it goes up; bits
+cdef enum:                      # request_t.watched: who wants its reply, whole but for the last of these; bits
     WATCHED_BY_STEP = 1         # the steps above the sink; it goes through on_replies
     WATCHED_BY_SINK = 2         # the sink alone
     WATCHED_FOR_ERROR = 4       # from an error on that the server gave, for a step with wants_errors
+    WATCHED_BY_PIECES = 8       # alone: it is not gathered, its bytes go through on_piece as they come
 
 cdef enum:                      # request_t.failed
     REFUSED = 1                 # a step would not let it through, or had no means to

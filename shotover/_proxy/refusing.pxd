@@ -11,7 +11,7 @@ from shotover._core.request cimport batch_t, request_t
 from shotover._proxy.step cimport Step
 
 
-cdef enum:                      # what such a step knows of a session, kept in its slot; bits
+cdef enum:                      # what such a step knows of a session, kept in its slot; bits: those above are its subclass's
     TX_OPEN = 1                 # between MULTI and EXEC
     TX_BROKEN = 2               # a command of this transaction was refused
 

@@ -44,11 +44,11 @@ cdef class RefusingStep(Step):
         if request.conduct == CONDUCT_MULTI:
             state[0] |= TX_OPEN
         elif request.conduct == CONDUCT_DISCARD or request.conduct == CONDUCT_RESET:
-            state[0] = 0
+            state[0] &= ~<size_t>(TX_OPEN | TX_BROKEN)
         elif request.conduct == CONDUCT_EXEC:
             if state[0] & TX_BROKEN:
                 self.discard_instead(request)
-            state[0] = 0
+            state[0] &= ~<size_t>(TX_OPEN | TX_BROKEN)
 
     cdef void discard_instead(self, request_t *request) noexcept nogil:
         """An EXEC that must not be carried out goes on as DISCARD."""

@@ -307,6 +307,9 @@ cdef class SourceTop(Step):
             request = batch_pop(batch)
             session_complete(request)
 
+    cdef void on_piece(self, request_t *request, const uint8_t *data, size_t size) noexcept nogil:
+        session_stream(request, data, size)
+
     cdef void on_push(self, void *session, const uint8_t *data, size_t size) noexcept nogil:
         session_push(<session_t *>session, data, size)
 

@@ -6,6 +6,9 @@ replies, or the top of the chain. There it meets the whole replies of requests t
 out of the batch owes its reply: sooner or later it calls reply_take (or one of the *_take below) for it, exactly once.
 
 Reply bytes of requests that no step watches never become batches: the sink hands them to the session as they come.
+A step that changes replies but need not have them whole marks requests that are `queued` WATCHED_BY_PIECES: then bytes
+come to on_piece from where the server's were cut, and go on by the same way; at its end the request comes through
+on_replies, with what could not go by pieces: errors made on the way, and whole replies that somebody else has gathered.
 A step that must see errors alone, of whatever request, says so by `wants_errors`: from an error on, the rest of that
 reply (of a run: and of those behind it) comes through on_replies, and only then.
 """
@@ -104,6 +107,7 @@ cdef class Step:
     cdef void on_drain(self) noexcept nogil
     cdef void on_probe(self) noexcept nogil
     cdef void on_push(self, void *session, const uint8_t *data, size_t size) noexcept nogil
+    cdef void on_piece(self, request_t *request, const uint8_t *data, size_t size) noexcept nogil
     cdef void on_leave(self, void *session) noexcept nogil
     cdef void on_child_push(self, void *chain, void *session, const uint8_t *data, size_t size) noexcept nogil
     cdef void on_child_leave(self, void *chain, void *session) noexcept nogil

@@ -159,6 +159,10 @@ cdef class Step:
         """A server has sent bytes that answer no request: a published message, an invalidation. On its way up."""
         self.up.on_push(session, data, size)
 
+    cdef void on_piece(self, request_t *request, const uint8_t *data, size_t size) noexcept nogil:
+        """A part of the reply of a request that is WATCHED_BY_PIECES. On its way up."""
+        self.up.on_piece(request, data, size)
+
     cdef void on_leave(self, void *session) noexcept nogil:
         """State of this session was lost below: its client must be made to begin anew. On its way up."""
         self.up.on_leave(session)

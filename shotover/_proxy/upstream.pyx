@@ -12,6 +12,7 @@ from shotover._core.memory cimport chunk_data, chunk_put, chunk_t, pool_take, sl
 from shotover._core.request cimport (
     ABANDONED,
     LOST,
+    WATCHED_BY_PIECES,
     WATCHED_BY_SINK,
     WATCHED_FOR_ERROR,
     batch_clear,
@@ -340,6 +341,8 @@ cdef class Sink(Step):
             return
         if likely(request.queued and not request.watched):
             session_stream(request, data, size)
+        elif request.queued and request.watched == WATCHED_BY_PIECES:
+            self.up.on_piece(request, data, size)
         elif (
             unlikely(request.watched == WATCHED_BY_SINK and not request.queued
                      and request.reply.size + size > OWN_REPLY_MAX)
@@ -483,12 +486,13 @@ cdef class Sink(Step):
                 midway = False                  # it was a reply of the proxy's own that was cut
                 continue
             if unlikely(hung_up and upstream.ready and self.retry_percent) and self.may_retry(request) \
+                    and not (midway and request.watched == WATCHED_BY_PIECES) \
                     and budget_take(&self.retry_budget, self.requests_total, self.retry_percent, request.count):
                 midway = False
                 request_drop_reply(&self.loop.pool, request)
                 batch_push(&again, request)
                 continue
-            if midway and (request.watched or not request.queued):
+            if midway and ((request.watched and request.watched != WATCHED_BY_PIECES) or not request.queued):
                 midway = False
                 self._cut_reply(request)        # nothing of it has gone out yet: an error can take its place
             if midway:

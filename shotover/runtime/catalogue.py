@@ -24,6 +24,9 @@ _REDIS_CLUSTER = "shotover.sinks.redis_cluster:RedisSinkClusterConfig"
 _REDIS_SENTINEL = "shotover.sinks.redis_sentinel:RedisSinkSentinelConfig"
 _PORTS_REWRITE = "shotover.transforms.cluster_ports_rewrite:ClusterPortsRewriteConfig"
 _REDIS_SHARDS = "shotover.sinks.redis_shards:RedisSinkShardsConfig"
+_PROTOCOL_CONVERTER = (
+    "shotover.transforms.redis_protocol_converter:RedisProtocolConverterConfig"
+)
 _LOAD_BALANCE = "shotover.transforms.load_balance:LoadBalanceConfig"
 
 SOURCES = {
@@ -53,6 +56,7 @@ TRANSFORMS = {
     "QueryCounter": "shotover.transforms.query_counter:QueryCounterConfig",
     "QueryTypeFilter": "shotover.transforms.query_type_filter:QueryTypeFilterConfig",
     "RedisClusterPortsRewrite": _PORTS_REWRITE,
+    "RedisProtocolConverter": _PROTOCOL_CONVERTER,
     "RedisTimestampTagger": (
         "shotover.transforms.redis_timestamp_tagger:RedisTimestampTaggerConfig"
     ),
@@ -62,6 +66,7 @@ TRANSFORMS = {
         "shotover.transforms.tuneable_consistency_scatter:TuneableConsistencyScatterConfig"
     ),
     "ValkeyClusterPortsRewrite": _PORTS_REWRITE,
+    "ValkeyProtocolConverter": _PROTOCOL_CONVERTER,
 }
 STEPS = {**SINKS, **TRANSFORMS}
 TABLES = {"source": SOURCES, "transform": STEPS}
