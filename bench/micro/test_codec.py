@@ -54,3 +54,22 @@ def test_scan(cost: Any, what: str) -> None:
     rounds = max(1, ROUND // count)
     scanner = load("codec_probe").Scanner()
     cost(what, rounds * count, lambda: scanner.often(wire, rounds))
+
+
+HASH = b"*200\r\n" + b"$8\r\nfield:01\r\n$8\r\nvalue:01\r\n" * 100
+SCORES = b"*200\r\n" + b"$9\r\nmember:01\r\n$4\r\n12.5\r\n" * 100
+UPGRADES = {
+    "write a bulk of 64 bytes in RESP3": (("GET", "k"), b"$64\r\n" + b"v" * 64 + b"\r\n", 1),
+    "write a null in RESP3, among 16": (("GET", "k"), b"$-1\r\n" * 16, 16),
+    "write a bulk of 16 KiB in RESP3": (("GET", "k"), b"$16384\r\n" + b"v" * 16384 + b"\r\n", 1),
+    "write a hash of 100 fields in RESP3": (("HGETALL", "h"), HASH, 1),
+    "write 100 members with scores in RESP3": (("ZRANGE", "z", 0, -1, "WITHSCORES"), SCORES, 1),
+}
+
+
+@pytest.mark.parametrize("what", UPGRADES)
+def test_upgrade(cost: Any, what: str) -> None:
+    words, wire, count = UPGRADES[what]
+    probe = load("upgrade_probe")
+    shape, rounds = probe.shape(encode(*words)), max(1, ROUND // count // (1 + len(wire) // 1000))
+    cost(what, rounds * count, lambda: probe.often(shape, wire, count, rounds))

@@ -16,16 +16,16 @@ cdef inline uint8_t *_put_text(uint8_t *to, const char *text) noexcept nogil:
 
 
 cdef bint hello_parse(const uint8_t *at, const uint8_t *end, hello_t *hello) noexcept nogil:
-    """The words of HELLO; False: not as they should be. Only those that are given are set."""
+    """The words of HELLO; False: not as they should be, and the version alone is sure to be there if it is given."""
     cdef:
         slice_t  words[HELLO_WORDS]
         uint32_t count = resp_words(at, end, words, HELLO_WORDS)
         uint32_t index = 2
     memset(hello, 0, sizeof(hello_t))
-    if count == 0 or count > HELLO_WORDS:
-        return False
     if count > 1:
         hello.version = words[1]
+    if count == 0 or count > HELLO_WORDS:
+        return False
     while index < count:
         if word_is(&words[index], b"AUTH", 4) and index + 2 < count:
             hello.user = words[index + 1]
@@ -59,7 +59,8 @@ cdef size_t hello_name(const hello_t *hello, uint8_t *out) noexcept nogil:
     return <size_t>(to - out)
 
 
-cdef uint8_t *_put_fact(uint8_t *to, const char *name, const slice_t *info, const char *key, const char *otherwise) noexcept nogil:
+cdef uint8_t *_put_fact(uint8_t *to, const char *name, const slice_t *info, const char *key,
+                        const char *otherwise) noexcept nogil:
     """A name and the value that INFO has in the line `key:value`."""
     cdef:
         const uint8_t *at = info.data

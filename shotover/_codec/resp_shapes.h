@@ -69,7 +69,7 @@ static const shape_field_t FIELDS_KEY_SPEC[] = {
 static const shape_field_t FIELDS_KEY_SPEC_PART[] = {{"spec", SHAPE_MAP}, {NULL, 0}};
 static const shape_field_t FIELDS_DOC[] = {
     {"doc_flags", SHAPE_SET}, {"history", SHAPE_SET}, {"arguments", SHAPE_ARGUMENTS}, {"subcommands", SHAPE_DOCS}, {NULL, 0}};
-static const shape_field_t FIELDS_ARGUMENT[] = {{"arguments", SHAPE_ARGUMENTS}, {NULL, 0}};
+static const shape_field_t FIELDS_ARGUMENT[] = {{"flags", SHAPE_SET}, {"arguments", SHAPE_ARGUMENTS}, {NULL, 0}};
 static const shape_field_t FIELDS_ACL_USER[] = {{"flags", SHAPE_SET}, {"selectors", SHAPE_MAPS}, {NULL, 0}};
 static const shape_field_t FIELDS_ACL_LOG[] = {{"age-seconds", SHAPE_DOUBLE}, {NULL, 0}};
 static const shape_field_t FIELDS_FLAGS[] = {{"flags", SHAPE_SET}, {NULL, 0}};

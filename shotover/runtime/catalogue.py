@@ -24,9 +24,7 @@ _REDIS_CLUSTER = "shotover.sinks.redis_cluster:RedisSinkClusterConfig"
 _REDIS_SENTINEL = "shotover.sinks.redis_sentinel:RedisSinkSentinelConfig"
 _PORTS_REWRITE = "shotover.transforms.cluster_ports_rewrite:ClusterPortsRewriteConfig"
 _REDIS_SHARDS = "shotover.sinks.redis_shards:RedisSinkShardsConfig"
-_PROTOCOL_CONVERTER = (
-    "shotover.transforms.redis_protocol_converter:RedisProtocolConverterConfig"
-)
+_PROTOCOL_CONVERTER = "shotover.transforms.redis_protocol_converter:RedisProtocolConverterConfig"
 _LOAD_BALANCE = "shotover.transforms.load_balance:LoadBalanceConfig"
 
 SOURCES = {

@@ -32,7 +32,6 @@ from shotover._codec.resp_upgrade cimport upgrade_begin, upgrade_room, upgrade_w
 from shotover._core.debug cimport likely, unlikely
 from shotover._core.memory cimport chunk_data, chunk_put, pool_take, slab_close, slab_give, slab_init, slab_take
 from shotover._core.request cimport (
-    ABANDONED,
     WATCHED_BY_PIECES,
     WATCHED_BY_STEP,
     batch_clear,
@@ -49,7 +48,7 @@ cdef enum:
 
 cdef const char *INFO = b"*1\r\n$4\r\nINFO\r\n"
 cdef const char *NO_RESP3 = b"unsupported protocol version"
-cdef const char *IN_MULTI = b"shotover: HELLO 3 cannot be converted within MULTI: say it before"
+cdef const char *IN_MULTI = b"shotover: HELLO cannot be converted within MULTI: say it before"
 cdef const char *UNKNOWN = \
     b"shotover: what this command replies in RESP3 is not known, and its server is spoken to in RESP2: use HELLO 2, or set " \
     b"unknown_commands: pass"
@@ -164,7 +163,7 @@ cdef class RedisProtocolConverter(RefusingStep):
             note_t  *note
             uint8_t  wanted = 0
             uint8_t  speaks = 2 if client is NULL else client.protocol
-            bint     fine = hello_parse(request.wire.data, request.wire.data + request.wire.size, &hello)
+        hello_parse(request.wire.data, request.wire.data + request.wire.size, &hello)   # mistakes are the server's to tell
         if hello.version.size == 1:
             wanted = hello.version.data[0] - 48
         if wanted == 3 and self.refuses_hello:
@@ -336,6 +335,8 @@ cdef class RedisProtocolConverter(RefusingStep):
                 client.queued_count = 0
         elif note.role == ROLE_MULTI and first:
             client.queued_count = 0
+        elif note.role == ROLE_MULTI and client.session is not NULL and not _is_nested(request):
+            _slot(client.session, self.slot)[0] &= ~<size_t>TX_OPEN     # it has not begun
         if request.command is not &self.aborted and not self._convert(request, note):
             request_drop_reply(&self.loop.pool, request)
             request.failed = 1              # without memory for its reply the client is closed
@@ -564,6 +565,11 @@ cdef inline uint8_t *_shapes_of(note_t *note) noexcept nogil:
     if unlikely(note.more is not NULL):
         return chunk_data(note.more)
     return &note.shapes[0]
+
+
+cdef bint _is_nested(request_t *request) noexcept nogil:
+    """A MULTI within MULTI, or one of which nobody knows what the server has made of it."""
+    return request.failed or request.reply.size < 20 or memcmp(request.reply.data, b"-ERR MULTI calls can", 20) == 0
 
 
 cdef bint _has_no_hello(request_t *request) noexcept nogil:

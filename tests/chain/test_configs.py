@@ -27,6 +27,7 @@ CONFIGS = {  # what `SET key value` is answered with
     "coalesce": OK,
     "key_router": OK,
     "parallel_map": OK,
+    "redis_protocol_converter": OK,
     "load_balance": OK,
     "tee": OK,
     "tee_compare": OK,

@@ -7,6 +7,7 @@ to see: every piece lies in memory of exactly its size.
 
 from __future__ import annotations
 
+import re
 import zlib
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -23,6 +24,7 @@ from shotover.observability import httpwire
 codec = load("codec_probe")
 probe = load("fuzz_probe")
 fans = load("fan_probe")
+upgrades = load("upgrade_probe")
 
 CORPUS = Path(__file__).parents[1] / "codec" / "corpus"
 COMPARISONS = 3  # COMPARE_* of compare.pxd
@@ -202,6 +204,44 @@ REPLY_TOKENS = (
     b"*0\r\n", b"*1\r\n", b"*2\r\n", b"%1\r\n", b"~2\r\n", b">2\r\n", b"|1\r\n", b"_\r\n", b"#t\r\n", b"#f\r\n", b",1.5\r\n",
     b",inf\r\n", b",nan\r\n", b"(123456789012345678901\r\n", b"=5\r\ntxt:x\r\n", b"!3\r\nERR\r\n", b"$?\r\n", b"*?\r\n",
     b";1\r\n", b".\r\n", b"\r\n", b"\n",
+)  # fmt: skip
+
+
+# ---- replies of RESP2 in RESP3 -----------------------------------------------------------------------------------
+
+
+def upgrading(data: bytes) -> None:
+    """By every shape there is: the same wherever it is cut, and one reply again if it was one."""
+    crumbs, pieces = cut(data)
+    size = probe.frame_size(data) if OLDER.fullmatch(data) else 0
+    queued = bytes(shape for shape in range(upgrades.SHAPES) if shape != upgrades.EXEC)
+    for shape in range(upgrades.SHAPES):
+        written = upgrades.upgraded(shape, [data], queued)
+        assert upgrades.upgraded(shape, crumbs, queued) == written
+        assert upgrades.upgraded(shape, pieces, queued) == written
+        said, whole, used = written
+        assert whole or used == len(data)
+        if whole and used == size and shape not in LEAVE_OUT:
+            assert probe.frame_size(said) == len(said) > 0
+    upgrades.shape(data)
+
+
+def upgrading_seeds() -> list[bytes]:
+    return [
+        *reply_seeds(),
+        *command_seeds(),
+        *(b"".join(UPGRADE_TOKENS[:count]) for count in (3, 9)),
+    ]
+
+
+OLDER = re.compile(rb"(?:[*:]-?\d+\r\n|\$-1\r\n|[+-][^\r\n]*\r\n|\$\d+\r\n[^\r\n]*\r\n)*")
+"""RESP2, and nothing in its strings that could not be in a number."""
+LEAVE_OUT = {*upgrades.INNER, upgrades.EXEC, upgrades.PUSH, *upgrades.HEADLESS}
+UPGRADE_TOKENS = (
+    b"*2\r\n", b"*4\r\n$5\r\nflags\r\n*1\r\n", b"$8\r\nfunctions\r\n", b"$6\r\ngroups\r\n", b"$9\r\nconsumers\r\n",
+    b"$9\r\narguments\r\n", b"$11\r\nsubcommands\r\n", b"$14\r\nhistogram_usec\r\n", b"$5\r\nnodes\r\n", b"$5\r\nproto\r\n",
+    b"$7\r\nhistory\r\n", b"*1\r\n", b"*3\r\n", b"*0\r\n", b"*10\r\n", b"$-1\r\n", b"*-1\r\n", b":1\r\n", b"$3\r\n1.5\r\n",
+    b"$4\r\npong\r\n$0\r\n\r\n", b"+OK\r\n", b"-ERR x\r\n", b"$999999999999999\r\n", b"*999999999999999\r\n",
 )  # fmt: skip
 
 
@@ -397,6 +437,7 @@ TARGETS = {
         Target("requests", requests, request_seeds, (*TOKENS, *COMMAND_TOKENS)),
         Target("inline", requests, lambda: INLINE_TOKENS, INLINE_TOKENS),
         Target("replies", replies, reply_seeds, REPLY_TOKENS),
+        Target("upgrading", upgrading, upgrading_seeds, UPGRADE_TOKENS),
         Target("splitting", splitting, splitting_seeds, (*FAN_TOKENS, *COMMAND_TOKENS)),
         Target("joining", joining, reply_seeds, REPLY_TOKENS),
         Target("learned", learn, command_seeds, LEARNED_TOKENS),

@@ -13,11 +13,15 @@ from shotover._core.request cimport request_t
 cdef extern from "shotover/_codec/resp_shapes.h" nogil:
     enum:
         SHAPE_STREAM
+        SHAPE_STREAMS
+        SHAPE_PONG
+        SHAPE_PING_TEXT
         SHAPE_GONE
         SHAPE_PONG_TEXT
 
 SHAPES = SHAPE_COUNT
 INNER = (SHAPE_STREAM, SHAPE_GONE, SHAPE_PONG_TEXT)     # of what is within others, and whose heads are left out
+HEADLESS = (SHAPE_STREAMS, SHAPE_PONG, SHAPE_PING_TEXT)
 EXEC = SHAPE_EXEC
 PUSH = SHAPE_PUSH
 
@@ -28,6 +32,30 @@ cdef uint8_t *_exact(bytes data) except NULL:
         raise MemoryError
     memcpy(copy, <const char *>data, len(data))
     return copy
+
+
+def often(int shape, bytes reply, long count, long rounds):
+    """Writes a piece of `count` replies of that shape anew, `rounds` times. Returns how many replies that were."""
+    cdef:
+        upgrade_t      upgrade
+        const uint8_t *data = <const uint8_t *><const char *>reply
+        const uint8_t *at
+        uint8_t       *out = <uint8_t *>malloc(upgrade_room(len(reply)))
+        uint8_t       *to
+        size_t         size = len(reply)
+        long           done = 0, _, __
+    if out is NULL:
+        raise MemoryError
+    with nogil:
+        for _ in range(rounds):
+            at = data
+            to = out
+            for __ in range(count):
+                upgrade_begin(&upgrade, <uint8_t>shape, NULL, 0)
+                to = upgrade_write(&upgrade, &at, data + size, to)
+                done += upgrade.done
+    free(out)
+    return done
 
 
 def shape(bytes wire):

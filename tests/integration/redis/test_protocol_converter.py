@@ -40,9 +40,7 @@ class Pair:
         self.stack = contextlib.ExitStack()
         self.server = Server("redis", *server_options)
         self.stack.callback(self.server.stop)
-        self.proxy = Proxy(
-            self.server.port, chain=[{"RedisProtocolConverter": converter or {}}]
-        )
+        self.proxy = Proxy(self.server.port, chain=[{"RedisProtocolConverter": converter or {}}])
         self.stack.callback(self.proxy.stop)
 
     def clean(self) -> None:
@@ -74,6 +72,12 @@ def raw(pair: Pair) -> Iterator[RawClient]:
 def excused(request: bytes, want: list[bytes], got: list[bytes]) -> bool:
     """A refusal in place of the server's own error, or one of those above."""
     line = b" ".join(parse(request))
+    if line.upper().startswith((b"COMMAND INFO", b"COMMAND DOCS")) and sorted(want[0]) == sorted(
+        got[0]
+    ):
+        return True  # the order of subcommands differs from one moment to the next
+    if got[0].startswith(b"-ERR Can't execute"):
+        return True  # a server of RESP2 takes no other commands of a client that has subscribed
     if want[0].startswith(b"-") and got[0].startswith(b"-ERR shotover:"):
         return True
     return any(line.upper().startswith(name.upper()) for name in NOT_THE_SAME)
@@ -99,7 +103,7 @@ def compared(pair: Pair, requests: list[tuple[bytes, int]], protocol: str) -> li
     return [one for one in found if not excused(*one)]
 
 
-@pytest.mark.parametrize("name", [name for name in CONVERSATIONS if name not in ("resp3", "pubsub")])
+@pytest.mark.parametrize("name", [name for name in CONVERSATIONS if name != "pubsub"])
 def test_a_conversation_in_resp3_reads_the_same(pair: Pair, name: str) -> None:
     assert compared(pair, requests_of(CONVERSATIONS[name]), "3") == []
 
@@ -116,7 +120,7 @@ def test_a_conversation_in_resp2_passes_as_it_is(pair: Pair, name: str) -> None:
 @pytest.mark.parametrize("protocol", ["2", "3"])
 def test_the_rest_reads_the_same(pair: Pair, protocol: str) -> None:
     requests = requests_of(REST)
-    if protocol == "2":     # there, replies to HELLO 3 are compared by the other
+    if protocol == "2":  # there, replies to HELLO 3 are compared by the other
         requests = [one for one in requests if not one[0].startswith(encode("HELLO", "3")[5:])]
     assert compared(pair, requests, protocol) == []
 
@@ -134,8 +138,11 @@ def test_what_changes_has_the_same_form(pair: Pair) -> None:
 
 # By the words of requests, by depth, and of what conversations leave out.
 MORE = r"""
+    ZADD one 2.5 a
+    ZRANDMEMBER one 1 WITHSCORES
+    ZRANDMEMBER one -2 WITHSCORES
+    ZRANDMEMBER one 1
     ZADD z 1 a 2.5 b 3 c
-    ZRANDMEMBER z 1
     ZRANGE z 0 -1 WITHSCORES
     ZREVRANGE z 0 -1 withscores
     ZRANGE z 0 9 BYSCORE LIMIT 0 2 WITHSCORES
@@ -184,7 +191,7 @@ MORE = r"""
     COMMAND DOCS
     COMMAND DOCS nosuch
     MODULE LIST
-    FUNCTION LOAD "#!lua name=l\nredis.register_function{function_name='f', callback=function() return 1 end, flags={'no-writes'}}"
+    FUNCTION LOAD "#!lua name=l\nredis.register_function{function_name='f', callback=print, flags={'no-writes'}}"
     FUNCTION LIST WITHCODE
     FUNCTION FLUSH
     CONFIG GET max*
@@ -242,7 +249,12 @@ def test_a_pipeline_around_hello_and_reset_is_answered_in_the_protocol_of_each_p
 
 
 def test_messages_and_confirmations_are_pushes(pair: Pair, raw: RawClient) -> None:
-    raw.send(encode("SUBSCRIBE", "a", "b") + encode("PSUBSCRIBE", "p*") + encode("PING") + encode("PING", "x"))
+    raw.send(
+        encode("SUBSCRIBE", "a", "b")
+        + encode("PSUBSCRIBE", "p*")
+        + encode("PING")
+        + encode("PING", "x")
+    )
     assert raw.frames(5) == [
         b">3\r\n$9\r\nsubscribe\r\n$1\r\na\r\n:1\r\n", b">3\r\n$9\r\nsubscribe\r\n$1\r\nb\r\n:2\r\n",
         b">3\r\n$10\r\npsubscribe\r\n$2\r\np*\r\n:3\r\n", b"+PONG\r\n", b"$1\r\nx\r\n",
@@ -250,9 +262,11 @@ def test_messages_and_confirmations_are_pushes(pair: Pair, raw: RawClient) -> No
     with pair.server.raw() as other:
         other.command("PUBLISH", "a", "y" * 100_000)
         other.command("PUBLISH", "pq", "z")
-    assert raw.frame() == b">3\r\n$7\r\nmessage\r\n$1\r\na\r\n$100000\r\n" + b"y" * 100_000 + b"\r\n"
+    assert (
+        raw.frame() == b">3\r\n$7\r\nmessage\r\n$1\r\na\r\n$100000\r\n" + b"y" * 100_000 + b"\r\n"
+    )
     assert raw.frame() == b">4\r\n$8\r\npmessage\r\n$2\r\np*\r\n$2\r\npq\r\n$1\r\nz\r\n"
-    assert raw.command("GET", "a").startswith(b"-ERR Can't execute 'get'")     # of RESP2
+    assert raw.command("GET", "a").startswith(b"-ERR Can't execute 'get'")  # of RESP2
     raw.send(encode("UNSUBSCRIBE") + encode("PUNSUBSCRIBE") + encode("UNSUBSCRIBE"))
     assert [frame[:4] for frame in raw.frames(4)] == [b">3\r\n"] * 4
     assert raw.command("GET", "a") == b"_\r\n"
@@ -276,11 +290,10 @@ def test_clients_of_both_protocols_share_one_connection(pair: Pair, raw: RawClie
 def test_large_replies_are_written_as_they_come(pair: Pair, raw: RawClient) -> None:
     """40 MB: the proxy neither gathers nor doubles them."""
     value = b"v" * 20_000
-    with pair.server.client() as server:
-        with server.pipeline(transaction=False) as pipe:
-            for number in range(2000):
-                pipe.hset("h", f"f{number}", value)
-            pipe.execute()
+    with pair.server.client() as server, server.pipeline(transaction=False) as pipe:
+        for number in range(2000):
+            pipe.hset("h", f"f{number}", value)
+        pipe.execute()
     raw.command("GET", "h")
     before = pair.proxy.resident_size()
     grown = 0
@@ -314,8 +327,9 @@ def test_a_server_that_hangs_up_in_the_middle_of_a_reply_costs_that_client_its_c
         with proxy.raw() as client:
             client.command("HELLO", "3")
             client.send(encode("GET", "big"))
+            assert client.exactly(11) == b"$50000000\r\n"
             server.kill()
-            client.rest()  # ends, however much had come
+            assert len(client.rest()) < 50_000_000
         with proxy.raw() as client:
             assert client.command("GET", "a").startswith(b"-ERR shotover: upstream")
 
@@ -334,7 +348,13 @@ def test_a_server_that_hangs_up_in_the_middle_of_a_reply_costs_that_client_its_c
 )  # fmt: skip
 def test_what_cannot_be_faithful_is_refused(raw: RawClient, words: Any, told: bytes) -> None:
     assert raw.command(*words).startswith(told)
-    raw.send(encode("MULTI") + encode("SET", "a", 1) + encode(*words) + encode("EXEC") + encode("GET", "a"))
+    raw.send(
+        encode("MULTI")
+        + encode("SET", "a", 1)
+        + encode(*words)
+        + encode("EXEC")
+        + encode("GET", "a")
+    )
     ok, queued, refused, aborted, missing = raw.frames(5)
     assert (ok, queued, missing) == (b"+OK\r\n", b"+QUEUED\r\n", b"_\r\n")
     assert refused.startswith(told) and aborted.startswith(b"-EXECABORT")
@@ -343,8 +363,11 @@ def test_what_cannot_be_faithful_is_refused(raw: RawClient, words: Any, told: by
 def test_hello_3_within_multi_is_refused_and_its_transaction_is_not_carried_out(pair: Pair) -> None:
     with pair.proxy.raw() as client:
         client.send(encode("MULTI") + encode("HELLO", 3) + encode("EXEC") + encode("GET", "a"))
-        ok, refused, aborted, missing = client.frames(4)
-        assert refused.startswith(b"-ERR shotover: HELLO 3") and aborted.startswith(b"-EXECABORT")
+        assert client.frame() == b"+OK\r\n"
+        refused, aborted, missing = client.frames(3)
+        assert refused.startswith(b"-ERR shotover: HELLO cannot") and aborted.startswith(
+            b"-EXECABORT"
+        )
         assert missing == b"$-1\r\n"
 
 
@@ -400,6 +423,22 @@ def test_hello_is_made_up_for_a_server_that_has_none(old: Pair) -> None:
         assert (hello2[:5], null2) == (b"*14\r\n", b"$-1\r\n")
 
 
+def test_hello_3_never_reaches_the_server_however_it_is_said(pair: Pair) -> None:
+    for words in (
+        ["HELLO", 3, *["AUTH", "default", "x"] * 9],
+        ["hello", 3, "SETNAME", "n"],
+        ["HELLO", 3, "SETNAME"],
+        ["HELLO", 3, "NOSUCH"],
+        ["HELLO", "03"],
+        ["HELLO", "4"],
+    ):
+        with pair.server.raw() as server, pair.proxy.raw() as client:
+            assert normal(client.command(*words)) == normal(server.command(*words))
+            assert client.command("GET", "none") == server.command("GET", "none")
+            info = parse(client.command("CLIENT", "INFO"))
+            assert b" resp=2" in info
+
+
 def test_a_driver_in_resp3_works_with_a_server_that_has_no_hello(old: Pair) -> None:
     with redis.Redis(port=old.proxy.port, protocol=3, password="secret") as client:
         client.hset("h", mapping={"f": "v"})
@@ -426,11 +465,14 @@ def work(client: redis.Redis) -> list[Any]:
     """What applications do; what it says depends on the protocol that the driver speaks."""
     client.flushall()
     with client.pipeline() as pipe:
-        pipe.hset("{t}h", mapping={"a": "1", "b": "2"}).hgetall("{t}h").zadd("{t}z", {"m": 1.5}).sadd("{t}s", "x", "y")
+        pipe.hset("{t}h", mapping={"a": "1", "b": "2"}).hgetall("{t}h").zadd(
+            "{t}z", {"m": 1.5}
+        ).sadd("{t}s", "x", "y")
         pipe.zrange("{t}z", 0, -1, withscores=True).get("{t}none")
         said: list[Any] = pipe.execute()
     said += [
-        client.smembers("{t}s"), client.zpopmin("{t}z", 2), client.config_get("maxmemory"), client.xadd("{t}x", {"f": "v"}, "1-1"),
+        client.smembers("{t}s"), client.zpopmin("{t}z", 2), client.config_get("maxmemory"),
+        client.xadd("{t}x", {"f": "v"}, "1-1"),
         client.xread({"{t}x": 0}), client.xinfo_stream("{t}x"), client.geoadd("{t}g", (13.361389, 38.115556, "Palermo")),
         client.geopos("{t}g", "Palermo", "none"), client.command_getkeysandflags("SET", "a", "b"), client.acl_getuser("default"),
         client.blpop(["{t}none"], timeout=0.01),
@@ -466,9 +508,13 @@ def test_before_a_cluster() -> None:
             assert parse(client.command("HELLO", 3))[b"proto"] == 3
             client.send(b"".join(encode("HSET", f"h{n}", "f", n) for n in range(100)))
             client.frames(100)
-            client.send(b"".join(encode("HGETALL", f"h{n}") for n in range(100)) + encode("MGET", *"abcdef"))
+            client.send(
+                b"".join(encode("HGETALL", f"h{n}") for n in range(100)) + encode("MGET", *"abcdef")
+            )
             *maps, nulls = client.frames(101)
-            assert maps == [b"%%1\r\n$1\r\nf\r\n$%d\r\n%d\r\n" % (len(str(n)), n) for n in range(100)]
+            assert maps == [
+                b"%%1\r\n$1\r\nf\r\n$%d\r\n%d\r\n" % (len(str(n)), n) for n in range(100)
+            ]
             assert nulls == b"*6\r\n" + b"_\r\n" * 6
             client.send(encode("MULTI") + encode("HGETALL", "h1") + encode("EXEC"))
             assert client.frames(3)[2] == b"*1\r\n%1\r\n$1\r\nf\r\n$1\r\n1\r\n"
