@@ -56,6 +56,11 @@ FAMILIES: dict[str, tuple[str, str, str]] = {
     "shotover_query_count": (COUNTER, "Requests seen by a QueryCounter.", "requests"),
     "shotover_cache_miss_count": (COUNTER, "Reads the cache had no answer for.", "requests"),
     "shotover_tee_dropped_messages_count": (COUNTER, "Batches a Tee dropped.", "batches"),
+    "shotover_converted_requests_count": (
+        COUNTER,
+        "Requests in RESP3 that a RedisProtocolConverter sent to servers in RESP2.",
+        "requests",
+    ),
     "shotover_routed_requests_count": (
         COUNTER,
         "Requests, and parts of split ones, that a KeyRouter sent down a chain.",

@@ -35,7 +35,8 @@ cdef struct client_t:           # of a session that has said HELLO 3; the slot h
     session_t *session          # NULL: it is gone
     uint32_t   users            # the session and its notes
     uint8_t    protocol         # that it speaks
-    uint8_t    busy             # HELLO or RESET is under way
+    uint8_t    lost             # what its connection knew is gone: nothing more may be sent
+    request_t *busy             # its HELLO or RESET that is under way; NULL: none
     batch_t    waiting          # for that
     chunk_t   *queued           # shapes of the commands in its transaction, one byte each; NULL: none yet
     uint32_t   queued_count

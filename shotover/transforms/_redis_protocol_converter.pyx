@@ -41,7 +41,7 @@ from shotover._core.request cimport (
     request_own,
 )
 from shotover._proxy.refusing cimport TX_BROKEN, TX_OPEN
-from shotover._proxy.session cimport PAUSE_STEP, session_pause, session_resume, session_slots
+from shotover._proxy.session cimport session_slots
 
 cdef enum:
     STACK_ROOM = 4096           # bytes of a piece written that need no memory
@@ -56,6 +56,9 @@ cdef const char *TRACKING = \
     b"shotover: CLIENT TRACKING needs a connection in RESP3, and its server is spoken to in RESP2"
 cdef const char *SCRIPT = \
     b"shotover: redis.setresp in a script needs a connection in RESP3, and its server is spoken to in RESP2"
+cdef const char *TOO_LARGE = \
+    b"shotover: a request this large cannot wait for a HELLO or RESET that waits for others: send it after their replies"
+cdef const char *LOST = b"shotover: upstream connection lost before this was sent"
 cdef const char *CANNOT = b"shotover: the reply to this cannot be converted from RESP2: use HELLO 2"
 
 
@@ -106,14 +109,14 @@ cdef class RedisProtocolConverter(RefusingStep):
         cdef client_t *client = NULL
         if request.session is not NULL:
             client = _client_of(_slot(<session_t *>request.session, self.slot)[0])
-        if client is NULL or not client.busy:
+        if client is NULL or client.busy is NULL:
             self._one(request, client, rest)
+        elif request.streamed and (<session_t *>request.session).order_head is not client.busy:
+            self._refuse(request, TOO_LARGE)    # while its rest waits its client is not read: not for what may never end
         elif not request_own(&self.loop.pool, request):
             self._refuse(request, b"shotover: no memory")
         else:
-            batch_push(&client.waiting, request)
-            if request.queued:
-                session_pause(<session_t *>request.session, PAUSE_STEP)
+            batch_push(&client.waiting, request)        # bounded by the source's max_pending_requests
 
     cdef void _one(self, request_t *request, client_t *client, batch_t *rest) noexcept nogil:
         """A request whose client's protocol is known; it is put into `rest`, or answered."""
@@ -150,7 +153,7 @@ cdef class RedisProtocolConverter(RefusingStep):
                 request.watched |= WATCHED_BY_PIECES
             else:
                 request.watched |= WATCHED_BY_STEP
-            client.busy = role == ROLE_RESET
+            client.busy = request if role == ROLE_RESET else NULL
             self.converted_total += request.count
         if conduct != CONDUCT_PLAIN:
             self.track(request)
@@ -195,7 +198,7 @@ cdef class RedisProtocolConverter(RefusingStep):
         request.wire.data = chunk_data(chunk)
         self._shapes(request, note)
         note.wanted = wanted if wanted == 2 or wanted == 3 else speaks
-        client.busy = True
+        client.busy = request
         request.watched |= WATCHED_BY_STEP
         self.converted_total += 1
         batch_push(rest, request)
@@ -327,10 +330,10 @@ cdef class RedisProtocolConverter(RefusingStep):
         if note.role >= ROLE_HELLO:
             if not self._hello_answered(request, note):
                 return                      # another request has gone in its place
-            client.busy = False
+            client.busy = NULL
         elif note.role == ROLE_RESET:
-            client.busy = False
-            if first:
+            client.busy = NULL
+            if first or (request.mute and not request.failed):
                 client.protocol = 2
                 client.queued_count = 0
         elif note.role == ROLE_MULTI and first:
@@ -443,6 +446,8 @@ cdef class RedisProtocolConverter(RefusingStep):
         cdef:
             client_t *client = note.client
             bint      error = request.reply.size > 0 and request.reply.data[0] == b'-'
+        if request.mute and not request.failed:
+            client.protocol = note.wanted       # after CLIENT REPLY OFF or SKIP: nobody will say how it went
         if request.reply.size == 0 or request.failed:
             return True
         if note.role == ROLE_HELLO:
@@ -529,15 +534,23 @@ cdef class RedisProtocolConverter(RefusingStep):
         cdef:
             batch_t    rest
             request_t *request
-        if likely(client.waiting.head is NULL) or client.busy:
+        if likely(client.waiting.head is NULL) or client.busy is not NULL:
             return
         batch_clear(&rest)
-        while client.waiting.head is not NULL and not client.busy:
+        while client.waiting.head is not NULL and client.busy is NULL:
             request = batch_pop(&client.waiting)
-            self._one(request, client, &rest)
+            if unlikely(client.lost):
+                self._refuse(request, LOST)
+            else:
+                self._one(request, client, &rest)
         self.pass_down(&rest)
-        if client.waiting.head is NULL and client.session is not NULL:
-            session_resume(client.session, PAUSE_STEP)
+
+    cdef void on_leave(self, void *session) noexcept nogil:
+        """The client must begin anew: what waits may not be carried out on a connection that knows nothing of it."""
+        cdef client_t *client = _client_of(_slot(<session_t *>session, self.slot)[0])
+        if client is not NULL and client.waiting.head is not NULL:
+            client.lost = True
+        self.up.on_leave(session)
 
     cdef void on_session_end(self, void *session) noexcept nogil:
         cdef:
@@ -557,7 +570,7 @@ cdef class RedisProtocolConverter(RefusingStep):
     def samples(self):
         labels = {"transform": self.type_name, "chain": self.chain.name, "name": self.name}
         return RefusingStep.samples(self) + [
-            ("shotover_transform_converted_total", labels, "counter", self.converted_total),
+            ("shotover_converted_requests_count", labels, "counter", self.converted_total),
         ]
 
 

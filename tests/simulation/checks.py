@@ -24,6 +24,8 @@ ERRORS = {  # what an error of the proxy says -> what must be in the plan's excu
     b"chains differ": "tee_differ",
     b"RequestThrottling": "throttle",
     b"filtered out by shotover": "filter",
+    b"HELLO cannot be converted within MULTI": "converts",
+    b"this large cannot wait for a HELLO": "converts",
     b"belong to several chains": "cross",
     b"must belong to one chain": "cross",
     b"cannot be in a transaction": "cross",
@@ -38,6 +40,8 @@ NOBODYS_FAULT = (
     b"no memory",
     b"RequestThrottling",
     b"filtered out",
+    b"HELLO cannot be converted",
+    b"this large cannot wait",
     b"Not enough responses",
     b"not enough routes",
 )

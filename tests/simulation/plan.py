@@ -45,6 +45,8 @@ class Plan:
     a server may be given again what it was given on a connection that broke. 0: there is one."""
     plain_only: bool = False
     """With a quorum: all of a client's writes go one way to each server, so that none overtakes another there."""
+    converts: bool = False
+    """Clients may speak RESP3, and servers hear of none but RESP2."""
     by_key: bool = False
     """Order is promised for the requests on one key only."""
     sentinels: bool = False

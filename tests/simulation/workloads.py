@@ -377,6 +377,26 @@ def routed(rng: random.Random, plan: Plan) -> None:
 
 
 @workload
+def converted(rng: random.Random, plan: Plan) -> None:
+    """Clients of both protocols before a server that is spoken to in RESP2: HELLO and RESET in the middle of pipelines."""
+    plan.topology = topology("RedisProtocolConverter", plain_sink(rng, read_timeout=2))
+    plan.converts = True
+    plan.excuses.add("converts")
+    kinds = [kind for kind in STATES if kind[1] is not Draw.unknown]
+    hello: Kind = (3, lambda draw: [draw.plain("state", "HELLO", draw.rng.choice(["2", "3", "3"]))])
+    kinds += [hello, (1, Draw.identity), (1, Draw.skipped)]
+    if rng.random() < 0.5:
+        kinds.append((2, Draw.subscription))
+        publishing(rng, plan)
+    clients(rng, plan, kinds, most=8)
+    if rng.random() < 0.4:
+        upstream_faults(rng, plan)
+    if rng.random() < 0.15:
+        plan.memory_bytes_max = rng.choice([20_000, 100_000, 400_000])
+        plan.excuses.add("memory")
+
+
+@workload
 def small_limits(rng: random.Random, plan: Plan) -> None:
     """Little memory, few descriptors, short queues, few connections, slow readers, idle time-outs."""
     source: dict[str, object] = {}

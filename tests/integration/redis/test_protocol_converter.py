@@ -248,6 +248,36 @@ def test_a_pipeline_around_hello_and_reset_is_answered_in_the_protocol_of_each_p
     assert sides[0] == sides[1]
 
 
+def test_hello_and_reset_that_are_not_answered_count_all_the_same(pair: Pair) -> None:
+    whole = [
+        ("CLIENT", "REPLY", "SKIP"), ("HELLO", "3"), ("GET", "none"),
+        ("CLIENT", "REPLY", "OFF"), ("RESET",), ("CLIENT", "REPLY", "ON"), ("GET", "none"),
+    ]  # fmt: skip
+    for client in (pair.server.raw(), pair.proxy.raw()):
+        with client:
+            client.send(b"".join(encode(*words) for words in whole[:3]))
+            assert client.frame() == b"_\r\n"
+            client.send(b"".join(encode(*words) for words in whole[3:]))
+            assert client.frame() == b"+RESET\r\n"  # it ends the silence, too
+            assert client.frames(2) == [b"+OK\r\n", b"$-1\r\n"]
+
+
+def test_a_large_request_waits_for_hello_but_not_for_what_may_never_end(pair: Pair) -> None:
+    large = encode("SET", "a", "x" * 1_000_000)
+    with pair.proxy.raw() as client:
+        client.send(encode("HELLO", 3) + large + encode("GET", "none"))
+        assert client.frames(3)[1:] == [b"+OK\r\n", b"_\r\n"]
+        client.send(encode("BLPOP", "none", 0) + encode("HELLO", 2) + large + encode("GET", "no"))
+        with pair.server.raw() as other:
+            other.send(encode("RPUSH", "none", "v"))
+            other.frame()
+        popped, hello, refused, null = client.frames(4)
+        assert popped.startswith(b"*2") and hello.startswith(b"*14") and null == b"$-1\r\n"
+        assert refused.startswith(b"-ERR shotover: a request this large cannot wait")
+        client.send(encode("BLPOP", "gone", 0) + encode("HELLO", 3) + large)
+    # it has left: the pair's end sees that nothing is kept of it
+
+
 def test_messages_and_confirmations_are_pushes(pair: Pair, raw: RawClient) -> None:
     raw.send(
         encode("SUBSCRIBE", "a", "b")
