@@ -36,9 +36,11 @@ NOT_THE_SAME = {  # what a client is told, and why that cannot be the server's w
 class Pair:
     """A server, and the proxy with a converter before it."""
 
-    def __init__(self, *server_options: str, converter: dict[str, Any] | None = None) -> None:
+    def __init__(
+        self, *server_options: str, kind: str = "redis", converter: dict[str, Any] | None = None
+    ) -> None:
         self.stack = contextlib.ExitStack()
-        self.server = Server("redis", *server_options)
+        self.server = Server(kind, *server_options)
         self.stack.callback(self.server.stop)
         self.proxy = Proxy(self.server.port, chain=[{"RedisProtocolConverter": converter or {}}])
         self.stack.callback(self.proxy.stop)
@@ -48,9 +50,9 @@ class Pair:
         self.server.clean()
 
 
-@pytest.fixture(scope="module")
-def shared_pair() -> Iterator[Pair]:
-    pair = Pair()
+@pytest.fixture(scope="module", params=["redis", "valkey"])
+def shared_pair(request: pytest.FixtureRequest) -> Iterator[Pair]:
+    pair = Pair(kind=request.param)
     with pair.stack:
         yield pair
 
@@ -72,10 +74,9 @@ def raw(pair: Pair) -> Iterator[RawClient]:
 def excused(request: bytes, want: list[bytes], got: list[bytes]) -> bool:
     """A refusal in place of the server's own error, or one of those above."""
     line = b" ".join(parse(request))
-    if line.upper().startswith((b"COMMAND INFO", b"COMMAND DOCS")) and sorted(want[0]) == sorted(
-        got[0]
-    ):
-        return True  # the order of subcommands differs from one moment to the next
+    if line.upper().startswith((b"COMMAND INFO", b"COMMAND DOCS")):
+        # the order of subcommands differs from one moment to the next; where there are none, Redis says a set, Valkey a list
+        return sorted(want[0].replace(b"*0", b"~0")) == sorted(got[0].replace(b"*0", b"~0"))
     if got[0].startswith(b"-ERR Can't execute"):
         return True  # a server of RESP2 takes no other commands of a client that has subscribed
     if want[0].startswith(b"-") and got[0].startswith(b"-ERR shotover:"):
@@ -127,6 +128,10 @@ def test_the_rest_reads_the_same(pair: Pair, protocol: str) -> None:
 
 def test_what_changes_has_the_same_form(pair: Pair) -> None:
     requests = requests_of(FORMS)
+    if (
+        pair.server.kind == "valkey"
+    ):  # built without jemalloc, it says that it has no statistics, in a bulk string
+        requests = [one for one in requests if b"MALLOC-STATS" not in one[0]]
     sides = []
     for raw in (pair.server.raw(), pair.proxy.raw()):
         with raw:
@@ -465,8 +470,7 @@ def test_hello_3_never_reaches_the_server_however_it_is_said(pair: Pair) -> None
         with pair.server.raw() as server, pair.proxy.raw() as client:
             assert normal(client.command(*words)) == normal(server.command(*words))
             assert client.command("GET", "none") == server.command("GET", "none")
-            info = parse(client.command("CLIENT", "INFO"))
-            assert b" resp=2" in info
+            assert b" resp=2" in parse(client.command("CLIENT", "INFO"))
 
 
 def test_a_driver_in_resp3_works_with_a_server_that_has_no_hello(old: Pair) -> None:
