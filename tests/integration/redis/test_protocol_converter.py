@@ -322,6 +322,7 @@ def test_clients_of_both_protocols_share_one_connection(pair: Pair, raw: RawClie
             assert names().count("get") == 1
 
 
+@pytest.mark.measures
 def test_large_replies_are_written_as_they_come(pair: Pair, raw: RawClient) -> None:
     """40 MB: the proxy neither gathers nor doubles them."""
     value = b"v" * 20_000
