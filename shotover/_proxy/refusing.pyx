@@ -11,8 +11,9 @@ from shotover._codec.commands cimport (
     CONDUCT_UNWATCH,
     command_find,
 )
+from shotover._codec.resp cimport resp_frame_size
 from shotover._core.memory cimport chunk_put
-from shotover._core.request cimport WATCHED_BY_STEP, batch_pop
+from shotover._core.request cimport WATCHED_BY_STEP, batch_pop, request_add_reply
 from shotover._proxy.session cimport session_slots, session_t
 
 cdef const char *DISCARD = b"*1\r\n$7\r\nDISCARD\r\n"
@@ -44,11 +45,11 @@ cdef class RefusingStep(Step):
         if request.conduct == CONDUCT_MULTI:
             state[0] |= TX_OPEN
         elif request.conduct == CONDUCT_DISCARD or request.conduct == CONDUCT_RESET:
-            state[0] = 0
+            state[0] &= ~<size_t>TX_BITS
         elif request.conduct == CONDUCT_EXEC:
             if state[0] & TX_BROKEN:
                 self.discard_instead(request)
-            state[0] = 0
+            state[0] &= ~<size_t>TX_BITS
 
     cdef void discard_instead(self, request_t *request) noexcept nogil:
         """An EXEC that must not be carried out goes on as DISCARD."""
@@ -91,6 +92,38 @@ cdef class RefusingStep(Step):
         if request.reply.size > 26 and memcmp(request.reply.data, b"-ERR DISCARD without MULTI", 26) == 0:
             return NO_MULTI
         return NULL
+
+    cdef void shorten(self, request_t *request, uint32_t count, uint64_t note) noexcept nogil:
+        """Only the first `count` requests of the run go on; how many do not is kept in its tag, with a `note` of 31 bits.
+
+        For steps that have asked for a tag: `self.tag = 0` in __init__.
+        """
+        cdef:
+            uint8_t *at = request.wire.data
+            uint32_t _index
+        for _index in range(count):
+            at += resp_frame_size(at, request.wire.data + request.wire.size)
+        request.tags[self.tag] = <void *><size_t>(note << 32 | (request.count - count))
+        request.wire.size = <size_t>(at - request.wire.data)
+        request.count = count
+        request.left = count
+        request.watched |= WATCHED_BY_STEP
+
+    cdef void lengthen(self, request_t *request, const uint8_t *error, size_t size) noexcept nogil:
+        """Such a run on its way up: puts the errors behind the replies."""
+        cdef:
+            uint32_t more = shortened_by(request, self.tag)
+            uint32_t _index
+        request.tags[self.tag] = NULL
+        request.count += more
+        self.failures_total += more
+        if request.discard:
+            return
+        for _index in range(more):
+            if not request_add_reply(&self.loop.pool, request, error, size):
+                request.failed = 1
+                request.begun = 1           # too few replies must not go out: its client is closed
+                return
 
     cdef void on_replies(self, batch_t *batch) noexcept nogil:
         cdef request_t *request
