@@ -7,13 +7,17 @@ from shotover._codec.commands cimport (
     CONDUCT_EXEC,
     CONDUCT_MULTI,
     CONDUCT_QUIT,
+    CONDUCT_REPLY_MODE,
     CONDUCT_RESET,
     CONDUCT_UNWATCH,
     command_find,
+    word_is,
 )
-from shotover._codec.resp cimport resp_frame_size
+from shotover._codec.resp cimport resp_frame_size, resp_words
+from shotover._core.debug cimport unlikely
 from shotover._core.memory cimport chunk_put
 from shotover._core.request cimport WATCHED_BY_STEP, batch_pop, request_add_reply
+from shotover._core.slice cimport slice_t
 from shotover._proxy.session cimport session_slots, session_t
 
 cdef const char *DISCARD = b"*1\r\n$7\r\nDISCARD\r\n"
@@ -22,10 +26,11 @@ cdef const char *NO_MULTI = b"-ERR EXEC without MULTI\r\n"
 
 
 cdef bint ends_or_begins(request_t *request) noexcept nogil:
-    """Commands that open or close something; refusing one of them would leave server and client of two minds."""
+    """Commands that open or close something, CLIENT REPLY too; refusing one would leave server and client of two minds."""
     return (
         request.conduct == CONDUCT_MULTI or request.conduct == CONDUCT_EXEC or request.conduct == CONDUCT_DISCARD
         or request.conduct == CONDUCT_UNWATCH or request.conduct == CONDUCT_RESET or request.conduct == CONDUCT_QUIT
+        or request.conduct == CONDUCT_REPLY_MODE
     )
 
 
@@ -44,12 +49,42 @@ cdef class RefusingStep(Step):
         state = <size_t *>&session_slots(<session_t *>request.session)[self.slot]
         if request.conduct == CONDUCT_MULTI:
             state[0] |= TX_OPEN
-        elif request.conduct == CONDUCT_DISCARD or request.conduct == CONDUCT_RESET:
+        elif request.conduct == CONDUCT_DISCARD:
             state[0] &= ~<size_t>TX_BITS
+        elif request.conduct == CONDUCT_RESET:
+            state[0] &= ~<size_t>SLOT_BITS
+        elif request.conduct == CONDUCT_REPLY_MODE:
+            self._reply_mode(request, state)
         elif request.conduct == CONDUCT_EXEC:
             if state[0] & TX_BROKEN:
                 self.discard_instead(request)
             state[0] &= ~<size_t>TX_BITS
+
+    cdef void _reply_mode(self, request_t *request, size_t *state) noexcept nogil:
+        cdef slice_t words[3]
+        if resp_words(request.wire.data, request.wire.data + request.wire.size, words, 3) != 3:
+            return
+        if word_is(&words[2], b"SKIP", 4) or state[0] & TX_OPEN:    # within a transaction it counts only later
+            state[0] |= REPLY_SKIPPED
+        elif word_is(&words[2], b"OFF", 3):
+            state[0] |= REPLIES_OFF
+        elif word_is(&words[2], b"ON", 2):
+            state[0] &= ~<size_t>REPLIES_OFF
+
+    cdef void refuse_with(self, request_t *request, const uint8_t *error, size_t size) noexcept nogil:
+        """Answers each request of the run with this error, if its client counts on an answer."""
+        cdef size_t state = 0
+        if request.session is not NULL:
+            self.mark_broken(request)
+            state = <size_t>session_slots(<session_t *>request.session)[self.slot]
+        self.failures_total += request.count
+        request.failed = 1
+        if unlikely(state & REPLIES_OFF):
+            request.mute = 1
+        elif unlikely(state & REPLY_SKIPPED):
+            self.reply_take(request)            # failed and without a reply: that closes its client
+            return
+        self.answer_take(request, error, size)
 
     cdef void discard_instead(self, request_t *request) noexcept nogil:
         """An EXEC that must not be carried out goes on as DISCARD."""
@@ -117,7 +152,7 @@ cdef class RefusingStep(Step):
         request.tags[self.tag] = NULL
         request.count += more
         self.failures_total += more
-        if request.discard:
+        if request.discard or request.mute:
             return
         for _index in range(more):
             if not request_add_reply(&self.loop.pool, request, error, size):

@@ -38,6 +38,7 @@ cdef class RequestThrottling(RefusingStep):
         cdef:
             request_t *request = batch.head
             batch_t    rest
+            uint8_t    out[128]
             uint32_t   wanted = 0, granted
             bint       plain = True
         while request is not NULL:
@@ -56,8 +57,7 @@ cdef class RequestThrottling(RefusingStep):
                 self.track(request)
             elif granted == 0:
                 self.throttled_total += request.count
-                self.mark_broken(request)
-                self.refuse_take(request, b"ERR", TEXT, 47)
+                self.refuse_with(request, out, self.codec.error(out, sizeof(out), b"ERR", TEXT, 47))
                 continue
             elif granted < request.count:
                 self.throttled_total += request.count - granted

@@ -23,7 +23,7 @@ from shotover._codec.login cimport login_database, login_user
 from shotover._codec.resp cimport resp_words
 from shotover._core.debug cimport likely, unlikely
 from shotover._core.request cimport WATCHED_BY_STEP, batch_clear, batch_pop, batch_push, batch_t, request_own, request_t
-from shotover._proxy.refusing cimport TX_BITS, ends_or_begins, shortened_by, shortened_note
+from shotover._proxy.refusing cimport SLOT_BITS, ends_or_begins, shortened_by, shortened_note
 from shotover._proxy.session cimport session_slots, session_t
 from shotover.transforms._request_throttling_meter cimport (
     METER_HEAVY, TICKS_SHIFT, meter_get, meter_sub, meter_tag, meter_take,
@@ -213,7 +213,7 @@ cdef class RequestLimits(RefusingStep):
         old = _known(slot)
         if request.conduct == CONDUCT_RESET:
             free(old)
-            slot[0] &= TX_BITS
+            slot[0] &= SLOT_BITS
             return
         count = resp_words(request.wire.data, request.wire.data + request.wire.size, words, STATE_WORDS_MAX)
         if count == 0 or count > STATE_WORDS_MAX:
@@ -232,7 +232,7 @@ cdef class RequestLimits(RefusingStep):
         known.user_tag = meter_tag(xxh64(user.data, user.size, self.shared.seed))
         known.database = database
         known.limits = self._fitting(&user, database)
-        slot[0] = <size_t>known | (slot[0] & TX_BITS)
+        slot[0] = <size_t>known | (slot[0] & SLOT_BITS)
         free(old)
 
     cdef void on_session_end(self, void *session) noexcept nogil:
@@ -452,12 +452,10 @@ cdef class RequestLimits(RefusingStep):
                 self.throttled_total += request.count - granted
                 if self.refuser < LIMITS_MAX:
                     self.refusals[self.refuser] += request.count - granted
-                self.mark_broken(request)
                 if granted == 0:
-                    self.failures_total += request.count
-                    request.failed = 1
-                    self.answer_take(request, out, self._error(out, sizeof(out), self.refuser, self.wait_ms))
+                    self.refuse_with(request, out, self._error(out, sizeof(out), self.refuser, self.wait_ms))
                     continue
+                self.mark_broken(request)
                 note = <uint64_t>self.refuser << WAIT_BITS | min(self.wait_ms, <uint32_t>WAIT_MAX)
                 self.shorten(request, granted, note)
             if request.conduct != CONDUCT_PLAIN:
@@ -522,4 +520,4 @@ cdef class RequestLimits(RefusingStep):
 
 cdef inline throttled_t *_known(const size_t *slot) noexcept nogil:
     """What a session's slot points to; NULL: it is as a new one."""
-    return <throttled_t *>(slot[0] & ~<size_t>TX_BITS)
+    return <throttled_t *>(slot[0] & ~<size_t>SLOT_BITS)

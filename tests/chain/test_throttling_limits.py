@@ -263,6 +263,32 @@ def test_a_big_request_is_gathered_where_keys_are_looked_at_and_refused_whole(li
     assert client.command("MSET", *many, "big", "v").startswith(b"-THROTTLED")
 
 
+@pytest.mark.parametrize("simple", [False, True])
+def test_a_client_that_wants_no_replies_is_told_of_no_refusal(
+    limited, run, start_server, simple
+) -> None:
+    if simple:
+        server = start_server()
+        bench = run({"RequestThrottling": {"max_requests_per_second": 50}}, sink(server.port))
+    else:
+        bench = limited(limit("all", 50))
+        server = bench.server
+    client = bench.client()
+    client.send(b"CLIENT REPLY OFF\r\n" + b"INCR n\r\n" * 400 + b"CLIENT REPLY ON\r\n")
+    assert client.frame() == OK, "the reply to CLIENT REPLY ON"
+    assert 49 <= int(server.client().get("n")) < 300
+    assert client.command("PING") == b"+PONG\r\n" or simple
+    bench.settle()
+
+
+def test_a_client_that_has_skipped_a_reply_is_let_go_when_it_is_refused(limited) -> None:
+    bench = limited(limit("all", 2))
+    client = bench.client()
+    assert client.command("GET", "a") == b"$-1\r\n"
+    client.send(b"CLIENT REPLY SKIP\r\nGET a\r\nGET b\r\n")
+    assert client.rest() == b"", "rather than take the refusal for the reply to another"
+
+
 def test_clients_that_leave_are_forgotten(limited) -> None:
     bench = limited(limit("each", 5, per="user"), limit("all", 50))
     for number in range(30):

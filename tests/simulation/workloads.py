@@ -347,7 +347,10 @@ def throttled(rng: random.Random, plan: Plan) -> None:
         % (", ".join(rng.sample(limits, rng.randrange(1, 5))), rng.choice([weights[0], "", ", ".join(weights)])),
         plain_sink(rng, read_timeout=2),
     )  # fmt: skip
-    clients(rng, plan, rng.choice([PLAIN, LEASES, STATES]), pipeline=rng.choice([4, 12, 40]))
+    kinds = rng.choice([PLAIN, LEASES, STATES, [*STATES, (3, Draw.skipped)]])
+    if len(kinds) > len(STATES):
+        plan.excuses.add("skips")  # who has skipped a reply and is refused is cut off
+    clients(rng, plan, kinds, pipeline=rng.choice([4, 12, 40]))
     if rng.random() < 0.3:
         upstream_faults(rng, plan)
 
