@@ -17,8 +17,33 @@ from shotover.config.steps import SinkConfig
 from shotover.runtime.assemble import BuildContext
 from shotover.transforms.key_router import KeyRouterConfig
 from shotover.transforms.query_counter import QueryCounterConfig
+from shotover.transforms.request_throttling import Limit, RequestThrottlingConfig
 
 REQUESTS = 32_000
+
+
+def wide(name: str, **fields: Any) -> Limit:
+    """A limit that refuses nothing."""
+    return Limit(name=name, rate=1e9, burst=2**32 - 1, **fields)
+
+
+THROTTLES: dict[str, dict[str, Any]] = {
+    "max_requests_per_second": {"max_requests_per_second": 2**32 - 1},
+    "a limit for all": {"limits": (wide("all"),)},
+    "a limit per user": {"limits": (wide("users", per="user"),)},
+    "a limit per client": {"limits": (wide("clients", per="client"),)},
+    "a limit per prefix": {"limits": (wide("prefixes", prefix="key:", per="prefix"),)},
+    "a limit by class, one per user, one per key": {
+        "limits": (
+            wide("reads", classes=("read",)),
+            wide("users", per="user"),
+            wide("keys", per="key"),
+        )
+    },
+    "30 limits by prefixes, none of them the key's": {
+        "limits": tuple(wide(f"p{number}", prefix=f"other:{number}:") for number in range(30))
+    },
+}
 PAIRS = 25
 GET = encode("GET", "key:000000012345")
 
@@ -99,6 +124,15 @@ def test_key_router(noted: Any, worker: Any, batch: int, count: int) -> None:
         assert bottom.laps(wire, batch, rounds, top) == REQUESTS
         ns.append((time.thread_time_ns() - middle - (middle - start)) / REQUESTS)
     noted(f"a request through a KeyRouter of {count} rules, in batches of {batch}", ns)
+
+
+@pytest.mark.parametrize("batch", [1, 16])
+@pytest.mark.parametrize("what", THROTTLES)
+def test_throttling(noted: Any, worker: Any, what: str, batch: int) -> None:
+    """The difference that a RequestThrottling makes that refuses nothing, measured turn by turn."""
+    model = RequestThrottlingConfig(name="throttling", **THROTTLES[what])
+    none, one = bottom_of(worker, []), bottom_of(worker, [model])
+    noted(f"RequestThrottling with {what}, in batches of {batch}", differences(none, one, batch))
 
 
 class RowOf:

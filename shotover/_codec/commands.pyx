@@ -450,6 +450,11 @@ cdef class Words:
             self.argv[i].size = len(word)
 
 
+def categories():
+    """The ACL categories, in the order of their bits."""
+    return bit_names(CATEGORY_WORDS, 0xffffffff)
+
+
 def keys(words, *, slot_words=False):
     """Indexes of the keys among the words (bytes) of a request; None: unknown command, or words it does not fit."""
     cdef:

@@ -105,5 +105,7 @@ cdef class KeyRules:
 
 cdef uint32_t rules_base(const rules_t *table, const slice_t *user, int32_t database) noexcept nogil
 cdef uint32_t rules_find(const rules_t *table, const asker_t *asker, const uint8_t *key, size_t size) noexcept nogil
+cdef uint32_t rules_of_command(const rules_t *table, const asker_t *asker) noexcept nogil
+cdef bint rule_key_fits(const rules_t *table, const rule_t *rule, const uint8_t *key, size_t size) noexcept nogil
 cdef bint rule_reaches(const rules_t *table, uint32_t rule, const asker_t *asker) noexcept nogil
 cdef bint glob_match(const uint8_t *glob, size_t glob_size, const uint8_t *text, size_t size) noexcept nogil

@@ -75,7 +75,8 @@ cdef uint32_t _first(const rules_t *table, uint32_t entries, const asker_t *aske
     return best
 
 
-cdef bint _key_fits(const rules_t *table, const rule_t *rule, const uint8_t *key, size_t size) noexcept nogil:
+cdef bint rule_key_fits(const rules_t *table, const rule_t *rule, const uint8_t *key, size_t size) noexcept nogil:
+    """Whether a key is one that the rule is about; NULL is no key."""
     cdef uint32_t slot
     if rule.kind == RULE_ANY:
         return True
@@ -91,29 +92,36 @@ cdef bint _key_fits(const rules_t *table, const rule_t *rule, const uint8_t *key
     return rule.first <= slot <= rule.last
 
 
-cdef uint32_t _by_command(const rules_t *table, const asker_t *asker, const uint8_t *key, size_t size,
-                          uint32_t best) noexcept nogil:
+cdef uint32_t rules_of_command(const rules_t *table, const asker_t *asker) noexcept nogil:
+    """The rules with a condition on the command that this one meets: index + 1 of a list, or 0."""
     cdef:
         uint8_t  name[64]
-        uint32_t entries = 0, index
-        const rule_entry_t *entry
-        const rule_t *rule
+        uint32_t index
     if asker.command is not NULL and asker.command.id < command_count():
-        entries = table.by_command[asker.command.id]
-    elif table.names.count and asker.command is not NULL:
-        entries = _word_entries(table, &table.names, <const uint8_t *>asker.command.name, asker.command.name_size)
-    elif table.names.count and asker.word.size <= sizeof(name):
+        return table.by_command[asker.command.id]
+    if table.names.count and asker.command is not NULL:
+        return _word_entries(table, &table.names, <const uint8_t *>asker.command.name, asker.command.name_size)
+    if table.names.count and asker.word.size <= sizeof(name):
         for index in range(asker.word.size):
             name[index] = asker.word.data[index]
             if 97 <= name[index] <= 122:
                 name[index] ^= 32
-        entries = _word_entries(table, &table.names, name, asker.word.size)
+        return _word_entries(table, &table.names, name, asker.word.size)
+    return 0
+
+
+cdef uint32_t _by_command(const rules_t *table, const asker_t *asker, const uint8_t *key, size_t size,
+                          uint32_t best) noexcept nogil:
+    cdef:
+        uint32_t entries = rules_of_command(table, asker)
+        const rule_entry_t *entry
+        const rule_t *rule
     while entries:
         entry = &table.entries[entries - 1]
         if entry.rule >= best:
             break
         rule = &table.rules[entry.rule]
-        if _session_fits(table, rule, &asker.user, asker.database) and _key_fits(table, rule, key, size):
+        if _session_fits(table, rule, &asker.user, asker.database) and rule_key_fits(table, rule, key, size):
             return entry.rule
         entries = entry.following
     return best
@@ -137,7 +145,7 @@ cdef uint32_t _by_prefix(const rules_t *table, const asker_t *asker, const uint8
             if entry.rule >= best:
                 break
             rule = &table.rules[entry.rule]
-            if (rule.kind == RULE_PREFIX or _key_fits(table, rule, key, size)) \
+            if (rule.kind == RULE_PREFIX or rule_key_fits(table, rule, key, size)) \
                     and _session_fits(table, rule, &asker.user, asker.database):
                 best = entry.rule
                 break
@@ -194,7 +202,7 @@ cdef uint32_t rules_find(const rules_t *table, const asker_t *asker, const uint8
             if found >= best:
                 break
             if _session_fits(table, &table.rules[found], &asker.user, asker.database) \
-                    and _key_fits(table, &table.rules[found], key, size):
+                    and rule_key_fits(table, &table.rules[found], key, size):
                 return found
             slot = table.entries[slot - 1].following
     return best

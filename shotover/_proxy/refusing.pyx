@@ -7,12 +7,17 @@ from shotover._codec.commands cimport (
     CONDUCT_EXEC,
     CONDUCT_MULTI,
     CONDUCT_QUIT,
+    CONDUCT_REPLY_MODE,
     CONDUCT_RESET,
     CONDUCT_UNWATCH,
     command_find,
+    word_is,
 )
+from shotover._codec.resp cimport resp_frame_size, resp_words
+from shotover._core.debug cimport unlikely
 from shotover._core.memory cimport chunk_put
-from shotover._core.request cimport WATCHED_BY_STEP, batch_pop
+from shotover._core.request cimport WATCHED_BY_STEP, batch_pop, request_add_reply
+from shotover._core.slice cimport slice_t
 from shotover._proxy.session cimport session_slots, session_t
 
 cdef const char *DISCARD = b"*1\r\n$7\r\nDISCARD\r\n"
@@ -21,10 +26,11 @@ cdef const char *NO_MULTI = b"-ERR EXEC without MULTI\r\n"
 
 
 cdef bint ends_or_begins(request_t *request) noexcept nogil:
-    """Commands that open or close something; refusing one of them would leave server and client of two minds."""
+    """Commands that open or close something, CLIENT REPLY too; refusing one would leave server and client of two minds."""
     return (
         request.conduct == CONDUCT_MULTI or request.conduct == CONDUCT_EXEC or request.conduct == CONDUCT_DISCARD
         or request.conduct == CONDUCT_UNWATCH or request.conduct == CONDUCT_RESET or request.conduct == CONDUCT_QUIT
+        or request.conduct == CONDUCT_REPLY_MODE
     )
 
 
@@ -43,12 +49,42 @@ cdef class RefusingStep(Step):
         state = <size_t *>&session_slots(<session_t *>request.session)[self.slot]
         if request.conduct == CONDUCT_MULTI:
             state[0] |= TX_OPEN
-        elif request.conduct == CONDUCT_DISCARD or request.conduct == CONDUCT_RESET:
-            state[0] &= ~<size_t>(TX_OPEN | TX_BROKEN)
+        elif request.conduct == CONDUCT_DISCARD:
+            state[0] &= ~<size_t>TX_BITS
+        elif request.conduct == CONDUCT_RESET:
+            state[0] &= ~<size_t>SLOT_BITS
+        elif request.conduct == CONDUCT_REPLY_MODE:
+            self._reply_mode(request, state)
         elif request.conduct == CONDUCT_EXEC:
             if state[0] & TX_BROKEN:
                 self.discard_instead(request)
-            state[0] &= ~<size_t>(TX_OPEN | TX_BROKEN)
+            state[0] &= ~<size_t>TX_BITS
+
+    cdef void _reply_mode(self, request_t *request, size_t *state) noexcept nogil:
+        cdef slice_t words[3]
+        if resp_words(request.wire.data, request.wire.data + request.wire.size, words, 3) != 3:
+            return
+        if word_is(&words[2], b"SKIP", 4) or state[0] & TX_OPEN:    # within a transaction it counts only later
+            state[0] |= REPLY_SKIPPED
+        elif word_is(&words[2], b"OFF", 3):
+            state[0] |= REPLIES_OFF
+        elif word_is(&words[2], b"ON", 2):
+            state[0] &= ~<size_t>REPLIES_OFF
+
+    cdef void refuse_with(self, request_t *request, const uint8_t *error, size_t size) noexcept nogil:
+        """Answers each request of the run with this error, if its client counts on an answer."""
+        cdef size_t state = 0
+        if request.session is not NULL:
+            self.mark_broken(request)
+            state = <size_t>session_slots(<session_t *>request.session)[self.slot]
+        self.failures_total += request.count
+        request.failed = 1
+        if unlikely(state & REPLIES_OFF):
+            request.mute = 1
+        elif unlikely(state & REPLY_SKIPPED):
+            self.reply_take(request)            # failed and without a reply: that closes its client
+            return
+        self.answer_take(request, error, size)
 
     cdef void discard_instead(self, request_t *request) noexcept nogil:
         """An EXEC that must not be carried out goes on as DISCARD."""
@@ -91,6 +127,38 @@ cdef class RefusingStep(Step):
         if request.reply.size > 26 and memcmp(request.reply.data, b"-ERR DISCARD without MULTI", 26) == 0:
             return NO_MULTI
         return NULL
+
+    cdef void shorten(self, request_t *request, uint32_t count, uint64_t note) noexcept nogil:
+        """Only the first `count` requests of the run go on; how many do not is kept in its tag, with a `note` of 31 bits.
+
+        For steps that have asked for a tag: `self.tag = 0` in __init__.
+        """
+        cdef:
+            uint8_t *at = request.wire.data
+            uint32_t _index
+        for _index in range(count):
+            at += resp_frame_size(at, request.wire.data + request.wire.size)
+        request.tags[self.tag] = <void *><size_t>(note << 32 | (request.count - count))
+        request.wire.size = <size_t>(at - request.wire.data)
+        request.count = count
+        request.left = count
+        request.watched |= WATCHED_BY_STEP
+
+    cdef void lengthen(self, request_t *request, const uint8_t *error, size_t size) noexcept nogil:
+        """Such a run on its way up: puts the errors behind the replies."""
+        cdef:
+            uint32_t more = shortened_by(request, self.tag)
+            uint32_t _index
+        request.tags[self.tag] = NULL
+        request.count += more
+        self.failures_total += more
+        if request.discard or request.mute:
+            return
+        for _index in range(more):
+            if not request_add_reply(&self.loop.pool, request, error, size):
+                request.failed = 1
+                request.begun = 1           # too few replies must not go out: its client is closed
+                return
 
     cdef void on_replies(self, batch_t *batch) noexcept nogil:
         cdef request_t *request

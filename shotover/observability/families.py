@@ -187,6 +187,12 @@ FAMILIES: dict[str, tuple[str, str, str]] = {
         "Requests refused by RequestThrottling.",
         "requests",
     ),
+    "shotover_limit_refusals_count": (COUNTER, "Requests that a limit has refused.", "requests"),
+    "shotover_limit_evictions_count": (
+        COUNTER,
+        "Buckets of a limit that were given to others before they were full.",
+        "buckets",
+    ),
     "shotover_tee_mismatches_count": (
         COUNTER,
         "Replies of a Tee's two chains that differed.",

@@ -14,6 +14,7 @@ from shotover.config.fields import (
 )
 from shotover.config.steps import SinkConfig
 from shotover.config.tls import tls_client
+from shotover.sinks import redis_fields
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -56,29 +57,13 @@ class RedisSinkClusterConfig(SinkConfig, tag="RedisSinkCluster", aliases=("Valke
         doc="what clients see: one server without clusters, a cluster whose only node is the proxy, or the "
         "nodes themselves; null is nodes behind RedisClusterPortsRewrite, else standalone",
     )
-    connect_timeout_ms: int = integer(
-        minimum=1, maximum=3_600_000, default=3000, doc="milliseconds a connect may take"
+    connect_timeout_ms: int = redis_fields.connect_timeout_ms()
+    read_timeout: float | None = redis_fields.read_timeout(10.0)
+    retry_timeout: float = redis_fields.hold_timeout(
+        5.0,
+        "seconds for which a request is held whose node is away or refuses it for now; 0 holds none",
     )
-    read_timeout: float | None = number(
-        minimum=0.001,
-        maximum=86_400,
-        default=10.0,
-        nullable=True,
-        doc="seconds a reply may take; blocking commands and subscriptions are exempt; null "
-        "waits without end",
-    )
-    retry_timeout: float = number(
-        minimum=0,
-        maximum=3600,
-        default=5.0,
-        doc="seconds for which a request is held whose node is away or refuses it for now; 0 holds none",
-    )
-    max_held_requests: int = integer(
-        minimum=0,
-        maximum=10_000_000,
-        default=65_536,
-        doc="most requests held at once, a worker",
-    )
+    max_held_requests: int = redis_fields.max_held_requests()
     read_from: str = choice(
         "master",
         "prefer_replica",
@@ -117,30 +102,11 @@ class RedisSinkClusterConfig(SinkConfig, tag="RedisSinkCluster", aliases=("Valke
         doc="addresses as nodes announce them, and where to reach them instead: "
         "{'10.0.0.1:6379': '192.0.2.7:7001'}",
     )
-    connection_count: int = integer(
-        minimum=1,
-        maximum=64,
-        default=1,
-        doc="shared connections a worker keeps to each node for each client state",
-    )
-    max_pending_requests: int = integer(
-        minimum=1,
-        maximum=10_000_000,
-        default=65_536,
-        doc="most requests awaiting a reply on one connection",
-    )
-    max_leases: int = integer(
-        minimum=0,
-        maximum=1_000_000,
-        default=10_000,
-        doc="most connections to one node leased at once, a worker",
-    )
-    retries: int = integer(
-        minimum=0,
-        maximum=100,
-        default=10,
-        doc="reads sent a second time when a node hangs up on a shared connection, at most, in "
-        "percent of all its requests; 0 sends none",
+    connection_count: int = redis_fields.connection_count(" to each node")
+    max_pending_requests: int = redis_fields.max_pending_requests()
+    max_leases: int = redis_fields.max_leases(" to one node")
+    retries: int = redis_fields.retries(
+        "a node hangs up on a shared connection", "all its requests"
     )
     tls: TlsClientConfig | None = tls_client()
 
@@ -165,8 +131,6 @@ class RedisSinkClusterConfig(SinkConfig, tag="RedisSinkCluster", aliases=("Valke
             first_contact_points=list(self.first_contact_points),
             present_as=self.present_as,
             direct_destination=self.direct_destination,
-            connect_timeout_ms=self.connect_timeout_ms,
-            read_timeout=self.read_timeout,
             retry_timeout=self.retry_timeout,
             max_held_requests=self.max_held_requests,
             read_from=self.read_from,
@@ -179,9 +143,5 @@ class RedisSinkClusterConfig(SinkConfig, tag="RedisSinkCluster", aliases=("Valke
                 parse_address(str(announced)): parse_address(str(reached))
                 for announced, reached in self.address_map.items()
             },
-            connection_count=self.connection_count,
-            max_pending_requests=self.max_pending_requests,
-            max_leases=self.max_leases,
-            retries=self.retries,
-            tls=None if self.tls is None else self.tls.context,
+            **redis_fields.connecting(self),
         )

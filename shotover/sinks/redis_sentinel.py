@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from shotover.config.address import Address
-from shotover.config.fields import address, choice, integer, list_of, number, text
+from shotover.config.fields import address, list_of, text
 from shotover.config.steps import SinkConfig
 from shotover.config.tls import tls_client
+from shotover.sinks import redis_fields
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -48,59 +49,17 @@ class RedisSinkSentinelConfig(SinkConfig, tag="RedisSinkSentinel", aliases=("Val
         doc="password with which a server is asked for its role; null asks as nobody, and where that is "
         "refused the sentinels are believed; requests of clients always go with their own login",
     )
-    connect_timeout_ms: int = integer(
-        minimum=1, maximum=3_600_000, default=3000, doc="milliseconds a connect may take"
+    connect_timeout_ms: int = redis_fields.connect_timeout_ms()
+    read_timeout: float | None = redis_fields.read_timeout()
+    failover_timeout: float = redis_fields.hold_timeout(
+        5.0, "seconds from the loss of the master for which requests are held; 0 holds none"
     )
-    read_timeout: float | None = number(
-        minimum=0.001,
-        maximum=86_400,
-        default=None,
-        doc="seconds a reply may take; blocking commands and subscriptions are exempt; null "
-        "waits without end",
-    )
-    failover_timeout: float = number(
-        minimum=0,
-        maximum=3600,
-        default=5.0,
-        doc="seconds from the loss of the master for which requests are held; 0 holds none",
-    )
-    max_held_requests: int = integer(
-        minimum=0,
-        maximum=10_000_000,
-        default=65_536,
-        doc="most requests held at once, a worker",
-    )
-    connection: str = choice(
-        "shared",
-        "per_client",
-        default="shared",
-        doc="whether clients share connections to the master",
-    )
-    connection_count: int = integer(
-        minimum=1,
-        maximum=64,
-        default=1,
-        doc="shared connections a worker keeps for each client state",
-    )
-    max_pending_requests: int = integer(
-        minimum=1,
-        maximum=10_000_000,
-        default=65_536,
-        doc="most requests awaiting a reply on one connection",
-    )
-    max_leases: int = integer(
-        minimum=0,
-        maximum=1_000_000,
-        default=10_000,
-        doc="most connections leased at once, a worker",
-    )
-    retries: int = integer(
-        minimum=0,
-        maximum=100,
-        default=10,
-        doc="reads sent a second time when the master is lost, at most, in percent of all requests; "
-        "0 sends none",
-    )
+    max_held_requests: int = redis_fields.max_held_requests()
+    connection: str = redis_fields.connection("the master")
+    connection_count: int = redis_fields.connection_count()
+    max_pending_requests: int = redis_fields.max_pending_requests()
+    max_leases: int = redis_fields.max_leases()
+    retries: int = redis_fields.retries("the master is lost")
     tls: TlsClientConfig | None = tls_client()
     sentinel_tls: TlsClientConfig | None = tls_client(
         "TLS to the sentinels; null speaks plainly; see TLS"
@@ -131,15 +90,9 @@ class RedisSinkSentinelConfig(SinkConfig, tag="RedisSinkSentinel", aliases=("Val
             login=login(self.username, self.password),
             failover_timeout=self.failover_timeout,
             max_held_requests=self.max_held_requests,
-            connect_timeout_ms=self.connect_timeout_ms,
-            read_timeout=self.read_timeout,
             connection=self.connection,
-            connection_count=self.connection_count,
-            max_pending_requests=self.max_pending_requests,
-            max_leases=self.max_leases,
-            retries=self.retries,
             sentinel_tls=None if self.sentinel_tls is None else self.sentinel_tls.context,
-            tls=None if self.tls is None else self.tls.context,
+            **redis_fields.connecting(self),
         )
 
 

@@ -9,6 +9,7 @@ from shotover.config.reading import INVALID, Invalid, Reader
 from shotover.config.source import Mapping, Node
 from shotover.config.steps import SinkConfig
 from shotover.config.tls import tls_client
+from shotover.sinks import redis_fields
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -186,53 +187,18 @@ class RedisSinkShardsConfig(SinkConfig, tag="RedisSinkShards", aliases=("ValkeyS
         default=30.0,
         doc="with remap: seconds after which a dead server gets its keys again, if it answers by then",
     )
-    connect_timeout_ms: int = integer(
-        minimum=1, maximum=3_600_000, default=3000, doc="milliseconds a connect may take"
+    connect_timeout_ms: int = redis_fields.connect_timeout_ms()
+    read_timeout: float | None = redis_fields.read_timeout(10.0)
+    retry_timeout: float = redis_fields.hold_timeout(
+        1.0,
+        "seconds for which a request is held whose server is away, from when that was noticed",
     )
-    read_timeout: float | None = number(
-        minimum=0.001,
-        maximum=86_400,
-        default=10.0,
-        nullable=True,
-        doc="seconds a reply may take; blocking commands and subscriptions are exempt; null "
-        "waits without end",
-    )
-    retry_timeout: float = number(
-        minimum=0,
-        maximum=3600,
-        default=1.0,
-        doc="seconds for which a request is held whose server is away, from when that was noticed",
-    )
-    max_held_requests: int = integer(
-        minimum=0,
-        maximum=10_000_000,
-        default=65_536,
-        doc="most requests held at once, a worker",
-    )
-    connection_count: int = integer(
-        minimum=1,
-        maximum=64,
-        default=1,
-        doc="shared connections a worker keeps to each server for each client state",
-    )
-    max_pending_requests: int = integer(
-        minimum=1,
-        maximum=10_000_000,
-        default=65_536,
-        doc="most requests awaiting a reply on one connection",
-    )
-    max_leases: int = integer(
-        minimum=0,
-        maximum=1_000_000,
-        default=10_000,
-        doc="most connections to one server leased at once, a worker",
-    )
-    retries: int = integer(
-        minimum=0,
-        maximum=100,
-        default=10,
-        doc="reads sent a second time when a server hangs up on a shared connection, at most, in "
-        "percent of all its requests; 0 sends none",
+    max_held_requests: int = redis_fields.max_held_requests()
+    connection_count: int = redis_fields.connection_count(" to each server")
+    max_pending_requests: int = redis_fields.max_pending_requests()
+    max_leases: int = redis_fields.max_leases(" to one server")
+    retries: int = redis_fields.retries(
+        "a server hangs up on a shared connection", "all its requests"
     )
     tls: TlsClientConfig | None = tls_client()
 
@@ -277,13 +243,7 @@ class RedisSinkShardsConfig(SinkConfig, tag="RedisSinkShards", aliases=("ValkeyS
             remap=self.keys_of_dead_servers == "remap",
             failure_limit=self.failure_limit,
             rejoin_timeout=self.rejoin_timeout,
-            connect_timeout_ms=self.connect_timeout_ms,
-            read_timeout=self.read_timeout,
             retry_timeout=self.retry_timeout,
             max_held_requests=self.max_held_requests,
-            connection_count=self.connection_count,
-            max_pending_requests=self.max_pending_requests,
-            max_leases=self.max_leases,
-            retries=self.retries,
-            tls=None if self.tls is None else self.tls.context,
+            **redis_fields.connecting(self),
         )

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from shotover.config.address import Address
-from shotover.config.fields import address, choice, integer, number
+from shotover.config.fields import address
 from shotover.config.steps import SinkConfig
 from shotover.config.tls import tls_client
+from shotover.sinks import redis_fields
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -35,47 +36,13 @@ class RedisSinkSingleConfig(SinkConfig, tag="RedisSinkSingle", aliases=("ValkeyS
     protocols = frozenset({"redis"})
 
     remote_address: Address = address(doc="the server: host:port, [IPv6]:port or unix:/path")
-    connect_timeout_ms: int = integer(
-        minimum=1, maximum=3_600_000, default=3000, doc="milliseconds a connect may take"
-    )
-    read_timeout: float | None = number(
-        minimum=0.001,
-        maximum=86_400,
-        default=None,
-        doc="seconds a reply may take; blocking commands and subscriptions are exempt; null "
-        "waits without end",
-    )
-    connection: str = choice(
-        "shared",
-        "per_client",
-        default="shared",
-        doc="whether clients share connections to the server",
-    )
-    connection_count: int = integer(
-        minimum=1,
-        maximum=64,
-        default=1,
-        doc="shared connections a worker keeps for each client state",
-    )
-    max_pending_requests: int = integer(
-        minimum=1,
-        maximum=10_000_000,
-        default=65_536,
-        doc="most requests awaiting a reply on one connection",
-    )
-    max_leases: int = integer(
-        minimum=0,
-        maximum=1_000_000,
-        default=10_000,
-        doc="most connections leased at once, a worker",
-    )
-    retries: int = integer(
-        minimum=0,
-        maximum=100,
-        default=10,
-        doc="reads sent a second time when the server hangs up on a shared connection, at most, in "
-        "percent of all requests; 0 sends none",
-    )
+    connect_timeout_ms: int = redis_fields.connect_timeout_ms()
+    read_timeout: float | None = redis_fields.read_timeout()
+    connection: str = redis_fields.connection("the server")
+    connection_count: int = redis_fields.connection_count()
+    max_pending_requests: int = redis_fields.max_pending_requests()
+    max_leases: int = redis_fields.max_leases()
+    retries: int = redis_fields.retries("the server hangs up on a shared connection")
     tls: TlsClientConfig | None = tls_client()
 
     def build(self, context: BuildContext) -> Step:
@@ -85,12 +52,6 @@ class RedisSinkSingleConfig(SinkConfig, tag="RedisSinkSingle", aliases=("ValkeyS
             context,
             name=self.name,
             remote_address=self.remote_address,
-            connect_timeout_ms=self.connect_timeout_ms,
-            read_timeout=self.read_timeout,
             connection=self.connection,
-            connection_count=self.connection_count,
-            max_pending_requests=self.max_pending_requests,
-            max_leases=self.max_leases,
-            retries=self.retries,
-            tls=None if self.tls is None else self.tls.context,
+            **redis_fields.connecting(self),
         )

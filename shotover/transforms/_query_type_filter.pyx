@@ -8,6 +8,8 @@
 
 cimport cython
 
+from libc.stdint cimport uint8_t
+
 from shotover._codec.commands cimport (
     CATEGORY_SCRIPTING,
     CONDUCT_PLAIN,
@@ -56,6 +58,8 @@ cdef class QueryTypeFilter(RefusingStep):
         cdef:
             request_t *request = batch.head
             batch_t    rest
+            uint8_t    out[128]
+            size_t     size
         while request is not NULL and request.conduct == CONDUCT_PLAIN and not self.refuses(request):
             request = request.next
         if likely(request is NULL):
@@ -65,8 +69,8 @@ cdef class QueryTypeFilter(RefusingStep):
         while batch.head is not NULL:
             request = batch_pop(batch)
             if self.refuses(request):
-                self.mark_broken(request)
-                self.refuse_take(request, b"ERR", b"Message was filtered out by shotover", 36)
+                size = self.codec.error(out, sizeof(out), b"ERR", b"Message was filtered out by shotover", 36)
+                self.refuse_with(request, out, size)
                 continue
             if request.conduct != CONDUCT_PLAIN:
                 self.track(request)

@@ -40,7 +40,7 @@ from shotover._core.request cimport (
     request_drop_reply,
     request_own,
 )
-from shotover._proxy.refusing cimport TX_BROKEN, TX_OPEN
+from shotover._proxy.refusing cimport SLOT_BITS, TX_OPEN
 from shotover._proxy.session cimport session_slots
 
 cdef enum:
@@ -67,7 +67,7 @@ cdef inline size_t *_slot(session_t *session, int slot) noexcept nogil:
 
 
 cdef inline client_t *_client_of(size_t slot) noexcept nogil:
-    return <client_t *>(slot & ~<size_t>(TX_OPEN | TX_BROKEN))
+    return <client_t *>(slot & ~<size_t>SLOT_BITS)
 
 
 @cython.final
@@ -80,7 +80,7 @@ cdef class RedisProtocolConverter(RefusingStep):
         self.wants_kin = True
         self.wants_end = True
         self.reads_bodies = False
-        slab_init(&self.clients, sizeof(client_t))
+        slab_init(&self.clients, sizeof(client_t) + 15 & ~<size_t>15)     # their addresses have room for SLOT_BITS
         slab_init(&self.notes, sizeof(note_t))
 
     def __dealloc__(self):
@@ -204,8 +204,10 @@ cdef class RedisProtocolConverter(RefusingStep):
         batch_push(rest, request)
 
     cdef void _refuse(self, request_t *request, const char *text) noexcept nogil:
-        self.mark_broken(request)
-        self.refuse_take(request, b"ERR", text, strlen(text))
+        cdef:
+            uint8_t out[400]
+            size_t  size = self.codec.error(out, sizeof(out), b"ERR", text, strlen(text))
+        self.refuse_with(request, out, size)
 
     # ---- clients and notes ----------------------------------------------------------------------------------------
 

@@ -1,8 +1,10 @@
-"""RequestThrottling: at most so many requests a second, over all clients and all workers."""
+"""RequestThrottling with nothing but max_requests_per_second: one meter over all clients and all workers.
+
+With `limits` it is another class, see _request_throttling_limits.
+"""
 
 from libc.stdint cimport uint32_t, uint64_t
 
-from shotover._core.request cimport batch_t, request_t
 from shotover._proxy.refusing cimport RefusingStep
 
 
@@ -13,12 +15,9 @@ cdef class Limiter:
         uint64_t interval       # ticks a request takes
         uint64_t burst          # ticks that `until` may lie ahead of now
 
-    cdef uint32_t take(self, uint64_t now_ns, uint32_t wanted) noexcept nogil
+    cdef uint32_t take(self, uint64_t now_ns, uint32_t wanted) noexcept nogil    # how many may pass; they are counted
 
 cdef class RequestThrottling(RefusingStep):
     cdef:
         Limiter  limiter
         uint64_t throttled_total
-
-    cdef void _shorten(self, request_t *request, uint32_t count) noexcept nogil
-    cdef void _lengthen(self, request_t *request) noexcept nogil

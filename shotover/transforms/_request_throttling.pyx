@@ -1,30 +1,14 @@
-"""See _request_throttling.pxd.
-
-A run of which only a part may pass is shortened on its way down, and the errors for its rest are put behind its replies
-on their way up; so a pipeline keeps its order without being taken apart.
-"""
+"""See _request_throttling.pxd."""
 
 cimport cython
 
-from libc.stdint cimport int64_t, uint8_t
+from libc.stdint cimport uint8_t, uint32_t, uint64_t
 
 from shotover._codec.commands cimport CONDUCT_PLAIN
-from shotover._codec.resp cimport resp_frame_size
 from shotover._core.debug cimport likely, unlikely
-from shotover._core.request cimport WATCHED_BY_STEP, batch_clear, batch_pop, batch_push, request_add_reply
+from shotover._core.request cimport batch_clear, batch_pop, batch_push, batch_t, request_t
 from shotover._proxy.refusing cimport ends_or_begins
-
-cdef extern from * nogil:
-    """
-    #define until_get(p) __atomic_load_n((p), __ATOMIC_RELAXED)
-    #define until_swap(p, expected, desired) \
-        __atomic_compare_exchange_n((p), (expected), (desired), 1, __ATOMIC_RELAXED, __ATOMIC_RELAXED)
-    """
-    uint64_t until_get(const uint64_t *until)
-    bint until_swap(uint64_t *until, uint64_t *expected, uint64_t desired)
-
-cdef enum:
-    TICKS_SHIFT = 4         # log2 of ticks in a nanosecond
+from shotover.transforms._request_throttling_meter cimport TICKS_SHIFT, meter_take
 
 cdef const char *TEXT = b"Server overloaded (shotover: RequestThrottling)"
 
@@ -38,18 +22,7 @@ cdef class Limiter:
         self.burst = self.interval * <uint64_t>requests_per_second
 
     cdef uint32_t take(self, uint64_t now_ns, uint32_t wanted) noexcept nogil:
-        """How many of `wanted` requests may pass now; they are counted as passed. Any thread."""
-        cdef:
-            uint64_t now = now_ns << TICKS_SHIFT
-            uint64_t until = until_get(&self.until)
-            uint64_t start, room
-            uint32_t granted
-        while True:
-            start = until if <int64_t>(until - now) > 0 else now
-            room = (now + self.burst - start) // self.interval if start - now < self.burst else 0
-            granted = wanted if wanted <= room else <uint32_t>room
-            if granted == 0 or until_swap(&self.until, &until, start + granted * self.interval):
-                return granted
+        return meter_take(&self.until, now_ns << TICKS_SHIFT, self.interval, self.burst, wanted)
 
 
 @cython.final
@@ -65,6 +38,7 @@ cdef class RequestThrottling(RefusingStep):
         cdef:
             request_t *request = batch.head
             batch_t    rest
+            uint8_t    out[128]
             uint32_t   wanted = 0, granted
             bint       plain = True
         while request is not NULL:
@@ -83,13 +57,12 @@ cdef class RequestThrottling(RefusingStep):
                 self.track(request)
             elif granted == 0:
                 self.throttled_total += request.count
-                self.mark_broken(request)
-                self.refuse_take(request, b"ERR", TEXT, 47)
+                self.refuse_with(request, out, self.codec.error(out, sizeof(out), b"ERR", TEXT, 47))
                 continue
             elif granted < request.count:
                 self.throttled_total += request.count - granted
                 self.mark_broken(request)
-                self._shorten(request, granted)
+                self.shorten(request, granted, 0)
                 granted = 0
             else:
                 granted -= request.count
@@ -98,43 +71,16 @@ cdef class RequestThrottling(RefusingStep):
             batch_push(&rest, request)
         self.pass_down(&rest)
 
-    cdef void _shorten(self, request_t *request, uint32_t count) noexcept nogil:
-        """Only the first `count` requests of the run go on; the others are remembered in its tag."""
-        cdef:
-            uint8_t *at = request.wire.data
-            uint32_t _index
-        for _index in range(count):
-            at += resp_frame_size(at, request.wire.data + request.wire.size)
-        request.tags[self.tag] = <void *><size_t>(request.count - count)
-        request.wire.size = <size_t>(at - request.wire.data)
-        request.count = count
-        request.left = count
-        request.watched |= WATCHED_BY_STEP
-
-    cdef void _lengthen(self, request_t *request) noexcept nogil:
-        """Puts the errors behind the replies."""
-        cdef:
-            uint8_t  out[128]
-            size_t   size = self.codec.error(out, sizeof(out), b"ERR", TEXT, 47)
-            uint32_t more = <uint32_t><size_t>request.tags[self.tag]
-            uint32_t _index
-        request.tags[self.tag] = NULL
-        request.count += more
-        self.failures_total += more
-        if request.discard:
-            return
-        for _index in range(more):
-            if not request_add_reply(&self.loop.pool, request, out, size):
-                request.failed = 1
-                request.begun = 1           # too few replies must not go out: its client is closed
-                return
-
     cdef void on_replies(self, batch_t *batch) noexcept nogil:
-        cdef request_t *request
+        cdef:
+            request_t *request
+            uint8_t    out[128]
+            size_t     size
         while batch.head is not NULL:
             request = batch_pop(batch)
             if unlikely(request.tags[self.tag] is not NULL):
-                self._lengthen(request)
+                size = self.codec.error(out, sizeof(out), b"ERR", TEXT, 47)
+                self.lengthen(request, out, size)
             if not self.abort_answer(request):
                 self.pass_up(request)
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from shotover.config.errors import ConfigError, Place, Problems, suggestion
-from shotover.config.fields import Field, integer, text
+from shotover.config.fields import Field, text
 from shotover.config.models import Model
-from shotover.config.reading import INVALID, Invalid, Reader
-from shotover.config.source import Scalar, load
+from shotover.config.reading import Invalid, Reader
+from shotover.config.source import load
+from shotover.transforms.conditions import Conditions, Entries
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -18,44 +19,12 @@ if TYPE_CHECKING:
 
 DEFAULT = "default"
 """What rules call the chain that takes whatever no rule sends elsewhere."""
-KINDS = ("key", "prefix", "glob", "hash")
 SLOTS = 16_384
-TEXT_BYTES_MAX = 1024
-"""Longest key, prefix, glob or user of a rule."""
 WILDCARDS = "*?[\\"
 GLOBS_ON_ONE_WAY_MAX = 64
 """Most globs that one key is compared with: those that begin, before any wildcard, as the key does."""
 SLOW_RULES_MAX = 256
 """Most rules with a `command`, and most with a `hash` and a `user` or `database`: they are looked at one by one."""
-
-
-class Commands(Field):
-    """A command or a list of them, in upper case."""
-
-    kind = "a command, or a list of commands"
-
-    def read(self, node: Node, place: Place, reader: Reader) -> Any:
-        if isinstance(node, Scalar):
-            word = reader.text(node, place, self.expected)
-            return word if isinstance(word, Invalid) else (self._upper(word),)
-        listed = reader.sequence(node, place, self.expected)
-        if isinstance(listed, Invalid):
-            return listed
-        words = [
-            reader.text(child, place.item(index, child.line), "a command")
-            for index, child in enumerate(listed.items)
-        ]
-        if not words:
-            return reader.expected(self.expected, listed, place)
-        found = [self._upper(word) for word in words if isinstance(word, str)]
-        return INVALID if len(found) < len(words) else tuple(dict.fromkeys(found))
-
-    @staticmethod
-    def _upper(word: str) -> str:
-        return "|".join(word.upper().split())
-
-    def plain(self, value: Any) -> Any:
-        return list(value)
 
 
 class Slots(Field):
@@ -79,90 +48,32 @@ class Slots(Field):
         return f"{value[0]}-{value[1]}"
 
 
-class Rule(Model):
+class Rule(Conditions):
     """Conditions, all of which must hold, and the chain that then gets the request."""
 
-    key: str | None = text(default=None, doc="this key")
-    prefix: str | None = text(default=None, doc="keys that begin so")
-    glob: str | None = text(default=None, doc="keys that match, as for KEYS")
+    kinds = (*Conditions.kinds, "hash")
+
     hash: tuple[int, int] | None = Slots(default=None, doc="keys of these slots")  # type: ignore[assignment]
-    user: str | None = text(default=None, doc="requests of this user")
-    database: int | None = integer(
-        minimum=0, maximum=65_535, default=None, doc="requests in this database"
-    )
-    command: tuple[str, ...] | None = Commands(default=None, doc="these commands")  # type: ignore[assignment]
     to: str = text(doc="the chain")
 
     def validate(self) -> Iterator[tuple[str, str | None]]:
-        kinds = [kind for kind in KINDS if getattr(self, kind) is not None]
-        if len(kinds) > 1:
-            yield f"expected one of {', '.join(KINDS)}, got {' and '.join(kinds)}", None
-        if not kinds and self.user is None and self.database is None and self.command is None:
+        yield from super().validate()
+        if not self.conditions:
             yield (
-                f"expected a condition ({', '.join(KINDS)}, user, database or command); "
+                f"expected a condition ({', '.join(self.kinds)}, user, database or command); "
                 f"what no rule sends elsewhere goes to the default chain anyway",
                 None,
             )
-        for name in ("key", "prefix", "glob", "user"):
-            value = getattr(self, name)
-            if value is not None and len(value.encode()) > TEXT_BYTES_MAX:
-                yield f"expected at most {TEXT_BYTES_MAX} bytes", name
-
-    @property
-    def kind(self) -> str:
-        return next((kind for kind in KINDS if getattr(self, kind) is not None), "any")
 
     def row(self, targets: Mapping[str, int]) -> tuple[Any, ...]:
         """As KeyRules takes it."""
-        kind = self.kind
-        found = "" if kind in ("any", "hash") else getattr(self, kind)
-        first, last = self.hash or (0, 0)
-        user = None if self.user is None else self.user.encode()
-        commands = tuple(word.encode() for word in self.command or ())
-        return (
-            targets[self.to],
-            kind,
-            found.encode(),
-            first,
-            last,
-            user,
-            self.database,
-            commands,
-        )
-
-    def plain(self) -> dict[str, Any]:
-        """As it would be written."""
-        return {
-            name: self.fields[name].plain(getattr(self, name))
-            for name in self.fields
-            if getattr(self, name) is not None
-        }
+        return self.row_of(targets[self.to], *(self.hash or (0, 0)))
 
 
-class RulesField(Field):
+class RulesField(Entries):
     kind = "a list of rules"
-
-    def read(self, node: Node, place: Place, reader: Reader) -> Any:
-        before = len(reader.problems)
-        rules = read_list(node, place, reader)
-        return INVALID if len(reader.problems) > before else rules
-
-    def plain(self, value: Any) -> Any:
-        return [rule.plain() for rule in value]
-
-
-def read_list(node: Node, place: Place, reader: Reader) -> tuple[Rule, ...]:
-    """The rules of a list; what is wrong with them goes to `reader`."""
-    listed = reader.sequence(node, place, RulesField.kind)
-    if isinstance(listed, Invalid):
-        return ()
-    found = []
-    for index, child in enumerate(listed.items):
-        at = place.item(index, child.line)
-        mapping = reader.mapping(child, at, "a rule: a map of conditions, and `to`")
-        if not isinstance(mapping, Invalid):
-            found.append(Rule.read(mapping, at, reader))
-    return tuple(found)
+    what = "a rule: a map of conditions, and `to`"
+    model = Rule
 
 
 def read_file(file: str, chains: Iterable[str]) -> tuple[Rule, ...]:
@@ -170,7 +81,7 @@ def read_file(file: str, chains: Iterable[str]) -> tuple[Rule, ...]:
     root = load(file)
     problems = Problems()
     reader = Reader(problems, {}, _nothing)
-    rules = read_list(root, Place(file, root.line), reader)
+    rules = RulesField().read_list(root, Place(file, root.line), reader)
     if not problems:
         for place, message in faults(rules, chains):
             problems.add(place, message)

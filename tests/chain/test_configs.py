@@ -45,7 +45,7 @@ TOGETHER = {  # transforms that make sense in one topology
 
 def test_every_topology_is_tried_and_every_transform_has_one() -> None:
     transforms = {path.stem.lstrip("_") for path in (ROOT / "shotover/transforms").glob("_*.pyx")}
-    parts = {name for name in transforms if name.startswith("key_router_")}
+    parts = {name for name in transforms if name.startswith(("key_router_", "request_throttling_"))}
     assert transforms - parts - set(TOGETHER) <= set(CONFIGS)
     assert set(TOGETHER.values()) <= set(CONFIGS)
     assert {path.stem for path in (ROOT / "configs").glob("*.yaml")} == {

@@ -52,6 +52,8 @@ def check_error(sim: Simulation, client: Client, sent: Sent, frame: bytes) -> No
     text = next((text for text in ERRORS if text in frame), b"")
     if not text:
         sim.violation(f"{client}: {sent.op!r} was answered {frame!r}, which clients must never see")
+    elif text == b"RequestThrottling" and any(sent.op.tag in s.answers for s in sim.servers):
+        sim.violation(f"{client}: {sent.op!r} was refused, and carried out all the same")
     elif ERRORS[text] in sim.plan.excuses or "memory" in sim.plan.excuses:
         return
     elif sim.plan.quorum:

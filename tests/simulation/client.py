@@ -72,6 +72,7 @@ class Client:
         self.expected: deque[Sent] = deque()
         self.channels: dict[bytes, int] = {}
         self.queued: list[Op] = []  # changes of state within a transaction
+        self.incomplete = False  # a command of this transaction was refused on its way
         self.id: bytes | None = None
         self.mutes = False  # has asked for silence: an error in place of it cannot be told from other replies
         self.spoiled = False  # has sent what is no request
@@ -267,6 +268,8 @@ class Client:
             sent.user = self.view.user
         if error and b"shotover" in frame:
             self.sim.check_error(self, sent, frame)
+            refused = b"RequestThrottling" in frame or b"filtered out" in frame
+            self.incomplete = self.incomplete or (self.view.multi and refused)
             if self.mutes:
                 self.do_reset()
                 return
@@ -329,6 +332,13 @@ class Client:
             )
             self.view = self.view._replace(multi=False)
             return
+        if (
+            not match
+            and frame == b"-ERR EXEC without MULTI\r\n"
+            and not self.view.multi
+            and self.sim.plan.excuses & {"filter", "throttle"}
+        ):
+            return  # MULTI had failed; something behind it was refused, so DISCARD went on for EXEC
         if not match:
             self.wrong(
                 sent,
@@ -346,8 +356,13 @@ class Client:
         if seen != self.view and not self.unsure:
             self.sim.violation(f"{self}: {sent.op!r} was carried out in {seen}, not {self.view}")
         name = sent.op.name
+        if name == b"EXEC" and frame[:1] == b"*" and self.incomplete:
+            self.sim.violation(
+                f"{self}: a transaction was carried out without what was refused of it"
+            )
         if frame == b"+OK\r\n" and name == b"MULTI":
             self.view = self.view._replace(multi=True)
+            self.incomplete = False
         elif (name == b"EXEC" and frame[:1] in b"*_") or (
             name == b"DISCARD" and frame == b"+OK\r\n"
         ):

@@ -115,7 +115,7 @@ class Simulation:
 
     def explained(self, what: str, client: Client | None = None) -> bool:
         """Whether the proxy may close a connection now: `closed`, or in the middle of a reply: `half`."""
-        if self.draining or "memory" in self.plan.excuses or "slow" in self.plan.excuses:
+        if self.draining or self.plan.excuses & {"memory", "slow", "skips"}:
             return True
         if what != "half" and self.plan.excuses & {"limit", "idle", "fds", "closes"}:
             return True

@@ -326,6 +326,36 @@ def fan_out(rng: random.Random, plan: Plan) -> None:
 
 
 @workload
+def throttled(rng: random.Random, plan: Plan) -> None:
+    """RequestThrottling by limits, some of which are reached: what is refused has its place among the replies, and is not
+    carried out."""
+    limits = [
+        "{name: all, rate: 2000, burst: 40}",
+        "{name: users, rate: 100, burst: 20, per: user}",
+        "{name: clients, rate: 100, burst: 5, per: client}",
+        "{name: keys, rate: 50, burst: 3, per: key, max_keys: 8}",
+        "{name: owners, rate: 100, burst: 8, per: prefix, prefix: 'k:'}",
+        "{name: writes, rate: 500, burst: 10, class: write, per: command}",
+        "{name: alice, rate: 10, burst: 2, user: alice}",
+        "{name: second, rate: 10, burst: 2, database: 1, glob: '*:0'}",
+        "{name: logins, rate: 20, burst: 2, command: [AUTH, HELLO, SELECT], per: client}",
+    ]
+    weights = ["{class: write, weight: 2}", "{command: [MGET, MSET, DEL], each_key: true}"]
+    plan.excuses.add("throttle")
+    plan.topology = topology(
+        "RequestThrottling: {limits: [%s], weights: [%s]}"
+        % (", ".join(rng.sample(limits, rng.randrange(1, 5))), rng.choice([weights[0], "", ", ".join(weights)])),
+        plain_sink(rng, read_timeout=2),
+    )  # fmt: skip
+    kinds = rng.choice([PLAIN, LEASES, STATES, [*STATES, (3, Draw.skipped)]])
+    if len(kinds) > len(STATES):
+        plan.excuses.add("skips")  # who has skipped a reply and is refused is cut off
+    clients(rng, plan, kinds, pipeline=rng.choice([4, 12, 40]))
+    if rng.random() < 0.3:
+        upstream_faults(rng, plan)
+
+
+@workload
 def last_words(rng: random.Random, plan: Plan) -> None:
     """Clients that leave while a Coalesce holds what they sent: it is carried out in their database all the same."""
     triggers = "flush_when_buffered_message_count: 1000, flush_when_millis_since_last_flush: 20"

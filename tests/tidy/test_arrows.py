@@ -42,8 +42,10 @@ UPWARDS = {
     "shotover/_proxy/worker.pyx: config": "takes an address as text and has it read; should be given one that is read",
 }
 """Arrows that still point up, each with what is wrong about it. None may be added without a reason."""
-HELPERS = {"base", "tasks", "python"}
-"""Modules in transforms/ that are no transform: what guests in Python stand on."""
+HELPERS = {"base", "tasks", "python", "conditions"}
+"""Modules in transforms/ that are no transform: what guests in Python stand on, and fields that several share."""
+PARTED = ("key_router", "request_throttling")
+"""Transforms in several parts: the names of these begin with theirs."""
 
 
 def room(module: str) -> str:
@@ -105,7 +107,7 @@ def test_a_step_knows_no_other_step(folder: str) -> None:
 def related(one: str, other: str) -> bool:
     """redis_single and redis_state are parts of one sink, key_router_scan is one of key_router; tee and coalesce are two
     transforms."""
-    if one.startswith("key_router") and other.startswith("key_router"):
+    if any(one.startswith(whole) and other.startswith(whole) for whole in PARTED):
         return True
     return one == other or one.split("_")[0] == other.split("_")[0] == "redis"
 

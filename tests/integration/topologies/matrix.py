@@ -14,13 +14,15 @@ from typing import Any
 from support.conversations import CONVERSATIONS, normal, requests_of
 from support.proxy import Proxy
 from support.resp import RawClient, encode, parse
+from support.sentinel import NAME, Sentinels
 from support.servers import Cluster, Server
+from support.wait import wait_until
 
 from shotover._codec.commands import describe, keys
 
 TAG = b"{t}"
 SAME, REFUSED, PARTLY = "yes", "refused", "partly"
-TOPOLOGIES = ("RedisSinkSingle", "RedisSinkCluster", "RedisSinkShards")
+TOPOLOGIES = ("RedisSinkSingle", "RedisSinkSentinel", "RedisSinkCluster", "RedisSinkShards")
 TAINTING = {"select", "move", "swapdb", "exec", "copy"}
 """Where these differ, data differ from there on; what else differs then says nothing, unless it is refused."""
 CHANCE = {
@@ -72,6 +74,8 @@ class Line:
 
     @property
     def same(self) -> bool:
+        if self.name == "wait":  # how many replicas have it depends on how many there are
+            return self.direct[0][:1] == self.seen[0][:1]
         return self.direct == self.seen or (
             (
                 self.name in CHANCE
@@ -122,6 +126,11 @@ class Topology:
                 f"127.0.0.1:{server.port}:1 {index}" for index, server in enumerate(behind)
             ]
             end = {name: {"servers": addresses, "hash_tag": "{}"}}
+        elif name == "RedisSinkSentinel":
+            group = Sentinels()
+            self.stack.callback(group.stop)
+            behind = group.servers[:1]
+            end = {name: {"sentinels": group.addresses, "master_name": NAME}}
         else:
             cluster = Cluster(3)
             self.stack.callback(cluster.stop)
@@ -130,6 +139,12 @@ class Topology:
         self.behind = behind
         self.proxy = Proxy(behind[0].port, end=end)
         self.stack.callback(self.proxy.kill)
+        if name == "RedisSinkSentinel":
+            wait_until(
+                lambda: self.proxy.metric("shotover_upstream_up") > 0, "the proxy has a master"
+            )
+            listener = self.stack.enter_context(self.server.raw())
+            listener.command("SUBSCRIBE", "__sentinel__:hello")  # as sentinels do where they watch
 
     def start(self) -> Server:
         server = Server()
@@ -166,7 +181,9 @@ class Verdict:
         if len(different) == len(lines) and all(line.refused for line in lines):
             self.word = REFUSED
         self.why = (
-            different[0].seen[0].decode("utf-8", "replace").strip("-\r\n") if different else ""
+            " ".join(different[0].seen[0].decode("utf-8", "replace").strip("-").split())
+            if different
+            else ""
         )
 
 
