@@ -302,10 +302,8 @@ cdef void _go_on(session_t *session) noexcept nogil:
 cdef class SourceTop(Step):
 
     cdef void on_replies(self, batch_t *batch) noexcept nogil:
-        cdef request_t *request
         while batch.head is not NULL:
-            request = batch_pop(batch)
-            session_complete(request)
+            session_complete(batch_pop(batch))
 
     cdef void on_piece(self, request_t *request, const uint8_t *data, size_t size) noexcept nogil:
         session_stream(request, data, size)
