@@ -100,7 +100,7 @@ cdef class RequestLimits(RefusingStep):
     cdef uint64_t _fitting(self, const slice_t *user, int32_t database) noexcept nogil
     cdef uint32_t _take(self, request_t *request) noexcept nogil
     cdef uint32_t _charge(self, uint32_t index, uint64_t tag, uint64_t units, uint32_t wanted, uint64_t now) noexcept nogil
-    cdef uint32_t _charge_keys(self, uint32_t index, uint64_t units, uint64_t now) noexcept nogil
+    cdef bint _charge_keys(self, uint32_t index, uint64_t units, uint64_t now) noexcept nogil
     cdef uint32_t _fitting_keys(self, uint32_t index) noexcept nogil
     cdef void _give_back(self, uint32_t granted) noexcept nogil
     cdef bint _make_room(self, uint32_t room) noexcept nogil

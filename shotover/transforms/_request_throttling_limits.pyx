@@ -274,8 +274,10 @@ cdef class RequestLimits(RefusingStep):
             index = lowest_bit(under)
             under &= under - 1
             units = 1 if self.shared.limits[index].unweighed else weight
+            if units == 0:
+                continue
             if self.shared.limits[index].per >= PER_KEY:
-                got = self._charge_keys(index, units, now)
+                got = granted if self._charge_keys(index, units, now) else 0
             else:
                 fitting = 1
                 if self.shared.keyed >> index & 1:
@@ -349,7 +351,8 @@ cdef class RequestLimits(RefusingStep):
         """All keys of a request, into `keys`. False: no memory."""
         cdef:
             const command_t *command = <const command_t *>request.command
-            uint32_t index, room
+            uint8_t *end = request.wire.data + request.wire.size
+            uint32_t index, argc
             int      count
         self.key_count = 0
         if command is NULL or command.key_rule == KEYS_NONE:
@@ -360,17 +363,16 @@ cdef class RequestLimits(RefusingStep):
                 self.keys[0].size = request.key_size
                 self.key_count = 1
             return True
-        if unlikely(request.argc > self.word_room):
-            room = self.word_room
-            while room < request.argc:
-                room *= 2
-            if not self._make_room(room):
+        argc = resp_words(request.wire.data, end, self.words, self.word_room)
+        if unlikely(argc > self.word_room):
+            if not self._make_room(2 * argc):
                 return False
-        resp_words(request.wire.data, request.wire.data + request.wire.size, self.words, self.word_room)
-        count = command_keys(command, self.words, request.argc, self.places, self.word_room)
-        for index in range(<uint32_t>max(count, 0)):        # -1: the server will refuse it
-            self.keys[index] = self.words[self.places[index]]
-        self.key_count = <uint32_t>max(count, 0)
+            argc = resp_words(request.wire.data, end, self.words, self.word_room)
+        count = command_keys(command, self.words, argc, self.places, self.word_room)
+        if count > 0:                       # -1: the server will refuse it
+            self.key_count = min(<uint32_t>count, self.word_room)
+            for index in range(self.key_count):
+                self.keys[index] = self.words[self.places[index]]
         return True
 
     cdef bint _make_room(self, uint32_t room) noexcept nogil:
@@ -401,8 +403,8 @@ cdef class RequestLimits(RefusingStep):
             count += rule_key_fits(rules, &rules.rules[index], self.keys[key].data, self.keys[key].size)
         return count
 
-    cdef uint32_t _charge_keys(self, uint32_t index, uint64_t units, uint64_t now) noexcept nogil:
-        """Charges every key that fits, at the meter of its own or of its prefix: 1, or 0 if one of them may not pass."""
+    cdef bint _charge_keys(self, uint32_t index, uint64_t units, uint64_t now) noexcept nogil:
+        """Charges every key that fits, at the meter of its own or of its prefix. False: one of them may not pass."""
         cdef:
             const rules_t *rules = self.shared.limits_picks.rules
             limit_t  *limit = &self.shared.limits[index]
@@ -423,11 +425,11 @@ cdef class RequestLimits(RefusingStep):
             tag = meter_tag(xxh64(key.data, size, self.shared.seed))
             if tag != last and sum:
                 if self._charge(index, last, sum, 1, now) == 0:
-                    return 0
+                    return False
                 sum = 0
             last = tag
             sum += units
-        return self._charge(index, last, sum, 1, now) if sum else 1
+        return sum == 0 or self._charge(index, last, sum, 1, now) == 1
 
     # ---- down and up --------------------------------------------------------------------------------------------
 

@@ -184,9 +184,10 @@ def test_weights(limited) -> None:
         {"command": "FLUSHALL", "weight": 50},
         {"command": ["MGET", "DEL"], "weight": 2, "each_key": True},
         {"class": "write", "weight": 5},
-        {"command": "ECHO", "weight": 0},
+        {"command": ["STRLEN", "DBSIZE"], "weight": 0},
     ]
-    bench = limited(limit("all", 100), weights=weights)
+    bench = limited(limit("all", 100), limit("keys", 100, per="key"), weights=weights)
+    assert over(bench.play(*["STRLEN a", "DBSIZE"] * 200), "all") == 0
     assert over(bench.play("FLUSHALL", "SET a x", "MGET a b c", "DEL a b", *["GET a"] * 40), "all") == 5  # fmt: skip
     bench = limited(limit("all", 100), weights=weights)
     assert over(bench.play(*["SET a x"] * 25), "all") == 5
