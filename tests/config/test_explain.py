@@ -34,6 +34,10 @@ def test_derived_names_and_defaults_are_marked(config):
 #   observability_interface: null  # default
 #   drain_timeout_seconds: 10  # default
 #   old_metric_names: false  # default
+#   core_dumps: false  # default
+#   user: null  # default
+#   group: null  # default
+#   umask: null  # default
 sources:
   - Redis:
         name: redis  # derived
