@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from shotover.config.address import Address
 from shotover.config.errors import Place, shown
-from shotover.config.fields import Field, address, boolean, number, text
+from shotover.config.fields import Field, address, boolean, choice, number, text
 from shotover.config.models import Model
 from shotover.config.reading import Invalid, Reader
 from shotover.config.source import Node
@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from typing import Any
 
+CHANGES, EVERYTHING = "changes", "everything"
+TOKEN_CHARACTERS_MIN = 16
 ID_DIGITS_MAX = 9
 """Of the number of a user or group."""
 
@@ -52,6 +54,18 @@ class ProcessConfig(Model):
         literal=True,
         listening=True,
         doc="ip:port of the HTTP endpoint for metrics and health; null is none",
+    )
+    admin_token: str | None = text(
+        default=None,
+        secret=True,
+        doc="what `Authorization: Bearer` must say to that endpoint and to the switch of a Tee, at least "
+        "16 characters; null: only this machine may change something",
+    )
+    admin_token_for: str = choice(
+        CHANGES,
+        EVERYTHING,
+        default=CHANGES,
+        doc="what needs the token: what changes something, or all but /healthz and /readyz",
     )
     drain_timeout_seconds: float = number(
         minimum=0,
@@ -102,6 +116,17 @@ class ProcessConfig(Model):
         return found if isinstance(found, str) else (uid, found, [found])
 
     def validate(self) -> Iterator[tuple[str, str | None]]:
+        token = self.admin_token
+        if token is not None and (
+            len(token) < TOKEN_CHARACTERS_MIN or not token.isprintable() or " " in token
+        ):
+            yield (
+                f"expected at least {TOKEN_CHARACTERS_MIN} printable characters without a space; "
+                "`openssl rand -hex 32` makes a good token",
+                "admin_token",
+            )
+        elif token is None and self.admin_token_for == EVERYTHING:
+            yield "goes with admin_token, which is missing", "admin_token_for"
         if self.user is None:
             if self.group is not None:
                 yield "group goes with user, which is missing", "group"
