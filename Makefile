@@ -39,7 +39,7 @@ help:
 	@echo 'make test-debug   all tests in a build that aborts where an invariant is broken'
 	@echo 'make asan         codec, chains, network and more under AddressSanitizer and UBSan'
 	@echo 'make fuzz         look for bytes that break a parser (FUZZ_SECONDS=60, ARGS="--target replies")'
-	@echo 'make lint         linter, type checker, Cython linter, formatter'
+	@echo 'make lint         linter, type checker, Cython linter, formatter, licences'
 	@echo 'make bench        measure Shotover beside its peers (ARGS="--help" for what can be chosen)'
 	@echo 'make bench-micro  what a codec, a chain and a transform cost by themselves'
 	@echo 'make wheel        the wheel and the source archive, in dist/'
@@ -85,6 +85,7 @@ lint: $(VENV)/.built $(VENV)/.with-test $(VENV)/.with-lint
 	$(BIN)/mypy
 	PATH="$(abspath $(BIN)):$$PATH" $(BIN)/cython-lint shotover tests/native
 	$(RUFF) format --check --quiet .
+	$(BIN)/python tools/licences.py
 
 bench: $(VENV)/.built $(VENV)/.with-bench
 	$(BIN)/shotover-bench $(if $(ARGS),$(ARGS),run)
