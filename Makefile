@@ -27,7 +27,7 @@ SOURCES := $(shell find shotover \( -name '*.pyx' -o -name '*.pxd' -o -name '*.h
 PYTEST   = $(BIN)/pytest
 RUFF     = $(BIN)/ruff
 
-.PHONY: help run test test-long test-clients mutants test-debug asan fuzz lint bench bench-micro wheel clean
+.PHONY: help run test test-long test-clients mutants test-debug asan fuzz lint bench bench-micro wheel reproduce clean
 
 help:
 	@echo 'make run          build, start a Redis server and Shotover before it, stay until Ctrl-C'
@@ -43,6 +43,7 @@ help:
 	@echo 'make bench        measure Shotover beside its peers (ARGS="--help" for what can be chosen)'
 	@echo 'make bench-micro  what a codec, a chain and a transform cost by themselves'
 	@echo 'make wheel        the wheel and the source archive, in dist/'
+	@echo 'make reproduce    two wheels from two folders: they must be the same, byte for byte'
 	@echo 'make clean        remove all that was made'
 	@echo
 	@echo 'PYTHON=python3.12 chooses the Python.'
@@ -94,8 +95,12 @@ bench-micro: $(VENV)/.built $(VENV)/.with-test
 	$(PYTEST) bench/micro --benchmark-columns min,median,iqr,rounds --benchmark-sort name $(ARGS)
 
 wheel: $(VENV)/.with-wheel
-	$(BIN)/python -m build --quiet --outdir '$(DIST)' .
+	SOURCE_DATE_EPOCH="$$($(BIN)/python tools/reproduce.py --epoch)" $(BIN)/python -m build --quiet --outdir '$(DIST)' .
 	@ls -l '$(DIST)'
+
+# Builds everything twice: the tests do it with one module.
+reproduce: $(VENV)/.with-run
+	$(BIN)/python tools/reproduce.py
 
 clean:
 	rm -rf .venv build dist shotover.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .benchmarks

@@ -67,7 +67,7 @@ def licence(found: metadata.Distribution) -> str:
     }
     if kinds:
         return " AND ".join(sorted(kinds))
-    text = str(about["License"] if "License" in about else "").strip()
+    text = str((about.get_all("License") or [""])[0]).strip()
     return OLDER.get(text, text.split("\n")[0])
 
 
