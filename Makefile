@@ -27,7 +27,7 @@ SOURCES := $(shell find shotover \( -name '*.pyx' -o -name '*.pxd' -o -name '*.h
 PYTEST   = $(BIN)/pytest
 RUFF     = $(BIN)/ruff
 
-.PHONY: help run test test-long test-clients mutants test-debug asan fuzz lint bench bench-micro wheel clean
+.PHONY: help run test test-long test-clients mutants test-debug asan fuzz lint bench bench-micro wheel reproduce clean
 
 help:
 	@echo 'make run          build, start a Redis server and Shotover before it, stay until Ctrl-C'
@@ -39,10 +39,11 @@ help:
 	@echo 'make test-debug   all tests in a build that aborts where an invariant is broken'
 	@echo 'make asan         codec, chains, network and more under AddressSanitizer and UBSan'
 	@echo 'make fuzz         look for bytes that break a parser (FUZZ_SECONDS=60, ARGS="--target replies")'
-	@echo 'make lint         linter, type checker, Cython linter, formatter'
+	@echo 'make lint         linter, type checker, Cython linter, formatter, licences'
 	@echo 'make bench        measure Shotover beside its peers (ARGS="--help" for what can be chosen)'
 	@echo 'make bench-micro  what a codec, a chain and a transform cost by themselves'
 	@echo 'make wheel        the wheel and the source archive, in dist/'
+	@echo 'make reproduce    two wheels from two folders: they must be the same, byte for byte'
 	@echo 'make clean        remove all that was made'
 	@echo
 	@echo 'PYTHON=python3.12 chooses the Python.'
@@ -85,6 +86,7 @@ lint: $(VENV)/.built $(VENV)/.with-test $(VENV)/.with-lint
 	$(BIN)/mypy
 	PATH="$(abspath $(BIN)):$$PATH" $(BIN)/cython-lint shotover tests/native
 	$(RUFF) format --check --quiet .
+	$(BIN)/python tools/licences.py
 
 bench: $(VENV)/.built $(VENV)/.with-bench
 	$(BIN)/shotover-bench $(if $(ARGS),$(ARGS),run)
@@ -93,8 +95,12 @@ bench-micro: $(VENV)/.built $(VENV)/.with-test
 	$(PYTEST) bench/micro --benchmark-columns min,median,iqr,rounds --benchmark-sort name $(ARGS)
 
 wheel: $(VENV)/.with-wheel
-	$(BIN)/python -m build --quiet --outdir '$(DIST)' .
+	SOURCE_DATE_EPOCH="$$($(BIN)/python tools/reproduce.py --epoch)" $(BIN)/python -m build --quiet --outdir '$(DIST)' .
 	@ls -l '$(DIST)'
+
+# Builds everything twice: the tests do it with one module.
+reproduce: $(VENV)/.with-run
+	$(BIN)/python tools/reproduce.py
 
 clean:
 	rm -rf .venv build dist shotover.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .benchmarks

@@ -20,8 +20,13 @@ from pathlib import Path
 
 from Cython.Build import cythonize
 from setuptools import Extension, setup
+from setuptools.command.bdist_wheel import bdist_wheel
 
 ROOT = Path(__file__).parent
+sys.path.insert(0, str(ROOT / "tools"))
+
+import sbom  # noqa: E402
+
 BUILD = os.environ.get("SHOTOVER_BUILD", "release")
 JOBS = int(os.environ.get("SHOTOVER_BUILD_JOBS") or os.cpu_count() or 1)
 SOURCES = os.environ.get("SHOTOVER_BUILD_SOURCES", "shotover/**/*.pyx")
@@ -76,6 +81,24 @@ def extensions() -> list[Extension]:
     ]
 
 
+class Wheel(bdist_wheel):
+    """A wheel that says what is in it, and whose bytes depend on the sources and the tools alone.
+
+    Times come from SOURCE_DATE_EPOCH, as in every build that knows it; permissions must not come from a umask.
+    """
+
+    def egg2dist(self, egginfo_path, distinfo_path):
+        super().egg2dist(egginfo_path, distinfo_path)
+        sbom.write(Path(distinfo_path, "sboms"), self.distribution.get_version())
+
+    def write_wheelfile(self, wheelfile_base, *more, **named):
+        super().write_wheelfile(wheelfile_base, *more, **named)
+        root = Path(wheelfile_base).parent
+        if self.bdist_dir and root.resolve() == Path(self.bdist_dir).resolve():
+            for path in root.rglob("*"):
+                path.chmod(0o755 if path.is_dir() or path.suffix == ".so" else 0o644)
+
+
 if __name__ == "__main__":  # cythonize's processes may import this file
     setup(
         ext_modules=cythonize(
@@ -85,5 +108,6 @@ if __name__ == "__main__":  # cythonize's processes may import this file
             build_dir=f"build/cython-{BUILD}",
             nthreads=JOBS if JOBS > 1 else 0,
         ),
+        cmdclass={"bdist_wheel": Wheel},
         options={"build_ext": {"parallel": JOBS}},
     )

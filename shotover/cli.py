@@ -82,6 +82,7 @@ def run(arguments: list[str]) -> int:
     files = Apart(filter(None, [options.topology_file, options.config_file]))
     from shotover.observability import log
     from shotover.runtime.assemble import load as load_files
+    from shotover.runtime.privileges import protect_memory
     from shotover.runtime.supervisor import Supervisor, load_worker
 
     worker_class = load_worker()
@@ -91,6 +92,7 @@ def run(arguments: list[str]) -> int:
     except log.FilterError as error:
         raise ConfigError([str(error)]) from None
     log.catch_crashes()
+    protect_memory(loaded.process)
     logger = log.get("shotover")
     logger.info(f"Shotover {__version__} is starting", topology=options.topology_file)
     for flag, why in ignored_flags(options):

@@ -1,9 +1,9 @@
 """See render.pxd. Text that does not fit ends in `...`; whatever is not printable ASCII is escaped as in Python."""
 
 from libc.stdint cimport uint32_t, uint64_t
-from libc.string cimport memcpy, strlen
+from libc.string cimport memcpy, strlen, strncmp
 
-from shotover._codec.commands cimport word_is
+from shotover._codec.commands cimport command_t, word_is
 from shotover._codec.resp cimport resp_words
 from shotover._core.slice cimport slice_t
 
@@ -103,7 +103,7 @@ cdef size_t render_request(char *out, size_t room, request_t *request) noexcept 
     text.full = False
     count = resp_words(request.wire.data, request.wire.data + request.wire.size, words, WORDS_MAX)
     if count == 0:
-        _put_quoted(&text, request.wire.data, request.wire.size)
+        _put_text(&text, b"(not whole)")    # its bytes may be those of a password
         return _finish(&text, out)
     _put_bytes(&text, words[0].data, words[0].size)
     if _is_secret(words, count):
@@ -155,3 +155,19 @@ cdef size_t render_reply(char *out, size_t room, const uint8_t *reply, size_t si
             _put_bytes(&text, at, <size_t>(line - at))
             at = line + 2
     return _finish(&text, out)
+
+
+cdef bint _is_secret_command(const command_t *command) noexcept nogil:
+    """What it answers may hold a password, or a new one; AUTH and its like say none, but a server's error could."""
+    cdef const char *name
+    if command is NULL:
+        return False
+    name = command.name
+    return strncmp(name, b"ACL", 3) == 0 or strncmp(name, b"CONFIG", 6) == 0 or strncmp(name, b"SENTINEL", 8) == 0
+
+
+cdef size_t render_reply_to(char *out, size_t room, request_t *request, const uint8_t *reply, size_t size) noexcept nogil:
+    """render_reply, unless the command's replies have passwords in them (CONFIG GET): then only whether all went well."""
+    if size and reply[0] != b'+' and reply[0] != b'-' and _is_secret_command(<const command_t *>request.command):
+        reply, size = <const uint8_t *>b"(not shown)", 11
+    return render_reply(out, room, reply, size)

@@ -16,6 +16,7 @@ from __future__ import annotations
 from shotover.config.address import Address, parse_address
 from shotover.config.errors import Place, nearest, one_of, shown
 from shotover.config.reading import (
+    HIDDEN,
     INVALID,
     Invalid,
     Reader,
@@ -36,7 +37,6 @@ class _Required:
 
 
 REQUIRED = _Required()
-HIDDEN = "<hidden>"
 UNITS = {"": 1, "B": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30}
 
 
@@ -104,7 +104,7 @@ class Text(Field):
         self.empty = empty
 
     def read(self, node: Node, place: Place, reader: Reader) -> Any:
-        value = reader.text(node, place, self.expected)
+        value = reader.text(node, place, self.expected, self.secret)
         if value == "" and not self.empty:
             return self.refuse(node, place, reader)
         return value
@@ -260,7 +260,9 @@ class AddressField(Field):
             if self.literal and not address.is_literal:
                 raise ValueError("the host is not an IP address")
         except ValueError as error:
-            return reader.add(place, f"expected {self.expected}, got {shown(text)}: {error}")
+            # what stands before @ in a URL may be a password
+            got = f"...@{text.rpartition('@')[2]}" if "@" in text else text
+            return reader.add(place, f"expected {self.expected}, got {shown(got)}: {error}")
         return address
 
     def plain(self, value: Any) -> Any:
@@ -268,13 +270,19 @@ class AddressField(Field):
 
 
 class Settings(Field):
-    """A free map, given as it is to code that knows what is in it."""
+    """A free map, given as it is to code that knows what is in it.
+
+    `secrets`: there may be some in it (files, see Reader.plain), which `plain` must not show.
+    """
 
     kind = "a map"
+    secrets = False
 
     def read(self, node: Node, place: Place, reader: Reader) -> Any:
         mapping = reader.mapping(node, place)
-        return mapping if isinstance(mapping, Invalid) else reader.plain(mapping, place)
+        if isinstance(mapping, Invalid):
+            return mapping
+        return reader.plain(mapping, place, self.secrets)
 
 
 def _within(value: float, minimum: float | None, maximum: float | None) -> bool:

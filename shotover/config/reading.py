@@ -1,11 +1,16 @@
-"""Reads nodes as what a setting expects; expands environment variables; notes what is wrong.
+"""Reads nodes as what a setting expects; expands variables and files of secrets; notes what is wrong.
 
 `${NAME}` and `${NAME:-default}` are expanded in values, never in keys. The default stands in when
 the variable is unset or empty; `$${` writes a literal `${`. What a variable holds is text: it can
 become a number or a word, never more YAML.
+
+`${file:/path}` is what a file holds, for secrets alone: a field that is shown somewhere refuses it.
 """
 
 from __future__ import annotations
+
+import os
+import stat
 
 from shotover.config.errors import Place, Problems, shown
 from shotover.config.source import Mapping, Node, Scalar, Sequence
@@ -19,6 +24,21 @@ if TYPE_CHECKING:
 
 DIGITS_MAX = 40
 """Numbers longer than this are not numbers of ours; bounds what int() is asked to do."""
+
+
+SECRET_BYTES_MAX = 64 * 1024
+"""Longest file of a secret, in bytes."""
+HIDDEN = "<hidden>"
+FILE = "${file:"
+
+
+class Secret(str):
+    """Text out of a file of a secret, where no field says that it is one: `repr` does not tell it."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return HIDDEN
 
 
 class Invalid:
@@ -71,21 +91,24 @@ class Reader:
         self.refuse_tag(node, place)
         return node if isinstance(node, Sequence) else self.expected(what, node, place)
 
-    def scalar(self, node: Node, place: Place, what: str) -> Scalar | Invalid:
-        """`node` as a scalar with its variables expanded; `what` says what was expected."""
+    def scalar(self, node: Node, place: Place, what: str, secret: bool = False) -> Scalar | Invalid:
+        """`node` as a scalar with its variables expanded; `what` says what was expected.
+
+        `secret`: what is read will never be shown, so files may be part of it.
+        """
         self.refuse_tag(node, place)
         if not isinstance(node, Scalar):
             return self.expected(what, node, place)
         if "${" not in node.text:
             return node
-        text = self.expanded(node.text, place)
+        text = self.expanded(node.text, place, secret)
         if isinstance(text, Invalid):
             return INVALID
         return Scalar(node.line, text, plain=True)  # "${PORT}" in quotes is a number all the same
 
-    def text(self, node: Node, place: Place, what: str) -> str | Invalid:
+    def text(self, node: Node, place: Place, what: str, secret: bool = False) -> str | Invalid:
         """`node` as text: anything written but nothing (`~`, `null`) and an empty plain value."""
-        scalar = self.scalar(node, place, what)
+        scalar = self.scalar(node, place, what, secret)
         if isinstance(scalar, Invalid):
             return scalar
         expanded = scalar is not node
@@ -97,7 +120,7 @@ class Reader:
         if node.tag is not None:
             self.add(place, f"YAML tags are not allowed here, got {shown(node.tag)}")
 
-    def expanded(self, text: str, place: Place) -> str | Invalid:
+    def expanded(self, text: str, place: Place, secret: bool = False) -> str | Invalid:
         """`text` with every reference replaced, or INVALID after noting each that cannot be."""
         parts: list[str] = []
         failed = False
@@ -107,9 +130,12 @@ class Reader:
                 parts += [text[at : start - 1], "${"]
                 at = start + 2
                 continue
-            end = text.find("}", start)
+            end = _end(text, start)
             reference = text[start:] if end < 0 else text[start : end + 1]
-            value = self._variable(reference, place)
+            if _is_file(reference):
+                value = self._file(reference, place, secret)
+            else:
+                value = self._variable(reference, place)
             failed = failed or value is None
             parts += [text[at:start], value or ""]
             at = start + len(reference)
@@ -134,27 +160,94 @@ class Reader:
             )
         return found
 
-    def plain(self, node: Node, place: Place) -> object:
-        """`node` as plain Python values (None, bool, int, float, str, list, dict), or INVALID."""
+    def _file(self, reference: str, place: Place, secret: bool) -> str | None:
+        """What the file of `${file:PATH}` holds; None after noting why it cannot be had."""
+        if not secret:
+            self.add(
+                place,
+                f"{shown(reference)}: files are for secrets, and this field is no secret; "
+                "use ${NAME}, a variable of the environment",
+            )
+            return None
+        path = reference[len(FILE) :].removesuffix("}")
+        if not reference.endswith("}") or not path or FILE in path:
+            self.add(place, f"expected ${{file:/path}}, got {shown(reference)}")
+            return None
+        found = self.expanded(path, place)
+        if isinstance(found, Invalid):
+            return None
+        try:
+            return read_secret(found)
+        except OSError as error:
+            reason = (error.strerror or str(error)).lower()
+        except ValueError as error:
+            reason = str(error)
+        self.add(place, f"{shown(reference)}: {reason}")
+        return None
+
+    def plain(self, node: Node, place: Place, secret: bool = False) -> object:
+        """`node` as plain Python values (None, bool, int, float, str, list, dict), or INVALID.
+
+        `secret`: files may be part of it; what is read from one is a Secret.
+        """
         if isinstance(node, Mapping):
             self.mapping(node, place)
             items = {
-                key: self.plain(child, place.child(key, node.lines[key]))
+                key: self.plain(child, place.child(key, node.lines[key]), secret)
                 for key, child in node.entries.items()
             }
             return INVALID if INVALID in items.values() else items
         if isinstance(node, Sequence):
             self.sequence(node, place)
             values = [
-                self.plain(child, place.item(index, child.line))
+                self.plain(child, place.item(index, child.line), secret)
                 for index, child in enumerate(node.items)
             ]
             return INVALID if INVALID in values else values
-        scalar = self.scalar(node, place, "a value")
+        scalar = self.scalar(node, place, "a value", secret)
         if isinstance(scalar, Invalid):
             return scalar
+        if secret and isinstance(node, Scalar) and FILE in node.text:
+            return Secret(scalar.text)
         quoted = isinstance(node, Scalar) and not node.plain
         return scalar.text if quoted else scalar_value(scalar)  # a quoted password stays text
+
+
+def read_secret(path: str) -> str:
+    """What a file holds, without the newline at its end. Raises OSError or ValueError, which never quote it."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    with open(descriptor, "rb") as stream:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise ValueError("not a regular file")
+        data = stream.read(SECRET_BYTES_MAX + 1)
+    if len(data) > SECRET_BYTES_MAX:
+        raise ValueError(f"longer than {SECRET_BYTES_MAX} bytes")
+    try:
+        text = data.decode()
+    except UnicodeDecodeError:
+        raise ValueError("not UTF-8 text") from None
+    text = text.removesuffix("\n").removesuffix("\r")
+    if not text:
+        raise ValueError("the file is empty")
+    if "\0" in text:
+        raise ValueError("not text: there is a zero byte in it")
+    return text
+
+
+def _is_file(reference: str) -> bool:
+    """Whether it names a file; `${file:-x}` is a variable called file."""
+    return reference.startswith(FILE) and not reference.startswith(FILE + "-")
+
+
+def _end(text: str, start: int) -> int:
+    """Where the reference at `start` ends, -1 if nowhere. The path of a file may have variables."""
+    end = text.find("}", start)
+    if _is_file(text[start : start + len(FILE) + 1]):
+        inner = text.find("${", start + 2)
+        while 0 <= inner < end:
+            inner = text.find("${", inner + 2)
+            end = text.find("}", end + 1)
+    return end
 
 
 def scalar_value(scalar: Scalar) -> object:

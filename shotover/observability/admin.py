@@ -6,8 +6,7 @@
     GET /topology   what runs, as JSON, without secrets
     GET /filter     the log filter in force; PUT replaces it, body as `main_log_level`
 
-Nothing here blocks, and nothing is kept between requests. PUT is refused to web pages: a page that
-a user merely visits must not turn the proxy's log off.
+Nothing here blocks, and nothing is kept between requests. Who may ask for what stands in `Access`.
 """
 
 from __future__ import annotations
@@ -15,6 +14,7 @@ from __future__ import annotations
 from _operator import _compare_digest  # hmac's own; hmac would load all of OpenSSL
 
 from . import log
+from .http import is_loopback
 from .httpwire import Response
 from .logformat import json_text
 from .metrics import CONTENT_TYPE, pieces
@@ -48,19 +48,80 @@ UNKNOWN_OR_DOWN = {  # what a sample of value 0 means
 RESULT_SOURCES = ("regular-chain", "tee-chain")
 
 
+class Access:
+    """Who may ask for what.
+
+    With a `token`, changes need `Authorization: Bearer`, and if it is for `everything` so do all pages
+    but those of health. Without one only peers on this machine may change something. `local` says that
+    the endpoint is on loopback.
+    """
+
+    __slots__ = ("everything", "local", "token")
+
+    def __init__(
+        self, token: str | None = None, everything: bool = True, local: bool = True
+    ) -> None:
+        self.token = token
+        self.everything = everything
+        self.local = local
+
+    def refusal(self, request: Request, is_open: bool) -> Response | None:
+        """The answer to who may not; None: he may. `is_open`: the page needs no token.
+
+        A browser can be made to ask us by any page that it shows: across sites, which headers tell that
+        a page cannot forge, or, by a name of the page's own that leads to our address, as if from the same.
+        """
+        changes = request.method not in ("GET", "HEAD")
+        if changes and (
+            "origin" in request.headers
+            or request.headers.get("sec-fetch-site", "none").lower() != "none"
+        ):
+            return Response(403, "web pages may not change anything here\n")
+        if self.token is not None and (changes or (self.everything and not is_open)):
+            return None if self._knows(self.token, request) else self._unknown(request)
+        if (changes or (self.local and not is_open)) and not _is_address(
+            request.headers.get("host", "localhost")
+        ):
+            return Response(403, "call this endpoint by its IP address, or localhost\n")
+        if changes and not is_loopback(request.peer):
+            return Response(403, "only with a token (admin_token), or from the same machine\n")
+        return None
+
+    def _knows(self, token: str, request: Request) -> bool:
+        scheme, _, given = request.headers.get("authorization", "").partition(" ")
+        same = _compare_digest(given.strip().encode("latin-1"), token.encode())
+        return scheme.lower() == "bearer" and same
+
+    def _unknown(self, request: Request) -> Response:
+        if "authorization" in request.headers:
+            log.get("shotover::observability").limited("token", 0.1, 3.0).warning(
+                "a request with a wrong token was refused", peer=request.peer, path=request.path
+            )
+        return Response(401, "a token is needed\n", headers=[("WWW-Authenticate", "Bearer")])
+
+
+def _is_address(host: str) -> bool:
+    """Whether a Host header names us by an IP address or as localhost: names are what others can lead to us."""
+    if host.startswith("["):
+        return True
+    name = host.partition(":")[0].lower().rstrip(".")
+    return name == "localhost" or not name.strip("0123456789.")
+
+
 class _App:
     """Finds the handler for a path and a method; 404 and 405 with what there is otherwise."""
 
     hint = ""
     open_paths: frozenset[str] = frozenset()  # need no token
 
-    def __init__(self, token: str | None = None) -> None:
-        self._token = token
+    def __init__(self, access: Access | None = None) -> None:
+        self._access = access or Access()
         self._routes: dict[str, Route] = {}
 
     def __call__(self, request: Request) -> Response:
-        if not self._may(request):
-            return Response(401, "a token is needed\n", headers=[("WWW-Authenticate", "Bearer")])
+        refusal = self._access.refusal(request, request.path in self.open_paths)
+        if refusal is not None:
+            return refusal
         route = self._routes.get(request.path)
         if route is None:
             return Response(404, f"no such page\n\n{self.hint}")
@@ -69,24 +130,15 @@ class _App:
             allowed = ", ".join([*route, "HEAD"])
             text = f"{request.method} is not possible here; possible: {allowed}\n"
             return Response(405, text, headers=[("Allow", allowed)])
-        if method != "GET" and "origin" in request.headers:
-            return Response(403, "web pages may not change anything here\n")
         return route[method](request)
-
-    def _may(self, request: Request) -> bool:
-        if self._token is None or request.path in self.open_paths:
-            return True
-        scheme, _, given = request.headers.get("authorization", "").partition(" ")
-        same = _compare_digest(given.strip().encode("latin-1"), self._token.encode())
-        return scheme.lower() == "bearer" and same
 
 
 class AdminApp(_App):
     """The observability endpoint.
 
     `samples` gives a list of samples for each worker; `problems` the reasons not to send traffic
-    here, none when ready; `topology` what runs (secrets are hidden here). With `token`, all but the
-    two health pages ask for `Authorization: Bearer`. `old_names` adds the metrics' former names.
+    here, none when ready; `topology` what runs (secrets are hidden here). `old_names` adds the metrics'
+    former names.
     """
 
     hint = HINT
@@ -98,9 +150,9 @@ class AdminApp(_App):
         problems: Callable[[], list[str]],
         topology: Callable[[], object],
         old_names: bool = False,
-        token: str | None = None,
+        access: Access | None = None,
     ) -> None:
-        super().__init__(token)
+        super().__init__(access)
         self._samples = samples
         self._problems = problems
         self._topology = topology
@@ -152,9 +204,13 @@ class TeeSwitch(_App):
     """
 
     def __init__(
-        self, get: Callable[[], bool], set: Callable[[bool], None], address: str = "ADDRESS"
+        self,
+        get: Callable[[], bool],
+        set: Callable[[bool], None],
+        address: str = "ADDRESS",
+        access: Access | None = None,
     ) -> None:
-        super().__init__()
+        super().__init__(access)
         self._get = get
         self._set = set
         self.hint = TEE_HINT.format(address=address)

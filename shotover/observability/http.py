@@ -78,6 +78,11 @@ def parse_address(text: str) -> tuple[int, str, int]:
     return family, host, int(port)
 
 
+def is_loopback(host: str) -> bool:
+    """Whether an IP address is this machine's own."""
+    return host == "::1" or host.removeprefix("::ffff:").startswith("127.")
+
+
 class _Connection:
     """One peer. `inbox` never holds more than one request's bounds and one read."""
 

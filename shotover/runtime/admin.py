@@ -7,8 +7,10 @@ counters and never wait for anything.
 from __future__ import annotations
 
 from shotover.config.errors import ConfigError, Problem
-from shotover.observability.admin import AdminApp, TeeSwitch, upstream_problems
-from shotover.observability.http import AddressError, HttpServer
+from shotover.config.process import EVERYTHING
+from shotover.observability import log
+from shotover.observability.admin import Access, AdminApp, TeeSwitch, upstream_problems
+from shotover.observability.http import AddressError, HttpServer, is_loopback
 from shotover.observability.process import process_samples
 from shotover.runtime.checks import walk
 from shotover.runtime.explain import tree
@@ -21,8 +23,11 @@ if TYPE_CHECKING:
 
     from shotover.config.address import Address
     from shotover.config.errors import Place
+    from shotover.config.process import ProcessConfig
     from shotover.observability.metrics import Sample
     from shotover.runtime.supervisor import Supervisor
+
+_log = log.get("shotover::observability")
 
 
 def open_servers(supervisor: Supervisor) -> list[HttpServer]:
@@ -32,12 +37,24 @@ def open_servers(supervisor: Supervisor) -> list[HttpServer]:
         process = supervisor.loaded.process
         if process.observability_interface is not None:
             place = process.place_of("observability_interface")
-            servers.append(_open(process.observability_interface, place, _admin_app(supervisor)))
+            access = _access(process, process.observability_interface)
+            app = _admin_app(supervisor, access)
+            servers.append(_open(process.observability_interface, place, app))
+            if not access.local and access.token is None:
+                _log.warning(
+                    "the endpoint can be reached from other machines and asks for no token: let it listen "
+                    "on 127.0.0.1, or set admin_token",
+                    address=process.observability_interface,
+                )
         for chain in supervisor.loaded.topology.chains():
             for step in walk(chain):
                 steps = supervisor.steps.get(step.name, [])
                 servers += [
-                    _open(address, step.place_of(attribute), _switch(address, steps))
+                    _open(
+                        address,
+                        step.place_of(attribute),
+                        _switch(address, steps, _access(process, address)),
+                    )
                     for address, attribute in step.listens()
                     if steps
                 ]
@@ -57,7 +74,15 @@ def _open(address: Address, place: Place, handler: Callable[..., Any]) -> HttpSe
         raise ConfigError([Problem(place, explanation(address, error))]) from error
 
 
-def _admin_app(supervisor: Supervisor) -> AdminApp:
+def _access(process: ProcessConfig, address: Address) -> Access:
+    return Access(
+        process.admin_token,
+        process.admin_token_for == EVERYTHING,
+        is_loopback(address.host),
+    )
+
+
+def _admin_app(supervisor: Supervisor, access: Access) -> AdminApp:
     def samples() -> list[list[Sample]]:
         gathered: list[list[Sample]] = [t.worker.samples() for t in supervisor.threads]
         draining = float(supervisor.draining)
@@ -77,14 +102,15 @@ def _admin_app(supervisor: Supervisor) -> AdminApp:
             "sources": [tree(source) for source in supervisor.loaded.topology.sources]
         },
         old_names=supervisor.loaded.process.old_metric_names,
+        access=access,
     )
 
 
-def _switch(address: Address, steps: list[Any]) -> TeeSwitch:
+def _switch(address: Address, steps: list[Any], access: Access) -> TeeSwitch:
     """The switch of a Tee; all its copies, on every worker, are switched together."""
 
     def switch(to_own_chain: bool) -> None:
         for step in steps:
             step.switched = to_own_chain
 
-    return TeeSwitch(lambda: bool(steps[0].switched), switch, str(address))
+    return TeeSwitch(lambda: bool(steps[0].switched), switch, str(address), access)

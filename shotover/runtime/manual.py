@@ -26,6 +26,7 @@ GUIDES = {
     "process": "config.yaml, the command line, signals.",
     "commands": "What becomes of each Redis command in each topology.",
     "observability": "Metrics, health, logs.",
+    "security": "What is promised against whom, and how to run it hardened.",
     "TLS": "TLS with clients and servers: certificates, identities, renewal.",
 }
 """Pages that are about no one thing."""

@@ -1,6 +1,6 @@
 """Starts, watches, drains and stops workers; the only file that knows threads.
 
-    start()   workers -> chains -> listeners -> endpoints -> threads -> "now accepting"
+    start()   workers -> chains -> listeners -> endpoints -> privileges -> threads -> "now accepting"
     serve()   the main thread sleeps until a signal, the end of a worker, or a look at the logs
     reread    SIGHUP: files beside the topology (certificates, rules) are read again
     stop      first SIGTERM or SIGINT: drain, bounded, exit 0; a second one: exit at once
@@ -23,7 +23,7 @@ from time import monotonic
 
 from shotover.config.errors import ConfigError, Problem
 from shotover.observability import log
-from shotover.runtime import listening
+from shotover.runtime import listening, privileges
 from shotover.runtime.assemble import build_source
 from shotover.runtime.checks import walk
 from shotover.runtime.watching import Watcher
@@ -90,6 +90,7 @@ class Supervisor:
         self.threads: list[WorkerThread] = []
         self.steps: dict[str, list[Any]] = {}  # compiled steps of all workers, by transform name
         self.servers: list[HttpServer] = []
+        self.who: privileges.Target | None = None  # who to become when all is open
         self.draining = False
         self.exit_code = 0
         self._signals: list[int] = []
@@ -125,10 +126,15 @@ class Supervisor:
         """Open every listener, then let the workers run. Raises ConfigError, with nothing left."""
         sys.setswitchinterval(SWITCH_SECONDS)
         listening.raise_file_limit()
+        privileges.apply_umask(self.loaded.process)
+        self.who = privileges.target(self.loaded.process)
         self.make_workers()
         for source in self.loaded.topology.sources:
             self.listen(source)
         self.open_endpoints()
+        privileges.drop(self.loaded.process, self.who)
+        if self.who is not None:
+            _log.info("privileges dropped", user=self.who.uid, group=self.who.gid)
         # Signals are the main thread's: a worker must not be woken from its poll by one.
         signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
         try:
@@ -170,6 +176,8 @@ class Supervisor:
                         )
                         or address
                     )
+            if source.listen_addr.path:
+                privileges.hand_over(source.listen_addr.path, self.who)
         except OSError as error:
             message = listening.explanation(source.listen_addr, error)
             raise ConfigError([Problem(source.place_of("listen_addr"), message)]) from error
@@ -190,6 +198,13 @@ class Supervisor:
     def serve(self) -> int:
         """Wait for a signal or the end of a worker; then drain. The exit code."""
         watcher = Watcher(self.loaded.topology, self.steps)
+        for name, file in watcher.unreadable() if self.who is not None else ():
+            _log.warning(
+                "this user may not read a file that was read before privileges were dropped: "
+                "it will not be read again while the process runs",
+                file=file,
+                name=name,
+            )
         while not self._signals and all(thread.alive for thread in self.threads):
             force, self._reread = self._reread, False
             watcher.look(force)

@@ -96,6 +96,15 @@ class Watcher:
                 files = block.context.files()
                 self._watched.append(Watched(model.label, files, block.reread))
 
+    def unreadable(self) -> list[tuple[str, str]]:
+        """(name, file) of each file that this process may not read (any more)."""
+        return [
+            (watched.name, file)
+            for watched in self._watched
+            for file in watched.files
+            if not os.access(file, os.R_OK)
+        ]
+
     def look(self, force: bool = False) -> None:
         """Reads again what has changed, if it is time; `force`: everything, at once."""
         if self._watched and (force or monotonic() >= self._due):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 
 SLOT_COUNT = 16384
+PORT_MAX = 65535
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -120,10 +121,12 @@ def _address(text: str) -> tuple[str, int, tuple[str, ...]]:
     names = tuple(word for word in more if word and "=" not in word)
     if not host or host == "?":
         host = names[0] if names else ""
-    try:
-        return host.strip("[]"), int(port), names
-    except ValueError:
-        raise ValueError(f"{text!r} is not an address") from None
+    if (
+        not (port.isascii() and port.isdecimal() and len(port) <= 5 and int(port) <= PORT_MAX)
+        or "\0" in host
+    ):
+        raise ValueError(f"{text[:80]!r} is not an address")
+    return host.strip("[]"), int(port), names
 
 
 def _range(word: str) -> tuple[int, int]:

@@ -5,7 +5,7 @@ cimport cython
 from libc.string cimport memcpy
 
 from shotover._codec.commands cimport CONDUCT_MONITOR, CONDUCT_SUBSCRIBE, CONDUCT_UNSUBSCRIBE
-from shotover._codec.render cimport render_reply, render_request
+from shotover._codec.render cimport render_reply_to, render_request
 from shotover._core.request cimport WATCHED_BY_STEP, batch_pop, batch_t, request_t
 from shotover._proxy.step cimport LOG_INFO, LOG_TEXT
 
@@ -40,6 +40,6 @@ cdef class DebugPrinter(Step):
         while batch.head is not NULL:
             request = batch_pop(batch)
             if request.reply.size:
-                render_reply(line + 10, sizeof(line) - 10, request.reply.data, request.reply.size)
+                render_reply_to(line + 10, sizeof(line) - 10, request, request.reply.data, request.reply.size)
                 self.hub.log(LOG_INFO, line)
             self.pass_up(request)

@@ -41,7 +41,7 @@ from shotover._codec.commands cimport (
     command_t,
 )
 from shotover._codec.compare cimport COMPARE_EXACT, COMPARE_OUTCOME, COMPARE_UNORDERED, replies_agree
-from shotover._codec.render cimport render_reply, render_request
+from shotover._codec.render cimport render_reply_to, render_request
 from shotover._core.debug cimport invariant, likely, unlikely
 from shotover._core.memory cimport slab_close, slab_give, slab_init, slab_take
 from shotover._core.request cimport (
@@ -538,9 +538,10 @@ cdef class Tee(Step):
         if self.behavior == LOG:
             size = render_request(line, 72, request)
             _append(line, &size, b": the replies of the Tee's chains differ: ")
-            size += render_reply(line + size, min(sizeof(line) - size, <size_t>58), request.reply.data, request.reply.size)
+            size += render_reply_to(line + size, min(sizeof(line) - size, <size_t>58), request, request.reply.data,
+                                    request.reply.size)
             _append(line, &size, b" / ")
-            render_reply(line + size, sizeof(line) - size, item.copy.reply.data, item.copy.reply.size)
+            render_reply_to(line + size, sizeof(line) - size, request, item.copy.reply.data, item.copy.reply.size)
             self.hub.log(LOG_WARNING, line)
         request.tags[self.tag] = NULL
         self.hub.request_free(item.copy)

@@ -8,7 +8,7 @@ import sys
 from shotover.config.errors import ConfigError, Problem, suggestion
 from shotover.config.fields import HIDDEN, Field, Settings, integer, text
 from shotover.config.models import Model
-from shotover.config.reading import INVALID, Invalid
+from shotover.config.reading import INVALID, Invalid, Secret
 from shotover.config.source import Mapping, Node
 from shotover.config.steps import ChainConfig, TransformConfig, read_chain
 from shotover.transforms.base import HOOKS, problem_with
@@ -31,7 +31,12 @@ SECRET_WORDS = ("password", "passwd", "secret", "token", "credential", "private"
 
 
 class CodeSettings(Settings):
-    """A free map for code of the user's; what is named like a secret is not shown."""
+    """A free map for code of the user's; what is named like a secret, or came from a file, is not shown."""
+
+    secrets = True
+
+    def read(self, node: Node, place: Place, reader: Reader) -> Any:
+        return _with_secrets(super().read(node, place, reader))
 
     def plain(self, value: Any) -> Any:
         return _without_secrets(value)
@@ -155,7 +160,7 @@ class PackagedConfig(TransformConfig):
         if cls.config_model is not None:
             config: Any = cls.config_model.read(free, place, reader)
         else:
-            config = reader.plain(free, place)
+            config = _with_secrets(reader.plain(free, place, secret=True))
         model.__dict__["config"] = {} if isinstance(config, Invalid) else config
         return model
 
@@ -252,12 +257,25 @@ def _make_tasks(name: str, finish: Any) -> Any:
     return _import_tasks().Tasks(name, finish)
 
 
+def _is_secret(key: str) -> bool:
+    return any(word in key.lower() for word in SECRET_WORDS)
+
+
+def _with_secrets(value: Any, secret: bool = False) -> Any:
+    """Texts that are named like a secret become such, lest the class shows them with the rest of its config."""
+    if isinstance(value, dict):
+        return {key: _with_secrets(item, secret or _is_secret(key)) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_with_secrets(item, secret) for item in value]
+    return Secret(value) if secret and isinstance(value, str) else value
+
+
 def _without_secrets(value: Any) -> Any:
+    if isinstance(value, Secret):
+        return HIDDEN
     if isinstance(value, dict):
         return {
-            key: HIDDEN
-            if any(word in key.lower() for word in SECRET_WORDS)
-            else _without_secrets(item)
+            key: HIDDEN if _is_secret(key) else _without_secrets(item)
             for key, item in value.items()
         }
     return [_without_secrets(item) for item in value] if isinstance(value, list) else value

@@ -76,7 +76,8 @@ def test_the_topologies_on_a_page_are_sound(config, block, monkeypatch):
     last = re.findall(r"^ {8}- (\w+)", steps, re.MULTILINE)[-1]
     if not catalogue.lookup(last).terminating:
         steps += "\n        - NullSink"
-    config.environ = {}
+    config.environ = {"CREDENTIALS_DIRECTORY": str(config.folder)}
+    (config.folder / "redis").write_text("password")
     assert config.load(head + steps).topology.sources
 
 

@@ -32,8 +32,14 @@ def test_derived_names_and_defaults_are_marked(config):
 # settings of the process
 #   main_log_level: info  # default
 #   observability_interface: null  # default
+#   admin_token: null  # default
+#   admin_token_for: changes  # default
 #   drain_timeout_seconds: 10  # default
 #   old_metric_names: false  # default
+#   core_dumps: false  # default
+#   user: null  # default
+#   group: null  # default
+#   umask: null  # default
 sources:
   - Redis:
         name: redis  # derived

@@ -1,5 +1,12 @@
 """The parsers that meet the network, and what must hold of them whatever the bytes.
 
+    of clients     requests, inline; splitting (keys of one request, over several servers)
+    of servers     replies; joining, merging (several replies, of which one is made); learned (COMMAND); cluster (the map), ports
+    of the admin   http
+
+Replies of sentinels, and addresses in MOVED and ASK, are read within their sinks out of what `replies` looks at (frames, words,
+strings); the simulator plays those servers. TLS records and certificates are OpenSSL's to read.
+
 A target takes any bytes and raises when something does not hold: the same result wherever the bytes are cut, nothing
 left alive, sizes within bounds, what is written can be read. That no byte beyond the input is touched is the sanitizer's
 to see: every piece lies in memory of exactly its size.
@@ -20,6 +27,7 @@ from support.native import load
 
 from shotover._codec import commands, learned, resp_value
 from shotover.observability import httpwire
+from shotover.sinks import redis_cluster_view
 
 codec = load("codec_probe")
 probe = load("fuzz_probe")
@@ -309,6 +317,113 @@ def splitting_seeds() -> list[bytes]:
     return [MGET, *FAN_TOKENS, *request_seeds()]
 
 
+# ---- several replies, of which one is the client's -----------------------------------------------------------------
+
+
+def merging(data: bytes) -> None:
+    """What is asked of a reply before one of several is chosen, whole or not; and the choice."""
+    number = zlib.crc32(data)
+    some = sorted((number >> shift) % (len(data) + 1) for shift in (0, 9))
+    size = probe.frame_size(data)
+    for replies in (
+        [data],
+        [data[: some[0]], data[some[0] : some[1]], data[some[1] :]],
+        [data[:size], data[size:], data[:size]],
+    ):
+        facts, chosen = probe.merged(replies)
+        assert 0 <= chosen < len(replies)
+        most = max(replies.count(reply) for reply in replies)
+        assert replies.count(replies[chosen]) == most
+        for is_error, is_null, excuse, away, _number, _elements in facts:
+            assert not (is_null and is_error)
+            assert is_error or not (excuse or away)
+            assert excuse or not away
+
+
+EXCUSE_TOKENS = (
+    b"-LOADING x\r\n", b"-OOM x\r\n", b"-BUSY x\r\n", b"-CLUSTERDOWN x\r\n", b"-ERR max number of clients\r\n",
+    b"!5\r\nERR x\r\n",
+)  # fmt: skip
+
+
+# ---- what nodes of a cluster say of themselves ---------------------------------------------------------------------
+
+PORT_FORMS = 5  # PORTS_* of resp_ports.pxd
+PORT_OF_ERRORS = 4
+
+
+def ports(data: bytes) -> None:
+    """Ports replaced in a reply: it stays one reply, and once more changes nothing."""
+    size = probe.frame_size(data)
+    for reply in {data, data[:size], data[: len(data) // 2]}:
+        for form in range(PORT_FORMS):
+            for port in (7, 65535):
+                said = codec.new_ports(form, reply, port)
+                if said is None:
+                    continue
+                assert codec.new_ports(form, said, port) in (said, None)
+                if size == len(reply) and form != PORT_OF_ERRORS:
+                    assert probe.frame_size(said) == len(said)
+
+
+def cluster(data: bytes) -> None:
+    """A node's map of its cluster: nothing but a ValueError, and what is read can be served and shown."""
+    try:
+        view = redis_cluster_view.parse(data, "127.0.0.1", 7000)
+    except ValueError:
+        return
+    for member in (*view.masters, *view.replicas):
+        assert 0 <= member.port <= 65535
+        redis_cluster_view.is_literal(member.host)
+        for name in member.names:
+            redis_cluster_view.is_literal(name)
+        for first, last in member.slots:
+            assert 0 <= first <= last < redis_cluster_view.SLOT_COUNT
+    assert all(master.slots for master in view.masters)
+    for name in (b"INFO", b"SLOTS", b"NODES", b"SHARDS", data[:80]):
+        for resp3 in (False, True):
+            said = redis_cluster_view.answer([b"CLUSTER", name], "127.0.0.1:6380", view, resp3)
+            assert probe.frame_size(said) == len(said) or b"\r" in name or b"\n" in name
+
+
+NODE = b"0123456789012345678901234567890123456789"
+
+
+def cluster_seeds() -> list[bytes]:
+    """CLUSTER NODES as servers of several versions say it, SLOTS, SHARDS, and redirects."""
+    lines = (
+        NODE
+        + b" 127.0.0.1:7000@17000 myself,master - 0 1700000000000 3 connected 0-5460 5462 [93->-"
+        + NODE
+        + b"]\n",
+        NODE + b" ::1:7001@17001,host.example slave " + NODE + b" 0 1700000000000 3 connected\n",
+        NODE
+        + b" :0@0,,tls-port=6380,shard-id="
+        + NODE
+        + b" master,fail,noaddr - 0 0 0 disconnected\n",
+        NODE + b" 10.0.0.1:7002 handshake - 0 0 0 connected\n",
+    )
+    text = b"".join(lines)
+    node = b"*4\r\n$9\r\n127.0.0.1\r\n:7000\r\n$2\r\nid\r\n*0\r\n"
+    return [
+        b"$%d\r\n%b\r\n" % (len(text), text),
+        b"=%d\r\ntxt:%b\r\n" % (len(text) + 4, text),
+        b"*1\r\n$%d\r\n%b\r\n" % (len(lines[1]), lines[1]),
+        b"*1\r\n*4\r\n:0\r\n:5460\r\n" + node + node,
+        encoded([[b"slots", [0, 5460], b"nodes", [[b"id", b"x", b"port", 7000, b"tls-port", 7001, b"ip", b"::1"]]]], b"*"),
+        b"%2\r\n$5\r\nslots\r\n*0\r\n$5\r\nnodes\r\n*1\r\n%1\r\n$4\r\nport\r\n:7000\r\n",
+        b"-MOVED 3999 127.0.0.1:6381\r\n+OK\r\n-ASK 1 ::1:7000\r\n-MOVED 1 :1\r\n",
+    ]  # fmt: skip
+
+
+CLUSTER_TOKENS = (
+    b"*1\r\n", b"*2\r\n", b":7000\r\n", b"$4\r\nport\r\n", b"$8\r\ntls-port\r\n", b"$5\r\nnodes\r\n", b"%1\r\n", NODE, b" ",
+    b"127.0.0.1:7000@17000", b"[::1]:7000@17000", b",host", b",tls-port=1", b" master - 0 0 0 connected 0-16383\n", b"0-16383",
+    b" slave " + NODE + b" 0 0 0 connected\n", b"fail", b"noaddr", b"[1->-x]", b"-MOVED 1 h:1\r\n", b"-ASK 1 h:1\r\n", b"\0",
+    b"\xff", b"-", b"16384", b"65536", b"\n", b"\r\n", b"?", b"@", b":",
+)  # fmt: skip
+
+
 # ---- replies to COMMAND ------------------------------------------------------------------------------------------
 
 
@@ -440,6 +555,9 @@ TARGETS = {
         Target("upgrading", upgrading, upgrading_seeds, UPGRADE_TOKENS),
         Target("splitting", splitting, splitting_seeds, (*FAN_TOKENS, *COMMAND_TOKENS)),
         Target("joining", joining, reply_seeds, REPLY_TOKENS),
+        Target("merging", merging, reply_seeds, (*REPLY_TOKENS, *EXCUSE_TOKENS)),
+        Target("ports", ports, cluster_seeds, CLUSTER_TOKENS),
+        Target("cluster", cluster, cluster_seeds, CLUSTER_TOKENS, compiled=False),
         Target("learned", learn, command_seeds, LEARNED_TOKENS),
         Target("http", http, http_seeds, HTTP_TOKENS, compiled=False),
     )

@@ -9,6 +9,15 @@ from shotover._codec.compare cimport replies_agree
 from shotover._codec.render cimport render_reply, render_request
 from shotover._codec.resp cimport resp_bulk, resp_frame_size, resp_integer
 from shotover._codec.resp_edit cimport resp_facts, resp_head_size, resp_put_bulk, resp_put_head
+from shotover._codec.resp_merge cimport (
+    reply_elements,
+    reply_integer,
+    reply_is_away,
+    reply_is_error,
+    reply_is_excuse,
+    reply_is_null,
+    vote,
+)
 from shotover._core.request cimport request_t
 from shotover._core.slice cimport slice_t
 
@@ -129,3 +138,23 @@ def rebuilt(list words):
         return out[:size]
     finally:
         free(out)
+
+
+def merged(list replies):
+    """Of several replies: what resp_merge says of each, and which of them it takes."""
+    cdef:
+        slice_t        slices[8]
+        const slice_t *pointers[8]
+        int            index, count = len(replies)
+    assert 0 < count <= 8
+    kept = [Exact(reply) for reply in replies]
+    for index in range(count):
+        slices[index].data = (<Exact>kept[index]).at
+        slices[index].size = <size_t>((<Exact>kept[index]).end - (<Exact>kept[index]).at)
+        pointers[index] = &slices[index]
+    facts = [
+        (bool(reply_is_error(pointers[index])), bool(reply_is_null(pointers[index])), bool(reply_is_excuse(pointers[index])),
+         bool(reply_is_away(pointers[index])), reply_integer(pointers[index]), reply_elements(pointers[index]))
+        for index in range(count)
+    ]
+    return facts, vote(pointers, count)

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from shotover.observability import log
-from shotover.observability.admin import AdminApp, TeeSwitch, upstream_problems
+from shotover.observability.admin import Access, AdminApp, TeeSwitch, upstream_problems
 from shotover.observability.httpwire import Request, Response
 from shotover.observability.metrics import SERIES_MAX
 from tests.observability.conftest import PipeLog
@@ -158,7 +158,7 @@ def test_other_paths_and_methods(stage: Stage, method: str, path: str, status: i
 
 
 def test_a_token_guards_all_but_the_health_pages(stage: Stage) -> None:
-    client = stage.start(token="sésame")
+    client = stage.start(access=Access("sésame"))
     right = "Bearer sésame".encode().decode("latin-1")
     for path in ("/metrics", "/topology", "/filter", "/", "/nothing"):
         status, _, headers = client.ask("GET", path)
@@ -168,6 +168,74 @@ def test_a_token_guards_all_but_the_health_pages(stage: Stage) -> None:
         assert client.ask("GET", path, Authorization=right)[0] in (200, 404)
     assert client.ask("PUT", "/filter", "off")[0] == 401
     assert [client.ask("GET", path)[0] for path in ("/healthz", "/readyz")] == [200, 200]
+
+
+def test_a_token_may_be_for_changes_alone(stage: Stage, pipe_log: PipeLog) -> None:
+    client = stage.start(access=Access("sesame", everything=False))
+    assert client.ask("GET", "/metrics")[0] == client.ask("GET", "/topology")[0] == 200
+    for wrong in ({}, {"Authorization": "Bearer"}, {"Authorization": "Bearer sesam"}):
+        assert client.ask("PUT", "/filter", "debug", **wrong)[0] == 401
+    assert log.filter_text() == "info"
+    assert client.ask("PUT", "/filter", "warn,a=info", Authorization="bearer sesame")[0] == 200
+    assert log.filter_text() == "warn,a=info"
+    lines = pipe_log.lines()
+    assert any("a request with a wrong token was refused" in line for line in lines)
+    assert not any("sesam" in line for line in lines)
+
+
+def asked(access: Access, method: str, path: str, peer: str = "127.0.0.1", **headers: str) -> int:
+    """The status of a request that came from `peer`."""
+    app = AdminApp(lambda: [], lambda: [], lambda: {}, access=access)
+    named = {name.lower().replace("_", "-"): value for name, value in headers.items()}
+    request = Request(method, path, {"host": "127.0.0.1:9001", **named}, True)
+    request.peer, request.body = peer, b"info"
+    return app(request).status
+
+
+@pytest.mark.parametrize("access", [Access(), Access(local=False), Access("t"), Access("t", False)])
+def test_no_page_of_the_web_changes_anything(access: Access) -> None:
+    right = {"authorization": "Bearer t"}
+    assert asked(access, "PUT", "/filter", **right) == 200
+    for sign in (
+        {"origin": "http://evil.example"}, {"origin": "null"}, {"sec_fetch_site": "cross-site"},
+        {"sec_fetch_site": "same-origin"}, {"sec_fetch_site": "same-site"},
+    ):  # fmt: skip
+        assert asked(access, "PUT", "/filter", **right, **sign) == 403
+        assert asked(access, "POST", "/filter", **right, **sign) == 403
+    assert asked(access, "PUT", "/filter", **right, sec_fetch_site="none") == 200
+
+
+@pytest.mark.parametrize(
+    ("host", "known"),
+    [
+        ("127.0.0.1:9001", True), ("127.0.0.1", True), ("localhost:9001", True), ("LOCALHOST.", True),
+        ("[::1]:9001", True), ("10.0.0.1:80", True), ("evil.example:9001", False), ("127.0.0.1.evil.example", False),
+        ("localhost.evil.example", False), ("x", False), ("127.0.0.1@evil.example", False),
+    ],
+)  # fmt: skip
+def test_a_name_that_leads_here_is_not_enough(host: str, known: bool) -> None:
+    expected = 200 if known else 403
+    assert asked(Access(), "PUT", "/filter", host=host) == expected
+    assert asked(Access(local=False), "PUT", "/filter", host=host) == expected
+    assert asked(Access(), "GET", "/topology", host=host) == expected
+    assert asked(Access(), "GET", "/metrics", host=host) == expected
+    assert asked(Access(local=False), "GET", "/metrics", host=host) == 200, "scraped by name"
+    assert asked(Access(), "GET", "/healthz", host=host) == 200
+    assert asked(Access("t"), "PUT", "/filter", host=host, authorization="Bearer t") == 200
+
+
+@pytest.mark.parametrize(
+    ("peer", "own"),
+    [
+        ("127.0.0.1", True), ("127.9.9.9", True), ("::1", True), ("::ffff:127.0.0.1", True), ("10.0.0.9", False),
+        ("::ffff:10.0.0.9", False), ("fe80::1", False), ("1127.0.0.1", False), ("", False),
+    ],
+)  # fmt: skip
+def test_without_a_token_only_this_machine_may_change_something(peer: str, own: bool) -> None:
+    access = Access(local=False)
+    assert asked(access, "GET", "/metrics", peer) == 200
+    assert asked(access, "PUT", "/filter", peer) == (200 if own else 403)
+    assert asked(Access("t", local=False), "PUT", "/filter", peer, authorization="Bearer t") == 200
 
 
 def test_a_failing_sample_source_is_a_500_and_the_rest_goes_on(stage: Stage) -> None:
