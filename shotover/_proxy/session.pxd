@@ -25,7 +25,7 @@ cdef enum:                      # why a session is not being read; bits
     PAUSE_UPLOAD = 16           # where its big request goes, no more is taken for now
 
 cdef enum:
-    ACCEPTED_MAX = 256
+    WAITING_MAX = 65536         # accepted sockets that may wait: a kernel's queue, and what refills it meanwhile
 
 cdef enum:                      # upload_t.state
     UPLOAD_WAITING = 0          # its head is on its way; what comes now waits in the stash
@@ -89,11 +89,13 @@ cdef class Source:
         uint64_t   output_max           # unsent bytes of one session
         uint64_t   idle_ns              # 0: never
         uint32_t   slot_count
-        int        waiting[ACCEPTED_MAX]    # accepted in the turn that reached a soft limit: served when there is room
+        int       *waiting              # accepted in the turn that reached a soft limit: a ring, served when there is room
+        uint32_t   waiting_first        # index of the one that came first
         uint32_t   waiting_count
         timer_t    retry                # of accepting after EMFILE, of listening after a hard limit
         session_t *sessions
         uint32_t   session_count
+        uint32_t   waiting_room         # of `waiting`: 0 or a power of two
         uint64_t   session_ids
         uint64_t   opened_total, accept_failures_total, listen_failures_total
         uint64_t   requests_total, replies_total
@@ -113,6 +115,7 @@ cdef class Source:
     cdef void _close_fd(self, int fd) noexcept nogil
     cdef void check_limit(self) noexcept nogil
     cdef void open_listener(self) noexcept nogil
+    cdef bint _wait(self, int fd) noexcept nogil
     cdef void close_listener(self) noexcept nogil
     cdef void dropped(self) noexcept nogil
     cdef bint _begin_upload(self, session_t *session, batch_t *batch, follow_t *follow) noexcept nogil
