@@ -41,6 +41,10 @@ cdef struct upload_t:           # the rest of a request with `streamed`, while i
     uint8_t     state           # UPLOAD_*
     follow_t    follow
 
+cdef struct idle_t:             # what a time-out needs to know of a session; without one, none has it
+    timer_t    timer            # first
+    uint64_t   active_ns        # last time it sent something
+
 cdef struct session_t:
     stream_t   stream           # first
     void      *source           # PyObject* of the Source
@@ -49,8 +53,7 @@ cdef struct session_t:
     session_t *next             # of the source's sessions
     session_t *previous
     uint64_t   id
-    uint64_t   active_ns        # last time it sent something
-    timer_t   *idle             # when the source has a time-out
+    idle_t    *idle             # when the source has a time-out
     upload_t  *upload           # the request that is coming is streamed; NULL: none is
     uint32_t   pending          # requests (not runs) in order
     uint8_t    pauses           # PAUSE_* bits
@@ -68,7 +71,7 @@ cdef class Source:
         Codec      codec
         limits_t   limits
         slab_t     session_slab
-        slab_t     timer_slab
+        slab_t     idle_slab
         slab_t     upload_slab
         listener_t listener
         TlsSide    tls                  # None: its clients speak plainly
@@ -92,10 +95,10 @@ cdef class Source:
         int       *waiting              # accepted in the turn that reached a soft limit: a ring, served when there is room
         uint32_t   waiting_first        # index of the one that came first
         uint32_t   waiting_count
+        uint32_t   waiting_room         # of `waiting`: 0 or a power of two
         timer_t    retry                # of accepting after EMFILE, of listening after a hard limit
         session_t *sessions
         uint32_t   session_count
-        uint32_t   waiting_room         # of `waiting`: 0 or a power of two
         uint64_t   session_ids
         uint64_t   opened_total, accept_failures_total, listen_failures_total
         uint64_t   requests_total, replies_total
@@ -112,10 +115,10 @@ cdef class Source:
     cdef void _begin(self, int fd) noexcept nogil
     cdef void _handshake_over(self, const char *why) noexcept nogil
     cdef bint _crowded(self) noexcept nogil
+    cdef bint _wait(self, int fd) noexcept nogil
     cdef void _close_fd(self, int fd) noexcept nogil
     cdef void check_limit(self) noexcept nogil
     cdef void open_listener(self) noexcept nogil
-    cdef bint _wait(self, int fd) noexcept nogil
     cdef void close_listener(self) noexcept nogil
     cdef void dropped(self) noexcept nogil
     cdef bint _begin_upload(self, session_t *session, batch_t *batch, follow_t *follow) noexcept nogil

@@ -339,11 +339,11 @@ cdef void _on_idle(timer_t *timer) noexcept nogil:
 cdef void _check_idle(session_t *session, Source source) noexcept nogil:
     """Time-outs are exact without touching the timer for every request: when it fires early, it is set again."""
     cdef:
-        uint64_t due = session.active_ns + source.idle_ns
+        uint64_t due = session.idle.active_ns + source.idle_ns
     if session.order_head is not NULL and (session.upload is NULL or session.pauses):
-        source.loop.set_timer(session.idle, source.idle_ns)     # waiting for the server is not idling
+        source.loop.set_timer(&session.idle.timer, source.idle_ns)     # waiting for the server is not idling
     elif due > source.loop.now:
-        source.loop.set_timer(session.idle, due - source.loop.now)
+        source.loop.set_timer(&session.idle.timer, due - source.loop.now)
     else:
         source.idle_closed += 1
         stream_close(&session.stream, CLOSE_LOCAL)
@@ -372,7 +372,7 @@ cdef class Source:
         if self.kept is NULL:
             raise MemoryError()
         slab_init(&self.session_slab, sizeof(session_t) + self.slot_count * sizeof(void *))
-        slab_init(&self.timer_slab, sizeof(timer_t))
+        slab_init(&self.idle_slab, sizeof(idle_t))
         slab_init(&self.upload_slab, sizeof(upload_t))
         put_text(self.label, sizeof(self.label), name)
         if options.get("tls") is not None:
@@ -388,7 +388,7 @@ cdef class Source:
 
     def __dealloc__(self):
         slab_close(&self.session_slab)
-        slab_close(&self.timer_slab)
+        slab_close(&self.idle_slab)
         slab_close(&self.upload_slab)
         free(self.kept)
         free(self.waiting)
@@ -430,7 +430,6 @@ cdef class Source:
         session.id = self.session_ids
         session.source = <void *>self
         session.stream.sent_total = &self.sent_bytes
-        session.active_ns = self.loop.now
         session.next = self.sessions
         if self.sessions is not NULL:
             self.sessions.previous = session
@@ -439,12 +438,13 @@ cdef class Source:
         if self.tls is not None and self.tls.accept(&session.stream) != 0:
             stream_close(&session.stream, ENOMEM)
         if self.idle_ns:
-            session.idle = <timer_t *>slab_take(&self.timer_slab)
+            session.idle = <idle_t *>slab_take(&self.idle_slab)
             if session.idle is not NULL:
-                memset(session.idle, 0, sizeof(timer_t))
-                session.idle.fire = _on_idle
-                session.idle.owner = session
-                self.loop.set_timer(session.idle, self.idle_ns)
+                memset(session.idle, 0, sizeof(idle_t))
+                session.idle.timer.fire = _on_idle
+                session.idle.timer.owner = session
+                session.idle.active_ns = self.loop.now
+                self.loop.set_timer(&session.idle.timer, self.idle_ns)
 
     cdef void _handshake_over(self, const char *why) noexcept nogil:
         """With `why` it has failed: said once a second at most, as anybody may make it so; all are counted."""
@@ -569,8 +569,8 @@ cdef class Source:
         if session.upload is not NULL:
             self._end_upload(session)
         if session.idle is not NULL:
-            self.loop.cancel_timer(session.idle)
-            slab_give(&self.timer_slab, session.idle)
+            self.loop.cancel_timer(&session.idle.timer)
+            slab_give(&self.idle_slab, session.idle)
             session.idle = NULL
         if session.previous is not NULL:
             session.previous.next = session.next
@@ -592,7 +592,8 @@ cdef class Source:
             uint8_t   *end
             request_t *request
             status_t   status
-        session.active_ns = self.loop.now
+        if session.idle is not NULL:
+            session.idle.active_ns = self.loop.now
         self.received_bytes += size
         at = stash_join(&session.stream, data, size, &end)
         if unlikely(at is NULL):
