@@ -156,9 +156,13 @@ cdef class SubscribingSink(SpreadingSink):
             subscription = subscription.next
         return all_sent
 
+    cdef uint32_t channels_node(self, client_t *client) noexcept nogil:
+        """Where it subscribes to channels and patterns: any node of a cluster hears what is published at another."""
+        return self.any_node(client)
+
     cdef uint32_t _where(self, client_t *client, subscription_t *subscription) noexcept nogil:
         if subscription.kind != SUB_SHARD:
-            return self.any_node(client)
+            return self.channels_node(client)
         return self.node_of(self.place_of(<uint8_t *>(subscription + 1), subscription.size), NULL, client)
 
     cdef bint _again_at(self, client_t *client, uint32_t number) noexcept nogil:
@@ -208,6 +212,7 @@ cdef class SubscribingSink(SpreadingSink):
                 self.lost_subscriptions(<RedisNode>self.nodes[number], client.session)
                 return False
             self.again_total += count
+        self._retie(client)                     # what it sends from here on comes behind that
         return True
 
     def samples(self):
