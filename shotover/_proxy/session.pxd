@@ -15,6 +15,7 @@ from shotover._net.loop cimport Loop, listener_t, stream_t
 from shotover._net.timers cimport timer_t
 from shotover._net.tls cimport TlsSide
 from shotover._proxy.step cimport Chain, Hub, Step
+from shotover._proxy.waiting cimport waiting_t
 
 
 cdef enum:                      # why a session is not being read; bits
@@ -23,9 +24,6 @@ cdef enum:                      # why a session is not being read; bits
     PAUSE_SINK = 4              # the sink cannot take more of it for now
     PAUSE_STEP = 8              # a step said so
     PAUSE_UPLOAD = 16           # where its big request goes, no more is taken for now
-
-cdef enum:
-    WAITING_MAX = 65536         # accepted sockets that may wait: a kernel's queue, and what refills it meanwhile
 
 cdef enum:                      # upload_t.state
     UPLOAD_WAITING = 0          # its head is on its way; what comes now waits in the stash
@@ -92,10 +90,7 @@ cdef class Source:
         uint64_t   output_max           # unsent bytes of one session
         uint64_t   idle_ns              # 0: never
         uint32_t   slot_count
-        int       *waiting              # accepted in the turn that reached a soft limit: a ring, served when there is room
-        uint32_t   waiting_first        # index of the one that came first
-        uint32_t   waiting_count
-        uint32_t   waiting_room         # of `waiting`: 0 or a power of two
+        waiting_t  waiting              # accepted in the turn that reached a soft limit: served when there is room
         timer_t    retry                # of accepting after EMFILE, of listening after a hard limit
         session_t *sessions
         uint32_t   session_count
@@ -115,7 +110,6 @@ cdef class Source:
     cdef void _begin(self, int fd) noexcept nogil
     cdef void _handshake_over(self, const char *why) noexcept nogil
     cdef bint _crowded(self) noexcept nogil
-    cdef bint _wait(self, int fd) noexcept nogil
     cdef void _close_fd(self, int fd) noexcept nogil
     cdef void check_limit(self) noexcept nogil
     cdef void open_listener(self) noexcept nogil

@@ -2,7 +2,7 @@
 
 from libc.errno cimport EMFILE, ENFILE, ENOMEM
 from libc.stdio cimport snprintf
-from libc.stdlib cimport calloc, free, malloc
+from libc.stdlib cimport calloc, free
 from libc.string cimport memset, strlen, strstr
 
 from shotover._codec.codec cimport decode_t, resume_t
@@ -30,6 +30,7 @@ from shotover._net.loop cimport (
     stream_write_chunk,
 )
 from shotover._proxy.step cimport LOG_ERROR, LOG_WARNING, put_text
+from shotover._proxy.waiting cimport waiting_close, waiting_pop, waiting_push
 
 from shotover._net.tls import tls_samples
 from shotover._proxy.step import assign_slots
@@ -391,7 +392,7 @@ cdef class Source:
         slab_close(&self.idle_slab)
         slab_close(&self.upload_slab)
         free(self.kept)
-        free(self.waiting)
+        waiting_close(&self.waiting)
 
     cdef void accept(self, int fd, int error) noexcept nogil:
         if fd < 0:
@@ -404,7 +405,8 @@ cdef class Source:
             return
         if self.session_count >= self.connection_limit or self.stopped or self._crowded():
             # accepted in the same turn that reached the limit: as if it were still in the kernel's queue, or refused
-            if self.stopped or (self.hard_limit and self.session_count >= self.connection_limit) or not self._wait(fd):
+            if self.stopped or (self.hard_limit and self.session_count >= self.connection_limit) \
+                    or not waiting_push(&self.waiting, fd):
                 self.refused_limit += 1
                 self._close_fd(fd)
             return
@@ -459,47 +461,19 @@ cdef class Source:
         """As many clients as may be are still proving who they are: each costs much more than a request."""
         return self.tls is not None and self.tls.handshaking >= self.handshakes_max
 
-    cdef bint _wait(self, int fd) noexcept nogil:
-        """Puts it behind those that wait. io_uring brings all that the kernel has in one turn, so there may be thousands.
-
-        False: no memory, or too many.
-        """
-        cdef:
-            uint32_t room = self.waiting_room * 2 if self.waiting_room else 64
-            uint32_t index
-            int     *grown
-        if self.waiting_count == self.waiting_room:
-            grown = <int *>malloc(room * sizeof(int)) if room <= WAITING_MAX else NULL
-            if grown is NULL:
-                return False
-            for index in range(self.waiting_count):
-                grown[index] = self.waiting[(self.waiting_first + index) & (self.waiting_room - 1)]
-            free(self.waiting)
-            self.waiting = grown
-            self.waiting_first = 0
-            self.waiting_room = room
-        self.waiting[(self.waiting_first + self.waiting_count) & (self.waiting_room - 1)] = fd
-        self.waiting_count += 1
-        return True
-
     cdef void _close_fd(self, int fd) noexcept nogil:
         self.loop.poller.system.close(self.loop.poller, fd)
 
     cdef void check_limit(self) noexcept nogil:
         """Soft: at the limit stop accepting, the backlog waits. Hard: close the listener, new connections are refused."""
-        cdef:
-            bint full, crowded
-            int  fd
-        while self.waiting_count and (
+        cdef bint full, crowded
+        while self.waiting.count and (
             (self.session_count < self.connection_limit and not self._crowded()) or self.stopped
         ):
-            fd = self.waiting[self.waiting_first]
-            self.waiting_first = (self.waiting_first + 1) & (self.waiting_room - 1)
-            self.waiting_count -= 1
             if self.stopped:
-                self._close_fd(fd)
+                self._close_fd(waiting_pop(&self.waiting))
             else:
-                self._begin(fd)
+                self._begin(waiting_pop(&self.waiting))
         full = self.session_count >= self.connection_limit
         if self.stopped or self.retry.home is not NULL:
             return

@@ -23,6 +23,7 @@ cdef class SubscribingSink(SpreadingSink):
         uint64_t  again_total
 
     cdef uint32_t shard_subscriber(self, client_t *client) noexcept nogil
+    cdef void _give_up_client(self, client_t *client) noexcept nogil
     cdef bint _again(self, client_t *client) noexcept nogil
     cdef bint _again_at(self, client_t *client, uint32_t number) noexcept nogil
     cdef uint32_t channels_node(self, client_t *client) noexcept nogil

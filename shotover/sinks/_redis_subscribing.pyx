@@ -134,12 +134,20 @@ cdef class SubscribingSink(SpreadingSink):
             if client.lost_again_ns <= self.loop.now and self._again(client):
                 self._unlist(client)
             elif client.lost_until_ns <= self.loop.now:
-                self._unlist(client)
-                self.up.on_leave(client.session)
+                self._give_up_client(client)
             client = following
         SpreadingSink.go_on_all(self)
         if self.losers is not NULL and self.tick.home is NULL:
             self.loop.set_timer(&self.tick, TICK_NS)
+
+    cdef void _give_up_client(self, client_t *client) noexcept nogil:
+        """It is disconnected. What has waited for its subscriptions must not go to a connection without them."""
+        self._unlist(client)
+        self.up.on_leave(client.session)
+        client.going = 1
+        while client.held is not NULL:
+            self._expire(client, client.held)
+        client.going = 0
 
     cdef bint _again(self, client_t *client) noexcept nogil:
         """Subscribes to all that is lost. False: not all of it can be had now."""

@@ -437,6 +437,21 @@ def test_what_a_subscriber_asks_while_its_server_is_away_comes_behind_its_subscr
         assert listener.ask("PING", "c") == [b"pong", b"c"]
 
 
+def test_a_subscriber_whose_server_stays_away_is_disconnected(
+    ring: Ring, start: Callable[..., Shards]
+) -> None:
+    """What it has asked meanwhile is answered by an error, never by the answer of who has no subscriptions."""
+    proxy = start(retry_timeout=0.5)
+    proxy.allow_log(*LOST)
+    with proxy.raw() as listener:
+        assert listener.ask("SUBSCRIBE", "one") == [b"subscribe", b"one", 1]
+        ring.servers[0].kill()
+        wait_until(lambda: proxy.metric("shotover_leases") == 0, "its lease is lost")
+        told = listener.rest_or_frames(1, encode("PING", "b"))
+        assert not told or told[0].startswith(b"-ERR shotover: "), told
+        assert listener.rest() == b""
+
+
 def test_requests_wait_for_a_server_that_loads_its_data(
     ring: Ring, start: Callable[..., Shards]
 ) -> None:
