@@ -20,6 +20,9 @@ ASAN_TESTS = tests/codec tests/chain tests/core tests/fuzz tests/net tests/pytho
 	tests/observability tests/integration $(wildcard tests/simulation)
 # make fuzz: how long, all parsers together.
 FUZZ_SECONDS ?= 60
+# make soak: how long clients ask, and which of the possible runs; without a seed, any.
+SOAK_SECONDS ?= 600
+SEED ?=
 # make wheel: where the wheel and the source archive go.
 DIST ?= dist
 
@@ -27,7 +30,7 @@ SOURCES := $(shell find shotover \( -name '*.pyx' -o -name '*.pxd' -o -name '*.h
 PYTEST   = $(BIN)/pytest
 RUFF     = $(BIN)/ruff
 
-.PHONY: help run test test-long test-clients mutants test-debug asan fuzz lint bench bench-micro wheel reproduce clean
+.PHONY: help run test test-long test-clients mutants soak test-debug asan fuzz lint bench bench-micro wheel reproduce clean
 
 help:
 	@echo 'make run          build, start a Redis server and Shotover before it, stay until Ctrl-C'
@@ -36,6 +39,7 @@ help:
 	@echo 'make test-long    the tests that take minutes, too (SIM_SEEDS=3000 runs of the simulator)'
 	@echo 'make test-clients clients of other languages, fetched and built first (CLIENTS="go-redis jedis")'
 	@echo 'make mutants      break the code in known ways: the simulator must notice each'
+	@echo 'make soak         clients and faults for as long as you like (SOAK_SECONDS=600, SEED=1)'
 	@echo 'make test-debug   all tests in a build that aborts where an invariant is broken'
 	@echo 'make asan         codec, chains, network and more under AddressSanitizer and UBSan'
 	@echo 'make fuzz         look for bytes that break a parser (FUZZ_SECONDS=60, ARGS="--target replies")'
@@ -67,6 +71,10 @@ test-clients: $(VENV)/.built $(VENV)/.with-test
 
 mutants: $(VENV)/.built $(VENV)/.with-test
 	$(BIN)/python tests/simulation/mutants.py $(ARGS)
+
+soak: $(VENV)/.built $(VENV)/.with-test
+	@$(BIN)/python tools/servers.py --for-tests
+	$(BIN)/python tests/soak --seconds $(SOAK_SECONDS) $(if $(SEED),--seed $(SEED)) $(ARGS)
 
 # A variant is built beside the usual modules, in build/: see tools/variant.py.
 test-debug: $(VENV)/.with-test

@@ -15,6 +15,7 @@ from shotover._net.loop cimport Loop, listener_t, stream_t
 from shotover._net.timers cimport timer_t
 from shotover._net.tls cimport TlsSide
 from shotover._proxy.step cimport Chain, Hub, Step
+from shotover._proxy.waiting cimport waiting_t
 
 
 cdef enum:                      # why a session is not being read; bits
@@ -23,9 +24,6 @@ cdef enum:                      # why a session is not being read; bits
     PAUSE_SINK = 4              # the sink cannot take more of it for now
     PAUSE_STEP = 8              # a step said so
     PAUSE_UPLOAD = 16           # where its big request goes, no more is taken for now
-
-cdef enum:
-    ACCEPTED_MAX = 256
 
 cdef enum:                      # upload_t.state
     UPLOAD_WAITING = 0          # its head is on its way; what comes now waits in the stash
@@ -41,6 +39,10 @@ cdef struct upload_t:           # the rest of a request with `streamed`, while i
     uint8_t     state           # UPLOAD_*
     follow_t    follow
 
+cdef struct idle_t:             # what a time-out needs to know of a session; without one, none has it
+    timer_t    timer            # first
+    uint64_t   active_ns        # last time it sent something
+
 cdef struct session_t:
     stream_t   stream           # first
     void      *source           # PyObject* of the Source
@@ -49,8 +51,7 @@ cdef struct session_t:
     session_t *next             # of the source's sessions
     session_t *previous
     uint64_t   id
-    uint64_t   active_ns        # last time it sent something
-    timer_t   *idle             # when the source has a time-out
+    idle_t    *idle             # when the source has a time-out
     upload_t  *upload           # the request that is coming is streamed; NULL: none is
     uint32_t   pending          # requests (not runs) in order
     uint8_t    pauses           # PAUSE_* bits
@@ -68,7 +69,7 @@ cdef class Source:
         Codec      codec
         limits_t   limits
         slab_t     session_slab
-        slab_t     timer_slab
+        slab_t     idle_slab
         slab_t     upload_slab
         listener_t listener
         TlsSide    tls                  # None: its clients speak plainly
@@ -89,8 +90,7 @@ cdef class Source:
         uint64_t   output_max           # unsent bytes of one session
         uint64_t   idle_ns              # 0: never
         uint32_t   slot_count
-        int        waiting[ACCEPTED_MAX]    # accepted in the turn that reached a soft limit: served when there is room
-        uint32_t   waiting_count
+        waiting_t  waiting              # accepted in the turn that reached a soft limit: served when there is room
         timer_t    retry                # of accepting after EMFILE, of listening after a hard limit
         session_t *sessions
         uint32_t   session_count

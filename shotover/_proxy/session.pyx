@@ -30,6 +30,7 @@ from shotover._net.loop cimport (
     stream_write_chunk,
 )
 from shotover._proxy.step cimport LOG_ERROR, LOG_WARNING, put_text
+from shotover._proxy.waiting cimport waiting_close, waiting_pop, waiting_push
 
 from shotover._net.tls import tls_samples
 from shotover._proxy.step import assign_slots
@@ -340,11 +341,11 @@ cdef void _on_idle(timer_t *timer) noexcept nogil:
 cdef void _check_idle(session_t *session, Source source) noexcept nogil:
     """Time-outs are exact without touching the timer for every request: when it fires early, it is set again."""
     cdef:
-        uint64_t due = session.active_ns + source.idle_ns
+        uint64_t due = session.idle.active_ns + source.idle_ns
     if session.order_head is not NULL and (session.upload is NULL or session.pauses):
-        source.loop.set_timer(session.idle, source.idle_ns)     # waiting for the server is not idling
+        source.loop.set_timer(&session.idle.timer, source.idle_ns)     # waiting for the server is not idling
     elif due > source.loop.now:
-        source.loop.set_timer(session.idle, due - source.loop.now)
+        source.loop.set_timer(&session.idle.timer, due - source.loop.now)
     else:
         source.idle_closed += 1
         stream_close(&session.stream, CLOSE_LOCAL)
@@ -373,7 +374,7 @@ cdef class Source:
         if self.kept is NULL:
             raise MemoryError()
         slab_init(&self.session_slab, sizeof(session_t) + self.slot_count * sizeof(void *))
-        slab_init(&self.timer_slab, sizeof(timer_t))
+        slab_init(&self.idle_slab, sizeof(idle_t))
         slab_init(&self.upload_slab, sizeof(upload_t))
         put_text(self.label, sizeof(self.label), name)
         if options.get("tls") is not None:
@@ -389,9 +390,10 @@ cdef class Source:
 
     def __dealloc__(self):
         slab_close(&self.session_slab)
-        slab_close(&self.timer_slab)
+        slab_close(&self.idle_slab)
         slab_close(&self.upload_slab)
         free(self.kept)
+        waiting_close(&self.waiting)
 
     cdef void accept(self, int fd, int error) noexcept nogil:
         if fd < 0:
@@ -404,11 +406,8 @@ cdef class Source:
             return
         if self.session_count >= self.connection_limit or self.stopped or self._crowded():
             # accepted in the same turn that reached the limit: as if it were still in the kernel's queue, or refused
-            if (not self.hard_limit or self.session_count < self.connection_limit) and not self.stopped \
-                    and self.waiting_count < ACCEPTED_MAX:
-                self.waiting[self.waiting_count] = fd
-                self.waiting_count += 1
-            else:
+            if self.stopped or (self.hard_limit and self.session_count >= self.connection_limit) \
+                    or not waiting_push(&self.waiting, fd):
                 self.refused_limit += 1
                 self._close_fd(fd)
             return
@@ -434,7 +433,6 @@ cdef class Source:
         session.id = self.session_ids
         session.source = <void *>self
         session.stream.sent_total = &self.sent_bytes
-        session.active_ns = self.loop.now
         session.next = self.sessions
         if self.sessions is not NULL:
             self.sessions.previous = session
@@ -443,12 +441,13 @@ cdef class Source:
         if self.tls is not None and self.tls.accept(&session.stream) != 0:
             stream_close(&session.stream, ENOMEM)
         if self.idle_ns:
-            session.idle = <timer_t *>slab_take(&self.timer_slab)
+            session.idle = <idle_t *>slab_take(&self.idle_slab)
             if session.idle is not NULL:
-                memset(session.idle, 0, sizeof(timer_t))
-                session.idle.fire = _on_idle
-                session.idle.owner = session
-                self.loop.set_timer(session.idle, self.idle_ns)
+                memset(session.idle, 0, sizeof(idle_t))
+                session.idle.timer.fire = _on_idle
+                session.idle.timer.owner = session
+                session.idle.active_ns = self.loop.now
+                self.loop.set_timer(&session.idle.timer, self.idle_ns)
 
     cdef void _handshake_over(self, const char *why) noexcept nogil:
         """With `why` it has failed: said once a second at most, as anybody may make it so; all are counted."""
@@ -469,14 +468,13 @@ cdef class Source:
     cdef void check_limit(self) noexcept nogil:
         """Soft: at the limit stop accepting, the backlog waits. Hard: close the listener, new connections are refused."""
         cdef bint full, crowded
-        while self.waiting_count and (
+        while self.waiting.count and (
             (self.session_count < self.connection_limit and not self._crowded()) or self.stopped
         ):
-            self.waiting_count -= 1
             if self.stopped:
-                self._close_fd(self.waiting[self.waiting_count])
+                self._close_fd(waiting_pop(&self.waiting))
             else:
-                self._begin(self.waiting[self.waiting_count])
+                self._begin(waiting_pop(&self.waiting))
         full = self.session_count >= self.connection_limit
         if self.stopped or self.retry.home is not NULL:
             return
@@ -546,8 +544,8 @@ cdef class Source:
         if session.upload is not NULL:
             self._end_upload(session)
         if session.idle is not NULL:
-            self.loop.cancel_timer(session.idle)
-            slab_give(&self.timer_slab, session.idle)
+            self.loop.cancel_timer(&session.idle.timer)
+            slab_give(&self.idle_slab, session.idle)
             session.idle = NULL
         if session.previous is not NULL:
             session.previous.next = session.next
@@ -569,7 +567,8 @@ cdef class Source:
             uint8_t   *end
             request_t *request
             status_t   status
-        session.active_ns = self.loop.now
+        if session.idle is not NULL:
+            session.idle.active_ns = self.loop.now
         self.received_bytes += size
         at = stash_join(&session.stream, data, size, &end)
         if unlikely(at is NULL):

@@ -22,9 +22,7 @@ class Case:
 
     name: str
     title: str
-    kind: str = (
-        "load"  # "load", "hops", "disturbed", "startup", "idle", "shards", "stopped", "cluster"
-    )
+    kind: str = "load"  # a key of kinds.KINDS
     commands: Callable[[], list[Command]] = lambda: [get_command(64)]
     clients: int = 50
     pipeline: int = 1
@@ -132,6 +130,14 @@ CASES: tuple[Case, ...] = (
     Case("tls-idle", "2,000 TLS connections", kind="tls-idle", clients=2_000),
     Case("startup", "exec to accepting; resident memory then", kind="startup"),
     Case("idle", "10,000 idle connections", kind="idle", clients=10_000),
+    Case(
+        "idle-beside",
+        "10,000 idle connections beside; open loop, 500 connections, 5,000/s, 80 % GET",
+        kind="idle-beside",
+        clients=500,
+        rate=5_000.0,
+        commands=lambda: [get_command(64, 4), set_command(64, 1)],
+    ),
 )
 
 

@@ -224,6 +224,8 @@ DEMANDS: tuple[Demand, ...] = (
     Demand("startup", "rss_mib", 16.0),
     Demand("idle", "idle_bytes", 200.0),
     Demand("idle", "growth_mib", 8.0),
+    Demand("idle-beside", "p99_us", 1.2, "shotover", target="shotover, idle beside"),
+    Demand("idle-beside", "idle_bytes", 200.0, target="shotover, idle beside"),
 )
 
 

@@ -6,7 +6,13 @@ from shotover.benchmark.cases import Case
 from shotover.benchmark.cluster import run_cluster
 from shotover.benchmark.runner import Session, run_load
 from shotover.benchmark.shards import run_shards, run_stopped
-from shotover.benchmark.special import run_disturbed, run_hops, run_idle, run_startup
+from shotover.benchmark.special import (
+    run_disturbed,
+    run_hops,
+    run_idle,
+    run_idle_beside,
+    run_startup,
+)
 from shotover.benchmark.tls import run_tls, run_tls_idle
 
 TYPE_CHECKING = False
@@ -19,6 +25,7 @@ KINDS: dict[str, Callable[[Session, Case], None]] = {
     "disturbed": run_disturbed,
     "startup": run_startup,
     "idle": run_idle,
+    "idle-beside": run_idle_beside,
     "shards": run_shards,
     "stopped": run_stopped,
     "cluster": run_cluster,

@@ -34,6 +34,7 @@ HEADLINES = {
     "hops": "hop_ns",
     "open": "p50_us",
     "disturbed": "p99_us",
+    "idle-beside": "p99_us",
 }
 
 

@@ -75,7 +75,7 @@ class Session:
     def prepare(self, case: Case) -> None:
         """Empties the server and gives every key of the case a value of the case's size."""
         ask(self.server.address, b"FLUSHALL", timeout=30)
-        if case.kind in ("load", "hops", "disturbed", "shards", "cluster", "tls"):
+        if case.kind in ("load", "hops", "disturbed", "shards", "cluster", "tls", "idle-beside"):
             fill(self.server.address, case.value_bytes, case.key_count)
 
     @contextmanager

@@ -23,6 +23,8 @@ from shotover.benchmark.runner import Session, load_turn, told
 from shotover.benchmark.targets import Target
 
 COMPILED_STEPS = 32  # so many that a few ns each stand out from the noise
+IDLE_BESIDE = 10_000  # idle connections beside a load
+IDLE_ASKED = 100  # of which so many are asked afterwards
 IDLE_BATCH = 200  # connections opened before the target must answer on one
 DISTURBED_SECONDS = 3.0
 
@@ -315,6 +317,47 @@ def open_idle(
                 sock if tls is None else tls.wrap_socket(sock, server_hostname="127.0.0.1")
             )
         ping(sockets[-1])
+
+
+def run_idle_beside(session: Session, case: Case) -> None:
+    """The same load with and without idle connections beside it, each turn with a target of its own."""
+    session.prepare(case)
+    for target in session.plan.targets:
+        if target.kind != "shotover":
+            continue
+        idle = min(IDLE_BESIDE, target.clients_max(session.descriptors) - case.clients)
+        if idle < 1:
+            session.note(f"{case.name} was left out: too few descriptors (ulimit -n)")
+            return
+        for number in range(session.plan.rounds):
+            for place in range(2):
+                beside = (number + place) % 2 == 1
+                try:
+                    idle_beside_turn(session, case, target, number, idle if beside else 0)
+                except (OSError, StartError) as error:
+                    session.note(f"left out of {case.name}: {target.name}: {error}")
+
+
+def idle_beside_turn(session: Session, case: Case, target: Target, number: int, idle: int) -> None:
+    """Raises OSError, StartError."""
+    name = f"{target.name}, idle beside" if idle else target.name
+    sockets: list[socket.socket] = []
+    running = target.start(session.place, session.server, f"-{case.name}-{number}-{idle}")
+    try:
+        before = settled_rss_mib(running)
+        open_idle(running, sockets, idle)
+        growth = settled_rss_mib(running) - before
+        turn = load_turn(session, case, name, running, number)
+        for sock in sockets[:: max(1, idle // IDLE_ASKED)]:
+            ping(sock)  # it has not been forgotten
+    finally:
+        for sock in sockets:
+            sock.close()
+        running.stop()
+    if idle and turn.values:
+        turn.values |= {"growth_mib": growth, "idle_bytes": growth * 1024 * 1024 / idle}
+    session.add(turn)
+    session.plan.tell("  " + told(turn))
 
 
 def ping(sock: socket.socket) -> None:

@@ -420,7 +420,10 @@ cdef class RedisNode(RedisSinkSingle):
         return True
 
     cdef bint _lost_subscriber(self, upstream_t *upstream, int error) noexcept nogil:
-        """Whether the tenant of a lease that is lost had nothing there but subscriptions, which are now had elsewhere."""
+        """Whether the tenant of a lease that is lost had nothing there but subscriptions, which are now had elsewhere.
+
+        What else waited for a connection that never came about has not been sent, and goes back to the owner.
+        """
         cdef:
             redis_session_t *rs
             request_t       *request = upstream.head
@@ -429,7 +432,7 @@ cdef class RedisNode(RedisSinkSingle):
         rs = self._find(upstream.tenant)
         if rs is NULL or rs.reasons != SUBSCRIBED:
             return False
-        while request is not NULL:
+        while request is not NULL and upstream.ready:
             if request.sink_state != S_GREETING and not _is_own_subscribe(request, self.owner.tag):
                 return False
             request = request.next

@@ -40,6 +40,7 @@ cdef class RedisNodes(SubscribingSink):
                         uint32_t number) noexcept nogil
     cdef bint try_keyless(self, client_t *client, request_t *request, hold_t *hold, uint64_t blocked) noexcept nogil
     cdef bint _only_tied(self, client_t *client, uint8_t conduct) noexcept nogil
+    cdef bint _waits_for_subscriptions(self, client_t *client, uint8_t conduct) noexcept nogil
     cdef uint8_t _route_of(self, const command_t *command) noexcept nogil
     cdef bint _try_special(self, client_t *client, request_t *request, hold_t *hold, uint64_t blocked) noexcept nogil
     cdef bint _try_pin(self, client_t *client, request_t *request, hold_t *hold, uint64_t blocked) noexcept nogil

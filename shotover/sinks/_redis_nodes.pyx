@@ -167,15 +167,16 @@ cdef class RedisNodes(SubscribingSink):
         if unlikely(<size_t>request.tags[self.tag] & 3 == LEG):
             return self.try_leg(client, request, hold, blocked)
         if unlikely(client.busy):
-            if hold.returned:
+            if client.busy & BUSY_LOST and self._waits_for_subscriptions(client, conduct):
+                hold.bits = ALL_BITS
+                return False
+            if hold.returned and not (client.busy & BUSY_TIED and self._only_tied(client, conduct)):
                 pass                    # it is older than all that
-            elif client.busy & BUSY_QUITTING:
+            elif client.busy & BUSY_QUITTING and not hold.returned:
                 request.mute = 1
                 self.reply_take(request)
                 return True
-            elif client.busy & BUSY_ALONE or (client.busy & BUSY_LOST and (
-                conduct == CONDUCT_SUBSCRIBE or conduct == CONDUCT_UNSUBSCRIBE
-            )):
+            elif client.busy & BUSY_ALONE:
                 hold.bits = ALL_BITS
                 return False
             elif client.busy & BUSY_QUEUEING and conduct != CONDUCT_EXEC and conduct != CONDUCT_RESET \
@@ -198,6 +199,13 @@ cdef class RedisNodes(SubscribingSink):
                 return self._try_script(client, request, hold, blocked, place)
             return self.try_place(client, request, hold, blocked, place)
         return self._try_special(client, request, hold, blocked)
+
+    cdef bint _waits_for_subscriptions(self, client_t *client, uint8_t conduct) noexcept nogil:
+        """While they are had again: in RESP2 even the answer to a PING is another one on a connection that has some."""
+        if conduct == CONDUCT_QUIT or conduct == CONDUCT_RESET:
+            return False
+        return (conduct == CONDUCT_SUBSCRIBE or conduct == CONDUCT_UNSUBSCRIBE or client.state is NULL
+                or client.state.sizes[FIELD_PROTOCOL] == 0)
 
     cdef bint _only_tied(self, client_t *client, uint8_t conduct) noexcept nogil:
         """In RESP2 a client with subscriptions may do little else, and the server tells it so."""

@@ -88,6 +88,9 @@ cdef class RedisSinkShards(RedisNodes):
                 return number
         return 0
 
+    cdef uint32_t channels_node(self, client_t *client) noexcept nogil:
+        return self.home()
+
     cdef uint32_t all_nodes(self, uint32_t *numbers, bint everyone) noexcept nogil:
         """All but the ejected: those count as not there."""
         cdef uint32_t number, count = 0

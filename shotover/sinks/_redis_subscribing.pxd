@@ -23,8 +23,10 @@ cdef class SubscribingSink(SpreadingSink):
         uint64_t  again_total
 
     cdef uint32_t shard_subscriber(self, client_t *client) noexcept nogil
+    cdef void _give_up_client(self, client_t *client) noexcept nogil
     cdef bint _again(self, client_t *client) noexcept nogil
     cdef bint _again_at(self, client_t *client, uint32_t number) noexcept nogil
+    cdef uint32_t channels_node(self, client_t *client) noexcept nogil
     cdef uint32_t _where(self, client_t *client, subscription_t *subscription) noexcept nogil
     cdef void _list(self, client_t *client) noexcept nogil
     cdef void _unlist(self, client_t *client) noexcept nogil

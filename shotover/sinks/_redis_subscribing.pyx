@@ -134,12 +134,20 @@ cdef class SubscribingSink(SpreadingSink):
             if client.lost_again_ns <= self.loop.now and self._again(client):
                 self._unlist(client)
             elif client.lost_until_ns <= self.loop.now:
-                self._unlist(client)
-                self.up.on_leave(client.session)
+                self._give_up_client(client)
             client = following
         SpreadingSink.go_on_all(self)
         if self.losers is not NULL and self.tick.home is NULL:
             self.loop.set_timer(&self.tick, TICK_NS)
+
+    cdef void _give_up_client(self, client_t *client) noexcept nogil:
+        """It is disconnected. What has waited for its subscriptions must not go to a connection without them."""
+        self._unlist(client)
+        self.up.on_leave(client.session)
+        client.going = 1
+        while client.held is not NULL:
+            self._expire(client, client.held)
+        client.going = 0
 
     cdef bint _again(self, client_t *client) noexcept nogil:
         """Subscribes to all that is lost. False: not all of it can be had now."""
@@ -156,9 +164,13 @@ cdef class SubscribingSink(SpreadingSink):
             subscription = subscription.next
         return all_sent
 
+    cdef uint32_t channels_node(self, client_t *client) noexcept nogil:
+        """Where it subscribes to channels and patterns: any node of a cluster hears what is published at another."""
+        return self.any_node(client)
+
     cdef uint32_t _where(self, client_t *client, subscription_t *subscription) noexcept nogil:
         if subscription.kind != SUB_SHARD:
-            return self.any_node(client)
+            return self.channels_node(client)
         return self.node_of(self.place_of(<uint8_t *>(subscription + 1), subscription.size), NULL, client)
 
     cdef bint _again_at(self, client_t *client, uint32_t number) noexcept nogil:
@@ -208,6 +220,7 @@ cdef class SubscribingSink(SpreadingSink):
                 self.lost_subscriptions(<RedisNode>self.nodes[number], client.session)
                 return False
             self.again_total += count
+        self._retie(client)                     # what it sends from here on comes behind that
         return True
 
     def samples(self):

@@ -11,6 +11,7 @@ from xml.etree import ElementTree
 import pytest
 from click.testing import CliRunner, Result
 
+from shotover.benchmark import special
 from shotover.benchmark.cases import CASES
 from shotover.benchmark.cli import main
 from shotover.benchmark.figures import Results, Turn
@@ -92,6 +93,18 @@ def test_keys_are_spread_over_three_servers_and_one_of_them_is_stopped() -> None
     ):
         assert title in done.stdout
     assert "round 1:" not in done.stdout, "a complaint"
+
+
+@needs_server
+def test_a_load_with_idle_connections_beside_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(special, "IDLE_BESIDE", 50)
+    done = bench(
+        "run", "--cases", "idle-beside", "--poller", "epoll", "--rounds", "1", "--seconds", "0.2",
+        "--targets", "shotover",
+    )  # fmt: skip
+    assert done.exit_code == 0, done.output
+    assert "\n  shotover, idle beside " in done.stdout and "p99 us <= 1.2 x shotover" in done.stdout
+    assert "round 1:" not in done.stdout and "left out" not in done.stdout, done.stdout
 
 
 def assert_page(path: Path) -> ElementTree.Element:

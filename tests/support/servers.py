@@ -18,7 +18,7 @@ import redis
 
 from support.certificates import usual
 from support.resp import RawClient
-from support.wait import can_connect, free_port, wait_until
+from support.wait import DEADLINE_S, can_connect, free_port, wait_until
 
 ATTEMPTS = 5  # a port found free may be taken before the server binds it
 FAST = [
@@ -265,9 +265,13 @@ class Cluster:
                     return False
         return True
 
-    def wait_ok(self) -> None:
+    def wait_ok(self, deadline_s: float = DEADLINE_S) -> None:
         """Wait until every node that runs knows all nodes and finds the cluster in order."""
-        wait_until(lambda: all(map(self._is_ok, self.running())), "the cluster's state is ok")
+        wait_until(
+            lambda: all(map(self._is_ok, self.running())),
+            "the cluster's state is ok",
+            deadline_s=deadline_s,
+        )
 
     def _is_ok(self, index: int) -> bool:
         with self.raw(index) as raw:

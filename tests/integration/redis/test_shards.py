@@ -395,6 +395,63 @@ def test_requests_wait_for_a_server_that_restarts(ring: Ring, start: Callable[..
         assert client.frames(2) == [OK, b"$1\r\n2\r\n"]
 
 
+def test_subscribers_hear_what_is_published_after_their_server_has_restarted(
+    ring: Ring, start: Callable[..., Shards]
+) -> None:
+    """Each of them, whatever its number: there is one server at which all are."""
+    proxy = start(retry_timeout=8)
+    proxy.allow_log(*LOST)
+    renewed = "shotover_subscriptions_renewed_count"
+    with contextlib.ExitStack() as closing:
+        listeners = [closing.enter_context(proxy.raw()) for _ in range(2 * SERVERS)]
+        for listener in listeners:
+            assert listener.ask("SUBSCRIBE", "one") == [b"subscribe", b"one", 1]
+        ring.servers[0].restart()
+        wait_until(lambda: proxy.metric(renewed) == len(listeners), "all have subscribed again")
+        speaker = closing.enter_context(proxy.raw())
+        wait_until(lambda: speaker.ask("PUBLISH", "one", "1") == len(listeners), "all are there")
+        for listener in listeners:
+            message = listener.value()
+            while message == [b"message", b"one", b"1"] and not listener.silent():
+                message = listener.value()
+            assert message == [b"message", b"one", b"1"]
+
+
+def test_what_a_subscriber_asks_while_its_server_is_away_comes_behind_its_subscriptions(
+    ring: Ring, start: Callable[..., Shards]
+) -> None:
+    """In RESP2 the answer to a PING is another one for who has subscriptions."""
+    proxy = start(retry_timeout=8)
+    proxy.allow_log(*LOST)
+    with proxy.raw() as listener:
+        assert listener.ask("SUBSCRIBE", "one") == [b"subscribe", b"one", 1]
+        assert listener.ask("PING", "a") == [b"pong", b"a"]
+        ring.servers[0].kill()
+        with proxy.raw() as other:  # by this the proxy has noticed
+            wait_until(lambda: other.command("GET", ring.key(1)) == b"$-1\r\n", "others are served")
+            wait_until(lambda: proxy.metric("shotover_leases") == 0, "its lease is lost")
+        listener.send(encode("PING", "b"))
+        wait_until(lambda: proxy.metric("shotover_held_requests") == 1, "it is held")
+        ring.servers[0].start(ring.servers[0].port)
+        assert listener.value() == [b"pong", b"b"]
+        assert listener.ask("PING", "c") == [b"pong", b"c"]
+
+
+def test_a_subscriber_whose_server_stays_away_is_disconnected(
+    ring: Ring, start: Callable[..., Shards]
+) -> None:
+    """What it has asked meanwhile is answered by an error, never by the answer of who has no subscriptions."""
+    proxy = start(retry_timeout=0.5)
+    proxy.allow_log(*LOST)
+    with proxy.raw() as listener:
+        assert listener.ask("SUBSCRIBE", "one") == [b"subscribe", b"one", 1]
+        ring.servers[0].kill()
+        wait_until(lambda: proxy.metric("shotover_leases") == 0, "its lease is lost")
+        told = listener.rest_or_frames(1, encode("PING", "b"))
+        assert not told or told[0].startswith(b"-ERR shotover: "), told
+        assert listener.rest() == b""
+
+
 def test_requests_wait_for_a_server_that_loads_its_data(
     ring: Ring, start: Callable[..., Shards]
 ) -> None:
