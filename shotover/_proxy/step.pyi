@@ -59,3 +59,5 @@ class Chain:
 
 class SubTop(Step):
     def adopt(self, owner: Step) -> None: ...  # type: ignore[override]  # of whom it is the top
+
+def assign_slots(chain: Chain, used: int) -> int: ...

@@ -512,3 +512,15 @@ cdef class SubTop(Step):
 
     cdef void on_leave(self, void *session) noexcept nogil:
         self.owner.on_child_leave(<void *>self.chain, session)
+
+
+def assign_slots(Chain chain, int used):
+    """Numbers the pointers that steps of this chain and of its sub-chains keep in every session."""
+    cdef Step step
+    for step in chain.steps:
+        if step.wants_slot:
+            step.slot = used
+            used += 1
+        for inner in step.chains:
+            used = assign_slots(inner, used)
+    return used

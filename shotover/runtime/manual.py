@@ -26,6 +26,7 @@ GUIDES = {
     "process": "config.yaml, the command line, signals.",
     "commands": "What becomes of each Redis command in each topology.",
     "observability": "Metrics, health, logs.",
+    "overload": "Limits, memory, and what becomes of requests when there are too many.",
 }
 """Pages that are about no one thing."""
 

@@ -30,6 +30,7 @@ from shotover._codec.fan cimport (
     FAN_CROSS, FAN_NO_KEYS, FAN_ONE, FAN_SPLIT, fan_all, fan_child, fan_free, fan_lost, fan_may_cross, fan_split,
 )
 from shotover._codec.key_rules cimport RULE_NONE, asker_t, rules_base, rules_find
+from shotover._codec.logins cimport login_user
 from shotover._codec.resp cimport resp_words
 from shotover._codec.resp_edit cimport resp_facts
 from shotover._codec.resp_cursor cimport cursor_read, cursor_request
@@ -44,7 +45,7 @@ from shotover.transforms._key_router_base cimport (
 )
 from shotover.transforms._key_router_state cimport (
     SAVED_AUTH, TOLD_UNSURE, TX_NONE, TX_OPEN, TX_UNDECIDED, WORDS_MAX, route_bound, route_told, saved_t,
-    state_database, state_next, state_user, state_what,
+    state_database, state_next, state_what,
 )
 
 cdef enum:                      # what _place finds
@@ -354,7 +355,7 @@ cdef class KeyRouter(KeyRouterBase):
         self._ask(client, request, &asker)
         if 0 < count <= WORDS_MAX:
             what = state_what(words, count)
-            login = state_user(words, count, &asker.user)
+            login = login_user(words, count, &asker.user)
             if login or state_database(words, count, &asker.database):
                 asker.base = rules_base(self.rules, &asker.user, asker.database)
         chain = self._target(&asker, NULL, 0)

@@ -83,7 +83,6 @@ cdef inline bint route_bound(const route_session_t *client) noexcept nogil:
 
 cdef saved_t *state_next(route_session_t *client, uint64_t told, uint8_t without, saved_t *after) noexcept nogil
 cdef uint8_t state_what(const slice_t *words, uint32_t count) noexcept nogil
-cdef bint state_user(const slice_t *words, uint32_t count, slice_t *user) noexcept nogil
 cdef bint state_database(const slice_t *words, uint32_t count, int32_t *database) noexcept nogil
 cdef bint state_save(route_session_t *client, const request_t *request) noexcept nogil
 cdef void state_reset(route_session_t *client, uint32_t chain, uint32_t chain_count) noexcept nogil

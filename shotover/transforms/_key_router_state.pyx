@@ -4,6 +4,7 @@ from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy
 
 from shotover._codec.commands cimport word_is
+from shotover._codec.logins cimport hello_option, login_user
 from shotover._codec.resp cimport resp_words
 from shotover._codec.resp_edit cimport resp_head_size, resp_put_bulk, resp_put_head
 
@@ -32,31 +33,6 @@ cdef uint8_t state_what(const slice_t *words, uint32_t count) noexcept nogil:
             return SAVED_NAME
         return SAVED_LIBRARY_VERSION if word_is(&words[2], "LIB-VER", 7) else SAVED_LIBRARY
     return 0
-
-
-cdef uint32_t _option(const slice_t *words, uint32_t count, const char *name, size_t size) noexcept nogil:
-    """Where an option of HELLO stands, with as many words behind it as it needs; 0: it is not there."""
-    cdef uint32_t index = 2
-    while index + 1 < count:
-        if word_is(&words[index], name, size):
-            return index
-        index += 3 if word_is(&words[index], "AUTH", 4) else 2
-    return 0
-
-
-cdef bint state_user(const slice_t *words, uint32_t count, slice_t *user) noexcept nogil:
-    """Whether the command logs in, and as whom; AUTH with a password alone logs in the user default."""
-    cdef uint32_t at
-    if word_is(&words[0], "AUTH", 4) and (count == 2 or count == 3):
-        user.data = <uint8_t *>b"default" if count == 2 else words[1].data
-        user.size = 7 if count == 2 else words[1].size
-        return True
-    if word_is(&words[0], "HELLO", 5):
-        at = _option(words, count, "AUTH", 4)
-        if at and at + 2 < count:
-            user[0] = words[at + 1]
-            return True
-    return False
 
 
 cdef bint state_database(const slice_t *words, uint32_t count, int32_t *database) noexcept nogil:
@@ -122,7 +98,7 @@ cdef bint state_save(route_session_t *client, const request_t *request) noexcept
         return count == 1                   # HELLO that only asks
     client.version += 1
     client.generation = 0
-    if state_user(words, count, &user):
+    if login_user(words, count, &user):
         name = <uint8_t *>malloc(user.size + 1)
         if name is NULL:
             return False
@@ -134,7 +110,7 @@ cdef bint state_save(route_session_t *client, const request_t *request) noexcept
     if what != SAVED_HELLO:
         return _keep(client, what, words, count)
     client.protocol = 3 if words[1].size == 1 and words[1].data[0] == b'3' else 2
-    at = _option(words, count, "AUTH", 4)
+    at = hello_option(words, count, "AUTH", 4)
     if at and at + 2 < count:               # its parts are kept apart: each may be replaced without the others
         parts[0].data = <uint8_t *>b"AUTH"
         parts[0].size = 4
@@ -142,7 +118,7 @@ cdef bint state_save(route_session_t *client, const request_t *request) noexcept
         parts[2] = words[at + 2]
         if not _keep(client, SAVED_AUTH, parts, 3):
             return False
-    at = _option(words, count, "SETNAME", 7)
+    at = hello_option(words, count, "SETNAME", 7)
     if at:
         parts[0].data = <uint8_t *>b"CLIENT"
         parts[0].size = 6

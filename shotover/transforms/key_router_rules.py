@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from shotover.config.conditions import Commands
 from shotover.config.errors import ConfigError, Place, Problems, suggestion
 from shotover.config.fields import Field, integer, text
 from shotover.config.models import Model
 from shotover.config.reading import INVALID, Invalid, Reader
-from shotover.config.source import Scalar, load
+from shotover.config.source import load
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -27,35 +28,6 @@ GLOBS_ON_ONE_WAY_MAX = 64
 """Most globs that one key is compared with: those that begin, before any wildcard, as the key does."""
 SLOW_RULES_MAX = 256
 """Most rules with a `command`, and most with a `hash` and a `user` or `database`: they are looked at one by one."""
-
-
-class Commands(Field):
-    """A command or a list of them, in upper case."""
-
-    kind = "a command, or a list of commands"
-
-    def read(self, node: Node, place: Place, reader: Reader) -> Any:
-        if isinstance(node, Scalar):
-            word = reader.text(node, place, self.expected)
-            return word if isinstance(word, Invalid) else (self._upper(word),)
-        listed = reader.sequence(node, place, self.expected)
-        if isinstance(listed, Invalid):
-            return listed
-        words = [
-            reader.text(child, place.item(index, child.line), "a command")
-            for index, child in enumerate(listed.items)
-        ]
-        if not words:
-            return reader.expected(self.expected, listed, place)
-        found = [self._upper(word) for word in words if isinstance(word, str)]
-        return INVALID if len(found) < len(words) else tuple(dict.fromkeys(found))
-
-    @staticmethod
-    def _upper(word: str) -> str:
-        return "|".join(word.upper().split())
-
-    def plain(self, value: Any) -> Any:
-        return list(value)
 
 
 class Slots(Field):

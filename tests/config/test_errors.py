@@ -39,7 +39,7 @@ def test_all_problems_of_both_files_are_reported_in_one_run(config):
         "config.yaml:2: observability_interface: expected ip:port or [IPv6]:port, got 9001: the "
         "port is missing",
         "config.yaml:3: colour: unknown field, expected one of main_log_level, "
-        "observability_interface, drain_timeout_seconds, old_metric_names",
+        "observability_interface, drain_timeout_seconds, memory_limit, old_metric_names",
         "topology.yaml:4: sources[0].listen_adr: unknown field, did you mean listen_addr?",
         "topology.yaml:5: sources[0].connection_limit: expected an integer from 1 to 10000000, "
         "got 0",

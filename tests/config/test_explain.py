@@ -33,6 +33,7 @@ def test_derived_names_and_defaults_are_marked(config):
 #   main_log_level: info  # default
 #   observability_interface: null  # default
 #   drain_timeout_seconds: 10  # default
+#   memory_limit: null  # default
 #   old_metric_names: false  # default
 sources:
   - Redis:
@@ -41,6 +42,8 @@ sources:
         connection_limit: 7
         hard_connection_limit: false  # default
         timeout: null  # default
+        memory_limit: null  # default
+        client_memory_limit: null  # default
         max_frame_bytes: 536870912  # default
         max_arguments: 1048576  # default
         max_inline_bytes: 65536  # default
