@@ -40,6 +40,7 @@ cdef struct slab_t:
     slab_page_t *pages
     size_t       size           # bytes an object
     uint64_t     live_count
+    uint64_t     page_count     # never given back before slab_close
 
 
 cdef void pool_init(pool_t *pool, uint64_t bytes_max) noexcept nogil
@@ -49,6 +50,7 @@ cdef void pool_give(pool_t *pool, chunk_t *chunk) noexcept nogil
 cdef void slab_init(slab_t *slab, size_t size) noexcept nogil
 cdef void slab_close(slab_t *slab) noexcept nogil
 cdef bint slab_grow(slab_t *slab) noexcept nogil
+cdef uint64_t pool_free_bytes(const pool_t *pool) noexcept nogil
 
 
 cdef inline uint8_t *chunk_data(chunk_t *chunk) noexcept nogil:
@@ -93,3 +95,7 @@ cdef inline void slab_give(slab_t *slab, void *given) noexcept nogil:
     (<void **>given)[0] = slab.free
     slab.free = given
     slab.live_count -= 1
+
+cdef inline uint64_t slab_bytes(const slab_t *slab) noexcept nogil:
+    """What it has from the system, objects in use or not."""
+    return slab.page_count * SLAB_PAGE_OBJECTS * slab.size

@@ -66,6 +66,16 @@ cdef void pool_give(pool_t *pool, chunk_t *chunk) noexcept nogil:
         free(chunk)
 
 
+cdef uint64_t pool_free_bytes(const pool_t *pool) noexcept nogil:
+    """Chunks that are kept for the next who wants one."""
+    cdef:
+        uint64_t bytes = 0
+        int      klass
+    for klass in range(CHUNK_CLASSES):
+        bytes += pool.free_count[klass] * CLASS_SIZES[klass]
+    return bytes
+
+
 cdef void slab_init(slab_t *slab, size_t size) noexcept nogil:
     memset(slab, 0, sizeof(slab_t))
     slab.size = (size + 7) & ~<size_t>7
@@ -78,6 +88,7 @@ cdef void slab_close(slab_t *slab) noexcept nogil:
         slab.pages = page.next
         free(page)
     slab.free = NULL
+    slab.page_count = 0
 
 
 cdef bint slab_grow(slab_t *slab) noexcept nogil:
@@ -91,6 +102,7 @@ cdef bint slab_grow(slab_t *slab) noexcept nogil:
         return False
     page.next = slab.pages
     slab.pages = page
+    slab.page_count += 1
     at = <uint8_t *>page + head + slab.size * (SLAB_PAGE_OBJECTS - 1)
     for _ in range(SLAB_PAGE_OBJECTS):
         (<void **>at)[0] = slab.free

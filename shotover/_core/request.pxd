@@ -60,6 +60,7 @@ cdef struct request_t:
     uint64_t   arrived_ns       # when the turn began that read it
     uint64_t   stamp            # how new what its reply shows is: larger is newer; 0: not known
     uint64_t   sent_ns          # when it was handed to an upstream (0: never); once answered: when that was whole
+    uint64_t   charged          # bytes of it that its session is charged with
     slice_t    reply            # whole reply bytes, when watched or not yet its turn
     chunk_t   *reply_owner      # keeps reply alive; NULL: borrowed
     uint8_t   *reply_room       # != NULL: reply_owner is ours alone and may be appended to up to here

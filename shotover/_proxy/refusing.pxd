@@ -27,6 +27,7 @@ cdef enum:                      # what such a step knows of a session, kept in i
 cdef class RefusingStep(Step):
     cdef command_t aborted      # stands for "EXEC that became DISCARD" in request_t.command
 
+    cdef size_t *transaction(self, void *session) noexcept nogil
     cdef void track(self, request_t *request) noexcept nogil
     cdef void mark_broken(self, request_t *request) noexcept nogil
     cdef void discard_instead(self, request_t *request) noexcept nogil

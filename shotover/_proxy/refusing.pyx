@@ -41,12 +41,16 @@ cdef class RefusingStep(Step):
         self.wants_replies = True
         self.aborted = command_find(b"DISCARD", 7)[0]
 
+    cdef size_t *transaction(self, void *session) noexcept nogil:
+        """Where the TX_* bits of a session are kept: in the step's slot, unless a subclass needs that for more."""
+        return <size_t *>&session_slots(<session_t *>session)[self.slot]
+
     cdef void track(self, request_t *request) noexcept nogil:
         """To be called for every request that goes on and is not plain."""
         cdef size_t *state
         if request.session is NULL:
             return
-        state = <size_t *>&session_slots(<session_t *>request.session)[self.slot]
+        state = self.transaction(request.session)
         if request.conduct == CONDUCT_MULTI:
             state[0] |= TX_OPEN
         elif request.conduct == CONDUCT_DISCARD:
@@ -102,7 +106,7 @@ cdef class RefusingStep(Step):
         """To be called before a request (or a part of its run) is refused."""
         cdef size_t *state
         if request.session is not NULL:
-            state = <size_t *>&session_slots(<session_t *>request.session)[self.slot]
+            state = self.transaction(request.session)
             if state[0] & TX_OPEN:
                 state[0] |= TX_BROKEN
 

@@ -9,13 +9,14 @@ from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 
 from shotover._codec.codec cimport Codec, follow_t, limits_t
 from shotover._core.counters cimport histogram_t
+from shotover._core.ledger cimport Share
 from shotover._core.memory cimport slab_t
 from shotover._core.request cimport batch_t, request_t
-from shotover._net.loop cimport Loop, listener_t, stream_t
+from shotover._net.loop cimport stream_t
+from shotover._net.peer cimport peer_t
 from shotover._net.timers cimport timer_t
-from shotover._net.tls cimport TlsSide
-from shotover._proxy.step cimport Chain, Hub, Step
-from shotover._proxy.waiting cimport waiting_t
+from shotover._proxy.accepting cimport Acceptor
+from shotover._proxy.step cimport Chain, Step
 
 
 cdef enum:                      # why a session is not being read; bits
@@ -24,6 +25,8 @@ cdef enum:                      # why a session is not being read; bits
     PAUSE_SINK = 4              # the sink cannot take more of it for now
     PAUSE_STEP = 8              # a step said so
     PAUSE_UPLOAD = 16           # where its big request goes, no more is taken for now
+    PAUSE_MEMORY = 32           # it takes half of what it may
+    PAUSE_PRESSURE = 64         # it takes more than its share of memory that has become scarce
 
 cdef enum:                      # upload_t.state
     UPLOAD_WAITING = 0          # its head is on its way; what comes now waits in the stash
@@ -53,76 +56,55 @@ cdef struct session_t:
     uint64_t   id
     idle_t    *idle             # when the source has a time-out
     upload_t  *upload           # the request that is coming is streamed; NULL: none is
+    peer_t    *peer             # its address, once somebody has asked (session_peer); NULL: nobody has
+    uint64_t   bytes            # of its requests in order, and of their replies as far as they wait for their turn
     uint32_t   pending          # requests (not runs) in order
     uint8_t    pauses           # PAUSE_* bits
     uint8_t    leaving          # reads no more; closes when order is empty and all is sent
     uint32_t   blocking         # requests below that may never be answered: it is read on, to learn that it goes
     # then: void *slots[]
 
-cdef class Source:
+cdef class Source(Acceptor):
     cdef:
-        readonly str name
-        readonly str address            # where it really listens
-        readonly Hub hub
         readonly Chain chain
-        Loop       loop
         Codec      codec
         limits_t   limits
         slab_t     session_slab
         slab_t     idle_slab
         slab_t     upload_slab
-        listener_t listener
-        TlsSide    tls                  # None: its clients speak plainly
-        uint32_t   handshakes_max       # under way at once
-        uint64_t   complained_ns        # when a failed handshake was last logged
-        char       label[64]            # its name
-        int        family
-        uint8_t    address_bytes[128]   # sockaddr it listens on
-        uint32_t   address_size
-        bint       shared_port          # other workers listen on it too
-        bint       listening            # the listener is open
-        bint       dropping             # it is being closed
-        bint       resting              # accepting is paused: soft limit or no descriptors
-        bint       stopped              # for good
-        bint       hard_limit
-        uint32_t   connection_limit
+        slab_t     peer_slab
         uint32_t   pending_max          # requests of one session
         uint64_t   output_max           # unsent bytes of one session
+        uint64_t   client_memory_max    # bytes that one session's requests and replies may take; 0: no such limit
+        Share      memory               # ... and those of all its sessions, in all workers; its limit 0: no such limit
+        uint64_t   memory_bytes         # what they took when it was last looked at; this worker's
+        uint64_t   memory_published
         uint64_t   idle_ns              # 0: never
         uint32_t   slot_count
-        waiting_t  waiting              # accepted in the turn that reached a soft limit: served when there is room
-        timer_t    retry                # of accepting after EMFILE, of listening after a hard limit
         session_t *sessions
-        uint32_t   session_count
         uint64_t   session_ids
-        uint64_t   opened_total, accept_failures_total, listen_failures_total
         uint64_t   requests_total, replies_total
-        uint64_t   refused_limit, protocol_errors, slow_readers, idle_closed
+        uint64_t   protocol_errors, slow_readers, idle_closed
         uint64_t   over_requests        # refused for max_frame_bytes, max_arguments or max_inline_bytes
         uint64_t   over_pending         # times a session was not read because of max_pending_requests
+        uint64_t   over_client_memory   # clients closed for client_memory_limit
+        uint64_t   over_memory          # clients closed for memory_limit, the source's or the process's
+        uint64_t   memory_pauses        # times a session was not read because of either
         uint64_t   received_bytes, sent_bytes, uploads_total
         histogram_t *kept               # reply whole to reply on its way to the client
 
-    cdef void accept(self, int fd, int error) noexcept nogil
     cdef void decode(self, session_t *session, uint8_t *data, size_t size) noexcept nogil
     cdef void protocol_error(self, session_t *session, const char *text, size_t size) noexcept nogil
+    cdef void end_with(self, session_t *session, const char *code, const char *text, size_t size) noexcept nogil
     cdef void end_session(self, session_t *session) noexcept nogil
-    cdef void _begin(self, int fd) noexcept nogil
-    cdef void _handshake_over(self, const char *why) noexcept nogil
-    cdef bint _crowded(self) noexcept nogil
-    cdef void _close_fd(self, int fd) noexcept nogil
-    cdef void check_limit(self) noexcept nogil
-    cdef void open_listener(self) noexcept nogil
-    cdef void close_listener(self) noexcept nogil
-    cdef void dropped(self) noexcept nogil
     cdef bint _begin_upload(self, session_t *session, batch_t *batch, follow_t *follow) noexcept nogil
     cdef uint8_t *_upload(self, session_t *session, uint8_t *at, uint8_t *end) noexcept nogil
     cdef void _end_upload(self, session_t *session) noexcept nogil
     cdef void abort_upload(self, session_t *session, const char *text) noexcept nogil
     cdef void _enqueue(self, session_t *session, request_t *request) noexcept nogil
+    cdef void check_memory(self, session_t *session) noexcept nogil
     cdef void stop(self) noexcept nogil
     cdef void drain(self) noexcept nogil
-    cdef void reopen(self) noexcept nogil
 
 cdef class SourceTop(Step):
     """Top of a root chain: whole replies go to their sessions."""
@@ -131,11 +113,13 @@ cdef class SourceTop(Step):
 cdef inline void **session_slots(session_t *session) noexcept nogil:
     return <void **>(session + 1)
 
+cdef uint64_t session_bytes(session_t *session) noexcept nogil
 cdef void session_pause(session_t *session, uint8_t reason) noexcept nogil
 cdef void session_resume(session_t *session, uint8_t reason) noexcept nogil
 cdef void session_complete(request_t *request) noexcept nogil
 cdef void session_stream(request_t *request, const uint8_t *data, size_t size) noexcept nogil
 cdef void session_push(session_t *session, const uint8_t *data, size_t size) noexcept nogil
 cdef void session_leave(session_t *session) noexcept nogil
+cdef const peer_t *session_peer(session_t *session) noexcept nogil
 cdef void upload_open(upload_t *upload, stream_t *target, upload_t **home) noexcept nogil
 cdef void upload_lost(upload_t *upload) noexcept nogil

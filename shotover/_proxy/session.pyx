@@ -1,7 +1,6 @@
 """See session.pxd. Journey: decode -> chain.submit -> ... -> session_stream / session_complete -> stream_write."""
 
-from libc.errno cimport EMFILE, ENFILE, ENOMEM
-from libc.stdio cimport snprintf
+from libc.errno cimport ENOMEM
 from libc.stdlib cimport calloc, free
 from libc.string cimport memset, strlen, strstr
 
@@ -10,6 +9,7 @@ from shotover._core.counters cimport histogram_add, histogram_value
 from shotover._core.debug cimport invariant, likely, unlikely
 from shotover._core.memory cimport chunk_data, chunk_put, slab_close, slab_give, slab_init, slab_take
 from shotover._core.request cimport (
+    LOST,
     batch_clear,
     batch_pop,
     batch_remove,
@@ -29,20 +29,19 @@ from shotover._net.loop cimport (
     stream_write,
     stream_write_chunk,
 )
-from shotover._proxy.step cimport LOG_ERROR, LOG_WARNING, put_text
-from shotover._proxy.waiting cimport waiting_close, waiting_pop, waiting_push
+from shotover._net.peer cimport peer_parse
+from shotover._proxy.step cimport LOG_WARNING
 
 from shotover._net.tls import tls_samples
 from shotover._proxy.step import assign_slots
 
 
 cdef enum:
-    ACCEPT_REST_NS = 100000000      # after EMFILE: try again in 100 ms
-    LISTEN_RETRY_NS = 1000000000
-    LISTEN_BACKLOG = 4096
     STREAM_MIN = 65536              # bytes of a request that is cut, from which on it is not gathered
     UPLOAD_QUEUE_MAX = 262144       # unsent bytes of an upstream beyond which the uploading client is not read
     BLOCKED_MORE = 65536            # requests read beyond pending_max while one blocks: who is not read cannot be seen to leave
+
+cdef const char *TOO_BIG = b"shotover: the request takes more than half of client_memory_limit"
 
 
 # ---- what the loop tells a session ------------------------------------------------------------------------------
@@ -70,6 +69,8 @@ cdef void _on_connected(stream_t *stream) noexcept nogil:
 
 cdef void _on_drained(stream_t *stream) noexcept nogil:
     session_resume(<session_t *>stream, PAUSE_OUTPUT)
+    if (<session_t *>stream).pauses & PAUSE_MEMORY:
+        (<Source>(<session_t *>stream).source).check_memory(<session_t *>stream)
     (<Source>(<session_t *>stream).source).chain.session_drained(stream)
 
 
@@ -88,6 +89,16 @@ SESSION_OPS.on_connected = _on_connected
 SESSION_OPS.on_drained = _on_drained
 SESSION_OPS.on_close = _on_close
 SESSION_OPS.on_free = _on_free
+
+
+# ---- memory ------------------------------------------------------------------------------------------------------
+
+cdef uint64_t session_bytes(session_t *session) noexcept nogil:
+    """What its requests and replies take now, as far as they are its own: not what one of a server's streams holds of it."""
+    cdef uint64_t bytes = session.bytes + session.stream.out_size
+    if session.stream.stash is not NULL:
+        bytes += session.stream.stash.end - session.stream.stash.start
+    return bytes
 
 
 # ---- pausing ----------------------------------------------------------------------------------------------------
@@ -116,6 +127,21 @@ cdef void session_leave(session_t *session) noexcept nogil:
             stream_finish(&session.stream)
 
 
+cdef const peer_t *session_peer(session_t *session) noexcept nogil:
+    """The client's address, asked of the system once; PEER_NONE for UNIX sockets. NULL: no memory."""
+    if session.peer is NULL:
+        _ask_peer(session, <Source>session.source)
+    return session.peer
+
+
+cdef void _ask_peer(session_t *session, Source source) noexcept nogil:
+    cdef char name[128]
+    session.peer = <peer_t *>slab_take(&source.peer_slab)
+    if session.peer is not NULL:
+        source.loop.poller.system.name(source.loop.poller, session.stream.handle.fd, True, name, sizeof(name))
+        peer_parse(session.peer, name)
+
+
 cdef inline bint _is_uploading(session_t *session) noexcept nogil:
     """More of a streamed request is to come."""
     return session.upload is not NULL and session.upload.state != UPLOAD_ABORTED
@@ -124,6 +150,8 @@ cdef inline bint _is_uploading(session_t *session) noexcept nogil:
 # ---- replies ----------------------------------------------------------------------------------------------------
 
 cdef inline void _check_output(session_t *session, Source source) noexcept nogil:
+    if unlikely(source.client_memory_max):
+        source.check_memory(session)
     if likely(not session.stream.over_high):
         return
     if session.stream.out_size > source.output_max:
@@ -147,6 +175,11 @@ cdef void session_stream(request_t *request, const uint8_t *data, size_t size) n
         _check_output(session, <Source>session.source)
     elif not request_add_reply(&(<Source>session.source).loop.pool, request, data, size):
         stream_close(&session.stream, ENOMEM)
+    else:
+        session.bytes += size
+        request.charged += size
+        if unlikely((<Source>session.source).client_memory_max):
+            (<Source>session.source).check_memory(session)
 
 
 cdef void session_push(session_t *session, const uint8_t *data, size_t size) noexcept nogil:
@@ -178,6 +211,8 @@ cdef void _push_behind(request_t *before, session_t *session, Source source, con
         stream_close(&session.stream, ENOMEM)
         return
     push.session = session
+    push.charged = size
+    session.bytes += size
     push.count = 0
     push.left = 0
     push.queued = 1
@@ -202,6 +237,12 @@ cdef void session_complete(request_t *request) noexcept nogil:
         _release(session, <Source>session.source)
     elif not request_own_reply(&(<Source>session.source).loop.pool, request):
         stream_close(&session.stream, ENOMEM)
+    else:
+        session.bytes -= request.charged
+        request.charged = request.wire.size + request.reply.size
+        session.bytes += request.charged
+        if unlikely((<Source>session.source).client_memory_max):
+            (<Source>session.source).check_memory(session)
 
 
 cdef void _release(session_t *session, Source source) noexcept nogil:
@@ -225,9 +266,12 @@ cdef void _release(session_t *session, Source source) noexcept nogil:
                 stream_write_chunk(&session.stream, request.reply_owner, request.reply.data, request.reply.size)
             else:
                 stream_write(&session.stream, request.reply.data, request.reply.size)
+        elif request.failed == LOST and not request.mute:
+            _close_here(session)
         elif request.failed and not request.mute:
             stream_close(&session.stream, CLOSE_LOCAL)          # an answer was owed and could not be made
         session.pending -= request.count
+        session.bytes -= request.charged
         source.replies_total += request.count
         waited = source.loop.now - request.arrived_ns
         histogram_add(source.chain.latency, waited, request.count)
@@ -247,6 +291,16 @@ cdef void _release(session_t *session, Source source) noexcept nogil:
             stream_finish(&session.stream)
         elif session.stream.ended:
             source.chain.session_eof(session)           # is the one that is the oldest now a wait without end?
+
+
+cdef void _close_here(session_t *session) noexcept nogil:
+    """In place of the reply whose turn it is the connection closes, behind those that have been given."""
+    cdef request_t *request = session.order_head
+    while request is not NULL:
+        request.discard = 1
+        request = request.after
+    session.leaving = 1
+    stream_finish(&session.stream)
 
 
 # ---- big requests, streamed ---------------------------------------------------------------------------------------
@@ -316,23 +370,7 @@ cdef class SourceTop(Step):
         session_leave(<session_t *>session)
 
 
-# ---- the listener -----------------------------------------------------------------------------------------------
-
-cdef void _on_accept(listener_t *listener, int fd, int error) noexcept nogil:
-    (<Source>listener.owner).accept(fd, error)
-
-
-cdef void _on_dropped(listener_t *listener) noexcept nogil:
-    (<Source>listener.owner).dropped()
-
-
-cdef void _on_retry(timer_t *timer) noexcept nogil:
-    (<Source>timer.owner).reopen()
-
-
-cdef void _on_handshake(void *owner, const char *why) noexcept nogil:
-    (<Source>owner)._handshake_over(why)
-
+# ---- sessions -----------------------------------------------------------------------------------------------
 
 cdef void _on_idle(timer_t *timer) noexcept nogil:
     _check_idle(<session_t *>timer.owner, <Source>(<session_t *>timer.owner).source)
@@ -351,10 +389,10 @@ cdef void _check_idle(session_t *session, Source source) noexcept nogil:
         stream_close(&session.stream, CLOSE_LOCAL)
 
 
-cdef class Source:
+cdef class Source(Acceptor):
     """Made by Worker.listen. All numbers are checked by the configuration."""
 
-    def __init__(self, str name, Hub hub, Chain chain, int family, dict options):
+    def __init__(self, str name, hub, Chain chain, int family, dict options):
         self.name = name
         self.hub = hub
         self.loop = hub.loop
@@ -366,6 +404,8 @@ cdef class Source:
         self.idle_ns = int((options["timeout"] or 0) * 1e9)
         self.pending_max = options["max_pending_requests"]
         self.output_max = options["client_output_buffer_bytes"]
+        self.client_memory_max = options["client_memory_limit"] or 0
+        self.memory = options.get("memory") or Share(options["memory_limit"] or 0)
         self.limits.frame_bytes_max = options["max_frame_bytes"]
         self.limits.arguments_max = options["max_arguments"]
         self.limits.inline_bytes_max = options["max_inline_bytes"]
@@ -376,56 +416,28 @@ cdef class Source:
         slab_init(&self.session_slab, sizeof(session_t) + self.slot_count * sizeof(void *))
         slab_init(&self.idle_slab, sizeof(idle_t))
         slab_init(&self.upload_slab, sizeof(upload_t))
-        put_text(self.label, sizeof(self.label), name)
-        if options.get("tls") is not None:
-            self.tls = TlsSide(self.loop, options["tls"], options["handshake_timeout"])
-            self.tls.on_settled = _on_handshake
-            self.tls.settled_owner = <void *>self
-            self.handshakes_max = options["max_handshakes"]
-        self.listener.owner = <void *>self
-        self.listener.on_accept = _on_accept
-        self.listener.on_dropped = _on_dropped
-        self.retry.fire = _on_retry
-        self.retry.owner = <void *>self
+        slab_init(&self.peer_slab, sizeof(peer_t))
+        self.set_tls(options)
 
     def __dealloc__(self):
         slab_close(&self.session_slab)
         slab_close(&self.idle_slab)
         slab_close(&self.upload_slab)
+        slab_close(&self.peer_slab)
         free(self.kept)
-        waiting_close(&self.waiting)
 
-    cdef void accept(self, int fd, int error) noexcept nogil:
-        if fd < 0:
-            self.accept_failures_total += 1
-            if error == EMFILE or error == ENFILE:
-                self.hub.log(LOG_ERROR, b"no file descriptors left: accepting pauses for 100 ms (raise ulimit -n)")
-                self.resting = True
-                self.loop.want(&self.listener.handle, False)
-                self.loop.set_timer(&self.retry, ACCEPT_REST_NS)
-            return
-        if self.session_count >= self.connection_limit or self.stopped or self._crowded():
-            # accepted in the same turn that reached the limit: as if it were still in the kernel's queue, or refused
-            if self.stopped or (self.hard_limit and self.session_count >= self.connection_limit) \
-                    or not waiting_push(&self.waiting, fd):
-                self.refused_limit += 1
-                self._close_fd(fd)
-            return
-        self._begin(fd)
-        self.check_limit()
-
-    cdef void _begin(self, int fd) noexcept nogil:
+    cdef void begin(self, int fd) noexcept nogil:
         """A new session on an accepted socket."""
         cdef session_t *session
         session = <session_t *>slab_take(&self.session_slab)
         if session is NULL:
-            self._close_fd(fd)
+            self.close_fd(fd)
             return
         memset(session, 0, sizeof(session_t) + self.slot_count * sizeof(void *))
         if self.loop.attach(&session.stream, fd, &SESSION_OPS) != 0:
             self.accept_failures_total += 1
             slab_give(&self.session_slab, session)
-            self._close_fd(fd)
+            self.close_fd(fd)
             return
         self.loop.poller.system.tune(self.loop.poller, fd, self.family)
         self.session_ids += 1
@@ -448,78 +460,6 @@ cdef class Source:
                 session.idle.timer.owner = session
                 session.idle.active_ns = self.loop.now
                 self.loop.set_timer(&session.idle.timer, self.idle_ns)
-
-    cdef void _handshake_over(self, const char *why) noexcept nogil:
-        """With `why` it has failed: said once a second at most, as anybody may make it so; all are counted."""
-        cdef char text[400]
-        if why is not NULL and self.loop.now >= self.complained_ns + 1000000000:
-            self.complained_ns = self.loop.now
-            snprintf(text, sizeof(text), b"a client of %s was not let in: %s", self.label, why)
-            self.hub.log(LOG_WARNING, text)
-        self.check_limit()
-
-    cdef bint _crowded(self) noexcept nogil:
-        """As many clients as may be are still proving who they are: each costs much more than a request."""
-        return self.tls is not None and self.tls.handshaking >= self.handshakes_max
-
-    cdef void _close_fd(self, int fd) noexcept nogil:
-        self.loop.poller.system.close(self.loop.poller, fd)
-
-    cdef void check_limit(self) noexcept nogil:
-        """Soft: at the limit stop accepting, the backlog waits. Hard: close the listener, new connections are refused."""
-        cdef bint full, crowded
-        while self.waiting.count and (
-            (self.session_count < self.connection_limit and not self._crowded()) or self.stopped
-        ):
-            if self.stopped:
-                self._close_fd(waiting_pop(&self.waiting))
-            else:
-                self._begin(waiting_pop(&self.waiting))
-        full = self.session_count >= self.connection_limit
-        if self.stopped or self.retry.home is not NULL:
-            return
-        crowded = self._crowded()
-        if full and self.hard_limit:
-            self.close_listener()
-        elif (full or crowded) and self.listening and not self.resting:
-            self.resting = True
-            self.loop.want(&self.listener.handle, False)
-        elif not full and not self.listening:
-            self.open_listener()
-        elif not full and not crowded and self.resting:
-            self.resting = False
-            self.loop.want(&self.listener.handle, True)
-
-    cdef void reopen(self) noexcept nogil:
-        """The retry timer: descriptors may be free again, or the address."""
-        self.check_limit()
-
-    cdef void open_listener(self) noexcept nogil:
-        """Listens again after a hard limit. When that fails it is tried every second, for as long as it takes."""
-        cdef int fd
-        if self.dropping:
-            return                          # dropped() comes back here
-        fd = self.loop.poller.system.listen(
-            self.loop.poller, <const void *>self.address_bytes, self.address_size, LISTEN_BACKLOG, self.shared_port)
-        if fd >= 0 and self.loop.listen(&self.listener, fd) == 0:
-            self.listening = True
-            self.resting = False
-            return
-        if fd >= 0:
-            self._close_fd(fd)
-        self.listen_failures_total += 1
-        self.hub.log(LOG_ERROR, b"the listener could not be opened again after a hard connection limit; retrying every second")
-        self.loop.set_timer(&self.retry, LISTEN_RETRY_NS)
-
-    cdef void close_listener(self) noexcept nogil:
-        if self.listening:
-            self.listening = False
-            self.dropping = True
-            self.loop.unlisten(&self.listener)
-
-    cdef void dropped(self) noexcept nogil:
-        self.dropping = False
-        self.check_limit()
 
     cdef void end_session(self, session_t *session) noexcept nogil:
         """The stream is dead: whatever waits for this client completes into nothing."""
@@ -547,6 +487,9 @@ cdef class Source:
             self.loop.cancel_timer(&session.idle.timer)
             slab_give(&self.idle_slab, session.idle)
             session.idle = NULL
+        if session.peer is not NULL:
+            slab_give(&self.peer_slab, session.peer)
+            session.peer = NULL
         if session.previous is not NULL:
             session.previous.next = session.next
         else:
@@ -614,6 +557,10 @@ cdef class Source:
                 stream_close(&session.stream, ENOMEM)
             elif likely(session.stream.stash is not NULL):
                 (<resume_t *>session.stream.stash.note)[0] = resume
+                if unlikely(self.client_memory_max
+                            and max(decode.need, session.stream.stash.chunk.size) > self.client_memory_max // 2):
+                    self.over_client_memory += 1
+                    self.end_with(session, b"OOM", TOO_BIG, strlen(TOO_BIG))
         elif status == OK:
             if session.stream.stash is not NULL:
                 stash_drop(&session.stream)
@@ -636,6 +583,8 @@ cdef class Source:
         ):
             self.over_pending += 1
             session_pause(session, PAUSE_PENDING)
+        if unlikely(self.client_memory_max):
+            self.check_memory(session)
         if unlikely(session.upload is not NULL and size > 0):
             self.chain.run_now()                # more may come in this turn: it should find its way open
 
@@ -725,7 +674,44 @@ cdef class Source:
         _close_target(upload)
         session_leave(session)
 
+    cdef void check_memory(self, session_t *session) noexcept nogil:
+        """client_memory_limit: from half of it on a client is not read until it is down to a quarter; beyond it, it goes."""
+        cdef uint64_t bytes = session.bytes + session.stream.out_size   # what can become less without its being read
+        if session_bytes(session) > self.client_memory_max:
+            if not session.stream.closed and not session.leaving:
+                self.over_client_memory += 1
+                self.hub.log(LOG_WARNING, b"client_memory_limit: a client that takes more was disconnected")
+            stream_close(&session.stream, CLOSE_LOCAL)
+        elif unlikely(session.upload is not NULL):
+            session_resume(session, PAUSE_MEMORY)   # what it waits with waits for the rest of that request
+        elif bytes > self.client_memory_max // 2:
+            if session.stream.out_size:
+                session.stream.over_high = 1        # so that we hear when it reads
+            if not session.pauses & PAUSE_MEMORY:
+                self.memory_pauses += 1
+                session_pause(session, PAUSE_MEMORY)
+        elif session.pauses & PAUSE_MEMORY:
+            if bytes <= self.client_memory_max // 4:
+                session_resume(session, PAUSE_MEMORY)
+            elif session.stream.out_size:
+                session.stream.over_high = 1
+
+    cdef void turn_away(self, int fd, const char *text) noexcept nogil:
+        cdef:
+            uint64_t   ids = self.session_ids
+            uint8_t    out[256]
+            size_t     size = self.codec.error(out, sizeof(out), b"ERR", text, strlen(text))
+            session_t *session
+        self.begin(fd)
+        if self.session_ids != ids:
+            session = self.sessions
+            session.leaving = 1
+            stream_write(&session.stream, out, size)
+            stream_finish(&session.stream)
+
     cdef void _enqueue(self, session_t *session, request_t *request) noexcept nogil:
+        request.charged = 0 if request.streamed else request.wire.size      # its head goes on at once
+        session.bytes += request.charged
         request.queued = 1
         request.after = NULL
         if session.order_tail is NULL:
@@ -736,10 +722,13 @@ cdef class Source:
         session.pending += request.count
 
     cdef void protocol_error(self, session_t *session, const char *text, size_t size) noexcept nogil:
+        self.end_with(session, b"ERR", text, size)
+
+    cdef void end_with(self, session_t *session, const char *code, const char *text, size_t size) noexcept nogil:
         """Earlier requests are answered, then the error is, then the connection closes."""
         cdef:
             uint8_t    out[512]
-            size_t     out_size = self.codec.error(out, sizeof(out), b"ERR", text, size)
+            size_t     out_size = self.codec.error(out, sizeof(out), code, text, size)
             request_t *request = self.hub.request_new(self.chain)
         if request is NULL or not request_add_reply(&self.loop.pool, request, out, out_size):
             if request is not NULL:
@@ -778,22 +767,26 @@ cdef class Source:
     def samples(self):
         labels = {"source": self.name}
         limited = "shotover_limits_hit_count"
-        return [
-            ("shotover_connections", labels, "gauge", self.session_count),
-            ("shotover_available_connections_count", labels, "gauge", self.connection_limit - self.session_count),
-            ("connections_opened", labels, "counter", self.opened_total),
-            ("shotover_connections_accept_failures_count", labels, "counter", self.accept_failures_total),
-            ("shotover_listener_create_failures_count", labels, "counter", self.listen_failures_total),
+        return Acceptor.samples(self) + [
             ("shotover_requests_count", labels, "counter", self.requests_total),
             ("shotover_replies_count", labels, "counter", self.replies_total),
             ("shotover_client_bytes_received_count", labels, "counter", self.received_bytes),
             ("shotover_client_bytes_sent_count", labels, "counter", self.sent_bytes),
-            (limited, labels | {"limit": "connections"}, "counter", self.refused_limit),
             (limited, labels | {"limit": "output"}, "counter", self.slow_readers),
             (limited, labels | {"limit": "idle"}, "counter", self.idle_closed),
             ("shotover_streamed_requests_count", labels, "counter", self.uploads_total),
             (limited, labels | {"limit": "request"}, "counter", self.over_requests),
             (limited, labels | {"limit": "pending"}, "counter", self.over_pending),
+            (limited, labels | {"limit": "memory"}, "counter", self.memory_pauses),
+            ("shotover_source_memory_bytes", labels, "gauge", self.memory_bytes),
             ("shotover_protocol_errors_count", labels, "counter", self.protocol_errors),
             ("shotover_sink_to_source_latency_seconds", labels, "histogram", histogram_value(self.kept)),
+        ] + [
+            ("shotover_refusals_count", labels | {"reason": reason}, "counter", count)
+            for reason, count in (
+                ("memory_limit", self.refused_memory + self.over_memory),
+                ("client_memory_limit", self.over_client_memory),
+                ("client_output_buffer_bytes", self.slow_readers),
+                ("request_size", self.over_requests),
+            )
         ] + tls_samples(self.tls, labels) + self.chain.samples()

@@ -4,6 +4,7 @@ from libc.stdint cimport uint8_t, uint64_t
 
 from shotover._net.loop cimport Loop
 from shotover._net.timers cimport timer_t
+from shotover._proxy.memory_watch cimport MemoryWatch
 from shotover._proxy.step cimport Hub
 
 
@@ -13,6 +14,7 @@ cdef class Worker:
         readonly Loop loop
         readonly Hub hub
         readonly list sources
+        readonly MemoryWatch memory
         timer_t  deadline               # of a drain
         uint8_t  want_drain, want_stop, want_probe      # set by other threads, read by ours
         uint8_t  draining, stopping

@@ -4,8 +4,14 @@ from shotover._proxy.step import Chain, Hub, Sample
 
 class Worker:
     def __init__(
-        self, index: int = 0, poller: Any = "auto", memory_bytes_max: int = ...
+        self,
+        index: int = 0,
+        poller: Any = "auto",
+        memory_bytes_max: int = ...,
+        memory: Any = None,
     ) -> None: ...
+    @property
+    def memory(self) -> Any: ...
     @property
     def index(self) -> int: ...
     @property

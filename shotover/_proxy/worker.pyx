@@ -3,6 +3,7 @@
 from libc.string cimport memcpy
 
 from shotover._codec.resp cimport RespCodec
+from shotover._core.ledger cimport Share
 from shotover._net.loop cimport CLOSE_LOCAL, stream_close
 from shotover._proxy.session cimport Source, session_t
 from shotover._proxy.step cimport LOG_WARNING, Chain, list_item, list_size
@@ -20,14 +21,19 @@ cdef void _on_deadline(timer_t *timer) noexcept nogil:
 
 
 cdef class Worker:
-    """One event loop. `poller`: "auto", "io_uring", "epoll" (Linux), "kqueue" (macOS), or a poller made elsewhere (Loop.open)."""
+    """One event loop. `poller`: "auto", "io_uring", "epoll" (Linux), "kqueue" (macOS), or a poller made elsewhere (Loop.open).
 
-    def __init__(self, int index=0, object poller="auto", unsigned long long memory_bytes_max=<unsigned long long>1 << 36):
+    `memory`: the process's ledger, one for all workers; none: a limit of its own, memory_bytes_max of chunks.
+    """
+
+    def __init__(self, int index=0, object poller="auto", unsigned long long memory_bytes_max=<unsigned long long>1 << 36,
+                 Share memory=None):
         self.index = index
         self.loop = Loop(memory_bytes_max)
         self.loop.open(poller)
         self.hub = Hub(self.loop)
         self.sources = []
+        self.memory = MemoryWatch(self.hub, self.sources, Share() if memory is None else memory)
         self.deadline.owner = <void *>self
         self.deadline.fire = _on_deadline
 
@@ -68,6 +74,7 @@ cdef class Worker:
             self.loop.poller.system.close(self.loop.poller, fd)
             raise OSError(-result, "cannot listen")
         source.listening = True
+        self.memory.begin(source.memory)
         self.sources.append(source)
         return source.address
 
@@ -94,6 +101,7 @@ cdef class Worker:
         cdef int result = self.loop.turn(-1)
         if result < 0:
             return result
+        self.memory.look()
         if self.want_stop:
             self.stopping = 1
         if self.want_probe:
@@ -182,7 +190,7 @@ cdef class Worker:
             ("shotover_draining", labels, "gauge", int(self.want_drain)),
             ("shotover_memory_bytes", labels, "gauge", self.loop.pool.live_bytes),
             ("shotover_memory_refused_count", labels, "counter", self.loop.pool.refused_count),
-        ]
+        ] + self.memory.samples(labels)
         for source in self.sources:
             gathered.extend(source.samples())
         return gathered

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from shotover.config.address import Address
 from shotover.config.errors import Place, shown
-from shotover.config.fields import Field, address, boolean, choice, number, text
+from shotover.config.fields import Field, address, boolean, choice, number, size, text
 from shotover.config.models import Model
 from shotover.config.reading import Invalid, Reader
 from shotover.config.source import Node
@@ -40,6 +40,7 @@ class Umask(Field):
 
     def plain(self, value: Any) -> Any:
         return None if value is None else f"0o{value:03o}"
+MiB = 1 << 20
 
 
 class ProcessConfig(Model):
@@ -72,6 +73,12 @@ class ProcessConfig(Model):
         maximum=86_400,
         default=10,
         doc="seconds given to requests in flight at shutdown before their connections are cut",
+    )
+    memory_limit: int | None = size(
+        minimum=16 * MiB,
+        maximum=1 << 50,
+        default=None,
+        doc="bytes that requests, replies and connections may take in all; null is no limit",
     )
     old_metric_names: bool = boolean(
         default=False, doc="also export metrics under the names of older versions"

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from shotover.config.address import Address
 from shotover.config.errors import Place
-from shotover.config.fields import REQUIRED, Field, address, boolean, integer, text
+from shotover.config.fields import REQUIRED, Field, address, boolean, integer, size, text
 from shotover.config.models import Model, read_map
 from shotover.config.reading import Invalid, Reader, describe
 from shotover.config.source import Mapping, Node, Scalar
@@ -189,13 +189,31 @@ class SourceConfig(Named):
         default=None,
         doc="seconds without a request after which a client is disconnected; null is never",
     )
+    memory_limit: int | None = size(
+        minimum=1 << 20,
+        maximum=1 << 50,
+        default=None,
+        doc="bytes that the requests and replies of all its clients may take; null is no limit",
+    )
+    client_memory_limit: int | None = size(
+        minimum=1 << 20,
+        maximum=1 << 50,
+        default=None,
+        doc="bytes that the requests and replies of one client may take; null is no limit",
+    )
     tls: TlsServerConfig | None = tls_server()
 
     chain: ChainConfig | None = chain(default=None, doc="what a request passes through, in order")
 
     def options(self) -> dict[str, Any]:
         """Keyword options of Worker.listen for this source."""
-        common = ("connection_limit", "hard_connection_limit", "timeout")
+        common = (
+            "connection_limit",
+            "hard_connection_limit",
+            "timeout",
+            "memory_limit",
+            "client_memory_limit",
+        )
         found = {name: getattr(self, name) for name in (*common, *self.worker_options)}
         if self.tls is not None:
             found.update(

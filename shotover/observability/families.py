@@ -182,6 +182,20 @@ FAMILIES: dict[str, tuple[str, str, str]] = {
         "Times a Coalesce sent what it held.",
         "times",
     ),
+    "shotover_memory_used_bytes": (GAUGE, "Memory that a worker has for traffic.", "bytes"),
+    "shotover_memory_limit_bytes": (GAUGE, "memory_limit of the process; 0: none.", "bytes"),
+    "shotover_source_memory_bytes": (
+        GAUGE,
+        "What requests and replies of a source's clients took when that was last looked at.",
+        "bytes",
+    ),
+    "shotover_refusals_count": (COUNTER, "What was refused, by reason.", "refusals"),
+    "shotover_faults_injected_count": (
+        COUNTER,
+        "Requests with which FaultInjection did something.",
+        "requests",
+    ),
+    "shotover_faults_held_requests": (GAUGE, "Requests that FaultInjection delays.", "requests"),
     "shotover_throttled_requests_count": (
         COUNTER,
         "Requests refused by RequestThrottling.",

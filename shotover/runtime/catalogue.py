@@ -46,6 +46,7 @@ TRANSFORMS = {
     "ConnectionBalanceAndPool": _LOAD_BALANCE,
     "DebugPrinter": "shotover.transforms.debug_printer:DebugPrinterConfig",
     "DebugReturner": "shotover.transforms.debug_returner:DebugReturnerConfig",
+    "FaultInjection": "shotover.transforms.fault_injection:FaultInjectionConfig",
     "KeyRouter": "shotover.transforms.key_router:KeyRouterConfig",
     "LoadBalance": _LOAD_BALANCE,
     "NullSink": "shotover.transforms.null_sink:NullSinkConfig",

@@ -146,9 +146,10 @@ class Supervisor:
         _log.info("Shotover is up and now accepting inbound connections")
 
     def make_workers(self) -> None:
+        memory = ledger(self.loaded.process.memory_limit, self.worker_count)
         for index in range(self.worker_count):
             try:
-                worker = self.worker_class(index, poller=self.poller)
+                worker = self.worker_class(index, poller=self.poller, memory=memory)
             except (OSError, ValueError) as error:
                 reason = getattr(error, "strerror", None) or error
                 raise ConfigError([f"--poller {self.poller}: {reason}"]) from error
@@ -166,13 +167,19 @@ class Supervisor:
         workers = self.threads[:1] if alone else self.threads
         chains = [build_source(thread.worker, source, self.steps) for thread in workers]
         try:
+            memory = ledger(source.memory_limit, len(workers))
             listening.probe(source.listen_addr)
             with listening.permissions(source.listen_addr):
                 for thread, chain in zip(workers, chains, strict=True):
                     # Port 0: the others take what the first one got.
                     address = (
                         thread.worker.listen(
-                            source.name, source.protocol, address, chain, **source.options()
+                            source.name,
+                            source.protocol,
+                            address,
+                            chain,
+                            memory=memory,
+                            **source.options(),
                         )
                         or address
                     )
@@ -303,6 +310,13 @@ class Supervisor:
 
     def _on_reread(self, _number: int, _frame: object) -> None:
         self._reread = True
+
+
+def ledger(limit: int | None, workers: int) -> Any:
+    """What several workers may take together in memory, in bytes; null is no limit."""
+    from shotover._core.ledger import Share
+
+    return Share(limit or 0, workers)
 
 
 def load_worker() -> Any:

@@ -744,6 +744,8 @@ cdef class RedisSinkSingle(LeasingSink):
             ("shotover_leases", labels, "gauge", self.leases),
             ("shotover_limits_hit_count", labels | {"limit": "max_pending_requests"}, "counter", self.over_pending),
             ("shotover_limits_hit_count", labels | {"limit": "max_leases"}, "counter", self.over_leases),
+            ("shotover_refusals_count", labels | {"reason": "max_pending_requests"}, "counter", self.over_pending),
+            ("shotover_refusals_count", labels | {"reason": "max_leases"}, "counter", self.over_leases),
             ("shotover_transform_pushed_total", labels, "counter", self.pushes_total),
             ("shotover_pinned_sessions_count", labels, "counter", self.pins_total),
         ] + [

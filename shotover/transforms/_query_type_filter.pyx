@@ -13,24 +13,13 @@ from libc.stdint cimport uint8_t
 from shotover._codec.commands cimport (
     CATEGORY_SCRIPTING,
     CONDUCT_PLAIN,
-    KIND_ADMIN,
-    KIND_PUBSUB,
-    KIND_READ,
-    KIND_SCHEMA,
-    KIND_UNKNOWN,
     KIND_WRITE,
     command_t,
 )
 from shotover._core.debug cimport likely, unlikely
 from shotover._core.request cimport batch_clear, batch_pop, batch_push, batch_t
 
-KINDS = {
-    "Read": 1 << KIND_READ,
-    "Write": 1 << KIND_WRITE | 1 << KIND_ADMIN | 1 << KIND_UNKNOWN,
-    "ReadWrite": 1 << KIND_UNKNOWN,
-    "SchemaChange": 1 << KIND_SCHEMA,
-    "PubSubMessage": 1 << KIND_PUBSUB,
-}
+from shotover._proxy.selecting import QUERY_KINDS
 
 
 @cython.final
@@ -40,7 +29,7 @@ cdef class QueryTypeFilter(RefusingStep):
         self.wants_kin = True
         self.reads_bodies = False
         for query_type in refused:
-            self.kinds |= <uint32_t>KINDS[query_type]
+            self.kinds |= <uint32_t>QUERY_KINDS[query_type]
         self.scripts = bool({"Write", "ReadWrite"} & set(refused))
 
     cdef inline bint refuses(self, request_t *request) noexcept nogil:

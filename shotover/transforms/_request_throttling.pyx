@@ -88,4 +88,5 @@ cdef class RequestThrottling(RefusingStep):
         labels = {"chain": self.chain.name, "transform": self.type_name, "name": self.name}
         return RefusingStep.samples(self) + [
             ("shotover_throttled_requests_count", labels, "counter", self.throttled_total),
+            ("shotover_refusals_count", labels | {"reason": "throttled"}, "counter", self.throttled_total),
         ]

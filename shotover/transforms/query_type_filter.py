@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from shotover.config.conditions import QUERY_TYPES
 from shotover.config.fields import choice, list_of
 from shotover.config.steps import TransformConfig
 
@@ -11,8 +12,6 @@ if TYPE_CHECKING:
 
     from shotover._proxy.step import Step
     from shotover.runtime.assemble import BuildContext
-
-QUERY_TYPES = ("Read", "Write", "ReadWrite", "SchemaChange", "PubSubMessage")
 
 
 class QueryTypeFilterConfig(TransformConfig, tag="QueryTypeFilter"):

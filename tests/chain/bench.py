@@ -5,6 +5,7 @@ What a worker counts can be looked at from inside: `census` (what is alive), `sa
 
 from __future__ import annotations
 
+import contextlib
 import socket
 import threading
 from collections.abc import Iterator
@@ -16,6 +17,7 @@ import yaml
 from support.resp import RawClient, encode
 from support.wait import wait_until, wait_until_equal
 
+from shotover._core.ledger import Share
 from shotover._proxy.worker import Worker
 from shotover.runtime.assemble import build_source, load
 
@@ -37,14 +39,20 @@ class Bench:
     """Serves `chain` on `port` until `close`, which drains it and checks that nothing is left."""
 
     def __init__(
-        self, chain: list[Any], *, poller: str = "epoll", source: dict[str, Any] | None = None
+        self,
+        chain: list[Any],
+        *,
+        poller: str = "epoll",
+        source: dict[str, Any] | None = None,
+        memory_limit: int = 0,
     ) -> None:
         fields = {"name": "s", "listen_addr": "127.0.0.1:0", **(source or {}), "chain": chain}
         with TemporaryDirectory() as directory:
             path = Path(directory, "topology.yaml")
             path.write_text(yaml.safe_dump({"sources": [{"Redis": fields}]}))
             [self.source] = load(str(path), None, {}).topology.sources
-        self.worker = Worker(0, poller=poller)
+        self.memory = Share(memory_limit)
+        self.worker = Worker(0, poller=poller, memory=self.memory)
         self.chain = build_source(self.worker, self.source, {})
         address = self.worker.listen(
             "s", "redis", "127.0.0.1:0", self.chain, **self.source.options()
@@ -86,6 +94,10 @@ class Bench:
             for sample, carried, _kind, value in self.worker.samples()
             if sample == name and labels.items() <= carried.items()
         )
+
+    def memory_taken(self) -> int:
+        """Bytes of chunks that the worker has in use."""
+        return int(self.sample("shotover_memory_bytes"))
 
     def log(self) -> list[str]:
         """Everything logged so far."""
@@ -161,6 +173,8 @@ class Silent:
     def close(self) -> None:
         self.listener.close()
         for connection in self.connections:
+            with contextlib.suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)  # a thread may still wait in recv
             connection.close()
 
 

@@ -40,7 +40,7 @@ def test_all_problems_of_both_files_are_reported_in_one_run(config):
         "port is missing",
         "config.yaml:3: colour: unknown field, expected one of main_log_level, "
         "observability_interface, admin_token, admin_token_for, "
-        "drain_timeout_seconds, old_metric_names, core_dumps, user, group, umask",
+        "drain_timeout_seconds, memory_limit, old_metric_names, core_dumps, user, group, umask",
         "topology.yaml:4: sources[0].listen_adr: unknown field, did you mean listen_addr?",
         "topology.yaml:5: sources[0].connection_limit: expected an integer from 1 to 10000000, "
         "got 0",

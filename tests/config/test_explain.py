@@ -35,6 +35,7 @@ def test_derived_names_and_defaults_are_marked(config):
 #   admin_token: null  # default
 #   admin_token_for: changes  # default
 #   drain_timeout_seconds: 10  # default
+#   memory_limit: null  # default
 #   old_metric_names: false  # default
 #   core_dumps: false  # default
 #   user: null  # default
@@ -47,6 +48,8 @@ sources:
         connection_limit: 7
         hard_connection_limit: false  # default
         timeout: null  # default
+        memory_limit: null  # default
+        client_memory_limit: null  # default
         tls: null  # default
         max_frame_bytes: 536870912  # default
         max_arguments: 1048576  # default

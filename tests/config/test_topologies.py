@@ -310,6 +310,8 @@ def test_every_default_of_a_source(config):
         "connection_limit": 512,
         "hard_connection_limit": False,
         "timeout": None,
+        "memory_limit": None,
+        "client_memory_limit": None,
         "max_frame_bytes": 512 << 20,
         "max_arguments": 1 << 20,
         "max_inline_bytes": 65_536,

@@ -25,7 +25,7 @@ class Worker:
     when_running: Callable[[Worker], None]
     drains = True
 
-    def __init__(self, index: int, poller: str) -> None:
+    def __init__(self, index: int, poller: str, memory: object) -> None:
         self.index = index
         self.ended = threading.Event()
         self.lines: list[tuple[int, str, dict[str, object]]] = []
@@ -177,7 +177,7 @@ def test_log_lines_of_workers_arrive_with_their_level(supervise, logged):
 
 
 def test_a_poller_that_cannot_be_had_is_one_line(supervise):
-    def refuse(self, index: int, poller: str) -> None:
+    def refuse(self, index: int, poller: str, memory: object) -> None:
         raise OSError(1, "io_uring is not permitted here")
 
     with pytest.raises(ConfigError) as caught:

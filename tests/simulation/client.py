@@ -325,7 +325,7 @@ class Client:
         if (
             not match
             and frame.startswith(b"-EXECABORT")
-            and self.sim.plan.excuses & {"filter", "throttle", "converts"}
+            and self.sim.plan.excuses & {"filter", "throttle", "converts", "made"}
         ):
             self.unsure = (
                 True  # what was filtered out of it is missing: the proxy has ended the transaction

@@ -372,6 +372,46 @@ def last_words(rng: random.Random, plan: Plan) -> None:
 
 
 @workload
+def delayed(rng: random.Random, plan: Plan) -> None:
+    """FaultInjection: some requests wait, some are refused, some end their connection; the order of a client holds."""
+    faults = [
+        "{delay_ms: [%g, %g], percent: %d}"
+        % (rng.choice([0, 1]), rng.choice([1, 3, 20]), rng.choice([5, 50, 100]))
+    ]
+    if rng.random() < 0.4:
+        faults.append("{delay_ms: 2, query_types: [Write], clients: [127.0.0.0/8]}")
+    if rng.random() < 0.4:
+        faults.insert(
+            rng.randrange(2), '{error: "ERR made (shotover: FaultInjection)", percent: 10}'
+        )
+        plan.excuses.add("made")
+    if rng.random() < 0.4:
+        faults.append("{close: %s, percent: 3}" % rng.choice(["before", "after"]))
+        plan.excuses.add(
+            "slow"
+        )  # closed while the client still sends: a reset may overtake replies
+    step = "FaultInjection: {seed: %d, faults: [%s]}" % (rng.randrange(99), ", ".join(faults))
+    plan.topology = topology(step, plain_sink(rng))
+    clients(rng, plan, rng.choice([PLAIN, LEASES, STATES]), most=8)
+
+
+@workload
+def scarce(rng: random.Random, plan: Plan) -> None:
+    """Big values, slow readers, and limits on memory: who takes too much goes, and leaves nothing behind."""
+    plan.world["cut"] = rng.choice([0, 3, 3])
+    plan.world["read_max"] = rng.choice([4096, 65536, 65536])
+    plan.world["send_room_max"] = rng.choice([16384, 65536, 65536])
+    plan.world["short_percent"] = rng.choice([0, 20])
+    limits = {"client_memory_limit": rng.choice([1 << 20, 1 << 21]), "memory_limit": 1 << 20}
+    plan.topology = topology(plain_sink(rng), **limits)
+    plan.excuses |= {"slow", "memory"}
+    clients(rng, plan, PLAIN, most=8, bulky=0.5)
+    for _ in range(rng.randrange(3)):
+        pause = rng.choice([1, 30]) * MS
+        plan.events.append(Event(rng.randrange(8 * MS), "main", "rest", (pause,)))
+
+
+@workload
 def routed(rng: random.Random, plan: Plan) -> None:
     """KeyRouter: two ways to one server, by key, user, database and command. Transactions are left out: what it answers
     itself of them, the server does not write down."""

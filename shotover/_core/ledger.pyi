@@ -1,0 +1,6 @@
+class Share:
+    limit: int
+    workers: int
+    def __init__(self, limit: int = 0, workers: int = 1) -> None: ...
+    @property
+    def bytes(self) -> int: ...

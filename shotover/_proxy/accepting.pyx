@@ -1,0 +1,170 @@
+"""See accepting.pxd. Who is sent away is told why, in the form of the protocol, where that is still possible."""
+
+from libc.errno cimport EMFILE, ENFILE
+from libc.stdio cimport snprintf
+
+from shotover._core.debug cimport unlikely
+from shotover._proxy.step cimport LOG_ERROR, LOG_WARNING, put_text
+from shotover._proxy.waiting cimport waiting_close, waiting_pop, waiting_push
+
+cdef enum:
+    ACCEPT_REST_NS = 100000000      # after EMFILE: try again in 100 ms
+    LISTEN_RETRY_NS = 1000000000
+    LISTEN_BACKLOG = 4096
+    COMPLAIN_NS = 1000000000        # between two lines of the log about handshakes
+
+cdef const char *NO_MEMORY_LEFT = b"max number of clients reached (shotover: memory_limit)"
+
+
+cdef void _on_accept(listener_t *listener, int fd, int error) noexcept nogil:
+    (<Acceptor>listener.owner).accept(fd, error)
+
+
+cdef void _on_dropped(listener_t *listener) noexcept nogil:
+    (<Acceptor>listener.owner).dropped()
+
+
+cdef void _on_retry(timer_t *timer) noexcept nogil:
+    (<Acceptor>timer.owner).reopen()
+
+
+cdef void _on_handshake(void *owner, const char *why) noexcept nogil:
+    (<Acceptor>owner).handshake_over(why)
+
+
+cdef class Acceptor:
+    """Base of Source, which says what becomes of a socket that was let in."""
+
+    def __cinit__(self, *args, **kwargs):
+        self.listener.owner = <void *>self
+        self.listener.on_accept = _on_accept
+        self.listener.on_dropped = _on_dropped
+        self.retry.fire = _on_retry
+        self.retry.owner = <void *>self
+
+    def __dealloc__(self):
+        waiting_close(&self.waiting)
+
+    def set_tls(self, options):
+        """What is said of TLS; without it clients speak plainly."""
+        put_text(self.label, sizeof(self.label), self.name)
+        if options.get("tls") is not None:
+            self.tls = TlsSide(self.loop, options["tls"], options["handshake_timeout"])
+            self.tls.on_settled = _on_handshake
+            self.tls.settled_owner = <void *>self
+            self.handshakes_max = options["max_handshakes"]
+
+    cdef void accept(self, int fd, int error) noexcept nogil:
+        if fd < 0:
+            self.accept_failures_total += 1
+            if error == EMFILE or error == ENFILE:
+                self.hub.log(LOG_ERROR, b"no file descriptors left: accepting pauses for 100 ms (raise ulimit -n)")
+                self.resting = True
+                self.loop.want(&self.listener.handle, False)
+                self.loop.set_timer(&self.retry, ACCEPT_REST_NS)
+            return
+        if self.session_count >= self.connection_limit or self.stopped or self.crowded():
+            # accepted in the same turn that reached the limit: as if it were still in the kernel's queue, or refused
+            if self.stopped or (self.hard_limit and self.session_count >= self.connection_limit) \
+                    or not waiting_push(&self.waiting, fd):
+                self.refused_limit += 1
+                self.close_fd(fd)
+            return
+        if unlikely(self.pressed):
+            self.refused_memory += 1
+            self.turn_away(fd, NO_MEMORY_LEFT)
+            return
+        self.begin(fd)
+        self.check_limit()
+
+    cdef bint crowded(self) noexcept nogil:
+        """As many clients as may be are still proving who they are: each costs much more than a request."""
+        return self.tls is not None and self.tls.handshaking >= self.handshakes_max
+
+    cdef void handshake_over(self, const char *why) noexcept nogil:
+        """With `why` it has failed: said once a second at most, as anybody may make it so; all are counted."""
+        cdef char text[400]
+        if why is not NULL and self.loop.now >= self.complained_ns + COMPLAIN_NS:
+            self.complained_ns = self.loop.now
+            snprintf(text, sizeof(text), b"a client of %s was not let in: %s", self.label, why)
+            self.hub.log(LOG_WARNING, text)
+        self.check_limit()
+
+    cdef void close_fd(self, int fd) noexcept nogil:
+        self.loop.poller.system.close(self.loop.poller, fd)
+
+    cdef void check_limit(self) noexcept nogil:
+        """Soft: at the limit stop accepting, the backlog waits. Hard: close the listener, new connections are refused."""
+        cdef bint full, crowded
+        while self.waiting.count and (
+            (self.session_count < self.connection_limit and not self.crowded()) or self.stopped
+        ):
+            if self.stopped:
+                self.close_fd(waiting_pop(&self.waiting))
+            else:
+                self.begin(waiting_pop(&self.waiting))
+        full = self.session_count >= self.connection_limit
+        if self.stopped or self.retry.home is not NULL:
+            return
+        crowded = self.crowded()
+        if full and self.hard_limit:
+            self.close_listener()
+        elif (full or crowded) and self.listening and not self.resting:
+            self.resting = True
+            self.loop.want(&self.listener.handle, False)
+        elif not full and not self.listening:
+            self.open_listener()
+        elif not full and not crowded and self.resting:
+            self.resting = False
+            self.loop.want(&self.listener.handle, True)
+
+    cdef void reopen(self) noexcept nogil:
+        """The retry timer: descriptors may be free again, or the address."""
+        self.check_limit()
+
+    cdef void open_listener(self) noexcept nogil:
+        """Listens again after a hard limit. When that fails it is tried every second, for as long as it takes."""
+        cdef int fd
+        if self.dropping:
+            return                          # dropped() comes back here
+        fd = self.loop.poller.system.listen(
+            self.loop.poller, <const void *>self.address_bytes, self.address_size, LISTEN_BACKLOG, self.shared_port)
+        if fd >= 0 and self.loop.listen(&self.listener, fd) == 0:
+            self.listening = True
+            self.resting = False
+            return
+        if fd >= 0:
+            self.close_fd(fd)
+        self.listen_failures_total += 1
+        self.hub.log(LOG_ERROR, b"the listener could not be opened again after a hard connection limit; retrying every second")
+        self.loop.set_timer(&self.retry, LISTEN_RETRY_NS)
+
+    cdef void close_listener(self) noexcept nogil:
+        if self.listening:
+            self.listening = False
+            self.dropping = True
+            self.loop.unlisten(&self.listener)
+
+    cdef void dropped(self) noexcept nogil:
+        self.dropping = False
+        self.check_limit()
+
+    cdef void begin(self, int fd) noexcept nogil:
+        """A new session on an accepted socket; or the socket is closed, and counted as a failure."""
+        pass
+
+    cdef void turn_away(self, int fd, const char *text) noexcept nogil:
+        """Tells the client why, and closes."""
+        pass
+
+    def samples(self):
+        labels = {"source": self.name}
+        return [
+            ("shotover_connections", labels, "gauge", self.session_count),
+            ("shotover_available_connections_count", labels, "gauge", self.connection_limit - self.session_count),
+            ("connections_opened", labels, "counter", self.opened_total),
+            ("shotover_connections_accept_failures_count", labels, "counter", self.accept_failures_total),
+            ("shotover_listener_create_failures_count", labels, "counter", self.listen_failures_total),
+            ("shotover_limits_hit_count", labels | {"limit": "connections"}, "counter", self.refused_limit),
+            ("shotover_refusals_count", labels | {"reason": "connection_limit"}, "counter", self.refused_limit),
+        ]

@@ -1,0 +1,264 @@
+"""See selecting.pxd."""
+
+from libc.stdlib cimport calloc, free, malloc
+from libc.string cimport memcmp, memcpy, memset
+
+from shotover._codec.commands cimport (
+    CONDUCT_RESET,
+    CONDUCT_STATE,
+    KIND_ADMIN,
+    KIND_PUBSUB,
+    KIND_READ,
+    KIND_SCHEMA,
+    KIND_UNKNOWN,
+    KIND_WRITE,
+    command_t,
+    word_is,
+)
+from shotover._codec.login cimport login_user
+from shotover._codec.resp cimport resp_words
+from shotover._core.debug cimport likely, unlikely
+from shotover._core.memory cimport slab_close, slab_give, slab_init, slab_take
+from shotover._core.request cimport WATCHED_BY_STEP, batch_pop, request_own
+from shotover._net.peer cimport network_fill, peer_in, peer_t
+from shotover._proxy.session cimport session_peer, session_slots
+
+cdef enum:
+    LOGIN_WORDS = 16
+
+QUERY_KINDS = {                 # types are those of users, kinds those of the command table
+    "Read": 1 << KIND_READ,
+    "Write": 1 << KIND_WRITE | 1 << KIND_ADMIN | 1 << KIND_UNKNOWN,
+    "ReadWrite": 1 << KIND_UNKNOWN,
+    "SchemaChange": 1 << KIND_SCHEMA,
+    "PubSubMessage": 1 << KIND_PUBSUB,
+}
+
+
+cdef class SelectingStep(RefusingStep):
+
+    def __cinit__(self, context, *args, **kwargs):
+        self.wants_end = True
+        self.texts = []
+        self.client_size = sizeof(selected_t)
+
+    def __dealloc__(self):
+        cdef uint32_t index
+        for index in range(self.rule_count):
+            free(self.rules[index].commands)
+            free(self.rules[index].networks)
+            free(self.rules[index].users)
+        slab_close(&self.clients)
+
+    def set_rules(self, rows):
+        """Once, while it is built. Each row: (commands, query types, networks, users), None where it does not matter."""
+        cdef:
+            rule_t  *rule
+            uint64_t bit
+        if len(rows) > RULES_MAX:
+            raise ValueError(f"at most {RULES_MAX} rules")
+        slab_init(&self.clients, self.client_size)
+        for commands, query_types, networks, users in rows:
+            rule = &self.rules[self.rule_count]
+            bit = <uint64_t>1 << self.rule_count
+            self.rule_count += 1
+            self.rules_all |= bit
+            for query_type in query_types or ():
+                rule.kinds |= <uint32_t>QUERY_KINDS[query_type]
+            if commands is not None:
+                rule.commands = self._slices(commands)
+                rule.command_count = len(commands)
+            if users is not None:
+                rule.users = self._slices(users)
+                rule.user_count = len(users)
+                self.knows_users = True
+            if networks is not None:
+                rule.networks = <network_t *>calloc(len(networks) or 1, sizeof(network_t))
+                if rule.networks is NULL:
+                    raise MemoryError
+                for packed, bits in networks:
+                    network_fill(&rule.networks[rule.network_count], packed, bits)
+                    rule.network_count += 1
+            if users is None and networks is None:
+                self.rules_of_anyone |= bit
+        self.knows_clients = self.rules_of_anyone != self.rules_all
+
+    cdef slice_t *_slices(self, texts) except NULL:
+        cdef slice_t *slices = <slice_t *>calloc(len(texts) or 1, sizeof(slice_t))
+        if slices is NULL:
+            raise MemoryError
+        for index, text in enumerate(texts):
+            self.texts.append(text)
+            slices[<size_t>index].data = <uint8_t *><const char *>text
+            slices[<size_t>index].size = len(text)
+        return slices
+
+    cdef selected_t *client_of(self, void *session) noexcept nogil:
+        """What is known of a session, from now on if it is new here. NULL: no memory."""
+        cdef:
+            void      **slot = &session_slots(<session_t *>session)[self.slot]
+            selected_t *client = <selected_t *>slot[0]
+        if likely(client is not NULL):
+            return client
+        client = <selected_t *>slab_take(&self.clients)
+        if client is NULL:
+            return NULL
+        memset(client, 0, self.client_size)
+        client.session = <session_t *>session
+        slot[0] = client
+        self._find_rules(client)
+        self.client_begins(client)
+        return client
+
+    cdef void _find_rules(self, selected_t *client) noexcept nogil:
+        cdef:
+            const peer_t *peer
+            rule_t       *rule
+            uint32_t      index, inner
+            uint64_t      bit
+        client.addressed = self.rules_all
+        if self.knows_clients:
+            peer = session_peer(client.session)
+            for index in range(self.rule_count):
+                rule = &self.rules[index]
+                bit = <uint64_t>1 << index
+                if rule.networks is NULL:
+                    continue
+                client.addressed &= ~bit
+                for inner in range(rule.network_count):
+                    if peer is not NULL and peer_in(peer, &rule.networks[inner]):
+                        client.addressed |= bit
+        self._find_users(client)
+
+    cdef void _find_users(self, selected_t *client) noexcept nogil:
+        cdef:
+            rule_t        *rule
+            const uint8_t *user = client.user if client.user is not NULL else <const uint8_t *>b"default"
+            size_t         size = client.user_size if client.user is not NULL else 7
+            uint32_t       index, inner
+        client.fits = client.addressed
+        for index in range(self.rule_count if self.knows_users else 0):
+            rule = &self.rules[index]
+            if rule.users is NULL:
+                continue
+            client.fits &= ~(<uint64_t>1 << index)
+            for inner in range(rule.user_count):
+                if rule.users[inner].size == size and memcmp(rule.users[inner].data, user, size) == 0:
+                    client.fits |= client.addressed & <uint64_t>1 << index
+
+    cdef uint64_t select(self, request_t *request, selected_t *client) noexcept nogil:
+        """The rules that a request falls under. `client`: NULL for one whose client is gone."""
+        cdef uint64_t fits = self.rules_of_anyone if client is NULL else client.fits
+        if fits == 0:
+            return 0
+        return fits & self.rules_of_command(request)
+
+    cdef uint64_t rules_of_command(self, request_t *request) noexcept nogil:
+        cdef size_t place = <size_t>request.command >> 4 & (COMMANDS_CACHED - 1)
+        if unlikely(request.command is NULL):
+            return self._naming(request)
+        if unlikely(self.cached[place] is not request.command):     # commands live as long as the process
+            self.cached_rules[place] = self._naming(request)
+            self.cached[place] = request.command
+        return self.cached_rules[place]
+
+    cdef uint64_t _naming(self, request_t *request) noexcept nogil:
+        """The rules that hold for a command, looked at one by one. A container's name stands for all its subcommands."""
+        cdef:
+            const command_t *command = <const command_t *>request.command
+            rule_t  *rule
+            slice_t *name
+            slice_t  word[1]
+            uint64_t found = 0
+            uint32_t index, inner, words = 0
+            bint     named
+        if command is NULL:
+            words = resp_words(request.wire.data, request.wire.data + request.wire.size, word, 1)
+        for index in range(self.rule_count):
+            rule = &self.rules[index]
+            if rule.kinds and not rule.kinds >> request.kind & 1:
+                continue
+            named = rule.commands is NULL
+            for inner in range(rule.command_count):
+                name = &rule.commands[inner]
+                if command is NULL:
+                    named = named or (words > 0 and word_is(&word[0], <const char *>name.data, name.size))
+                elif name.size <= command.name_size and memcmp(name.data, command.name, name.size) == 0:
+                    named = named or name.size == command.name_size or command.name[name.size] == b'|'
+            if named:
+                found |= <uint64_t>1 << index
+        return found
+
+    cdef size_t *transaction(self, void *session) noexcept nogil:
+        cdef selected_t *client = <selected_t *>session_slots(<session_t *>session)[self.slot]
+        if unlikely(client is NULL):        # there was no memory for it
+            self.nobody = 0
+            return &self.nobody
+        return &client.tx
+
+    # ---- who it is --------------------------------------------------------------------------------------------------
+
+    cdef void follow_login(self, request_t *request) noexcept nogil:
+        """To be called for what goes on and is not plain: the reply of a login will be looked at (see_login)."""
+        if self.knows_users and request.queued and (request.conduct == CONDUCT_STATE or request.conduct == CONDUCT_RESET):
+            if request_own(&self.loop.pool, request):
+                request.watched |= WATCHED_BY_STEP
+
+    cdef void see_login(self, request_t *request) noexcept nogil:
+        """To be called for each reply on its way up. Until then, what the client sent behind the login is its old user's."""
+        cdef:
+            slice_t     words[LOGIN_WORDS]
+            slice_t     user
+            uint32_t    count
+            selected_t *client
+            uint8_t    *name = NULL
+        if not self.knows_users or not request.queued or request.reply.size == 0 or request.reply.data[0] == b'-':
+            return
+        if request.conduct != CONDUCT_STATE and request.conduct != CONDUCT_RESET:
+            return
+        if request.reply.size >= 7 and memcmp(request.reply.data, b"+QUEUED", 7) == 0:
+            return
+        client = self.client_of(request.session)
+        count = resp_words(request.wire.data, request.wire.data + request.wire.size, words, LOGIN_WORDS)
+        if client is NULL or not 0 < count <= LOGIN_WORDS:
+            return
+        if request.conduct == CONDUCT_STATE:
+            if not login_user(words, count, &user):
+                return
+            name = <uint8_t *>malloc(user.size + 1)
+            if name is NULL:
+                return
+            memcpy(name, user.data, user.size)
+            client.user_size = user.size
+        free(client.user)
+        client.user = name
+        self._find_users(client)
+
+    cdef void on_replies(self, batch_t *batch) noexcept nogil:
+        cdef request_t *request
+        while batch.head is not NULL:
+            request = batch_pop(batch)
+            self.see_login(request)
+            if not self.abort_answer(request):
+                self.pass_up(request)
+
+    cdef void on_session_end(self, void *session) noexcept nogil:
+        cdef:
+            void      **slot = &session_slots(<session_t *>session)[self.slot]
+            selected_t *client = <selected_t *>slot[0]
+        if client is NULL:
+            return
+        self.client_ends(client)
+        slot[0] = NULL
+        free(client.user)
+        slab_give(&self.clients, client)
+
+    # ---- for subclasses ---------------------------------------------------------------------------------------------
+
+    cdef void client_begins(self, selected_t *client) noexcept nogil:
+        """Its first request is here; all of its struct behind the selected_t is zero."""
+        pass
+
+    cdef void client_ends(self, selected_t *client) noexcept nogil:
+        """It has left; its session is good until this returns."""
+        pass
