@@ -101,7 +101,7 @@ def work(world: World, seconds: float, outcome: Outcome, tell: Tell) -> None:
     began = time.monotonic()
     for thread in (*clients, watch):
         thread.start()
-    tell(f"{len(clients)} clients, {world.proxy.log_lines()[-1].message}, seed {world.seed}")
+    tell(f"{len(clients)} clients, {len(faults.kinds)} kinds of faults, seed {world.seed}")
     told = began
     while (now := time.monotonic()) < began + seconds and not any(each.wrong for each in clients):
         name = faults.one()
