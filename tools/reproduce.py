@@ -63,10 +63,11 @@ def copy(target: Path) -> None:
 
 
 def build(folder: Path, umask: int, environment: dict[str, str]) -> Path:
-    """The wheel of the sources that are copied into `folder`."""
+    """The wheel of the sources in `folder`; they get the permissions of that umask."""
+    for path in (folder, *folder.rglob("*")):
+        path.chmod((0o777 if path.is_dir() else 0o666) & ~umask)
     before = os.umask(umask)
     try:
-        copy(folder)
         done = subprocess.run(
             [sys.executable, "setup.py", "--quiet", "bdist_wheel", "--dist-dir", "dist"],
             cwd=folder,
@@ -76,10 +77,10 @@ def build(folder: Path, umask: int, environment: dict[str, str]) -> Path:
             text=True,
             check=False,
         )
-        if done.returncode:
-            sys.exit(f"the wheel cannot be built:\n{done.stdout[-4000:]}")
     finally:
         os.umask(before)
+    if done.returncode:
+        sys.exit(f"the wheel cannot be built:\n{done.stdout[-4000:]}")
     [wheel] = (folder / "dist").glob("*.whl")
     return wheel
 
@@ -120,7 +121,13 @@ def main() -> int:
     if options.only:
         usual["SHOTOVER_BUILD_SOURCES"] = options.only
     with tempfile.TemporaryDirectory() as place:
-        wheels = [build(Path(place, name), umask, usual | more) for name, umask, more in WAYS]
+        folders = [Path(place, name) for name, _umask, _more in WAYS]
+        for folder in folders:
+            copy(folder)  # both before either is built: this folder may change meanwhile
+        wheels = [
+            build(folder, umask, usual | more)
+            for folder, (_name, umask, more) in zip(folders, WAYS, strict=True)
+        ]
         found = differences(*wheels)
         print(*[f"{digest(wheel.read_bytes())}  {wheel.name}" for wheel in wheels], sep="\n")
     for name in found:

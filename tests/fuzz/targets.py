@@ -2,10 +2,10 @@
 
     of clients     requests, inline; splitting (keys of one request, over several servers)
     of servers     replies; joining, merging (several replies, of which one is made); learned (COMMAND); cluster (the map), ports
+                   peers-*: a whole worker among servers that answer anything
     of the admin   http
 
-Replies of sentinels, and addresses in MOVED and ASK, are read within their sinks out of what `replies` looks at (frames, words,
-strings); the simulator plays those servers. TLS records and certificates are OpenSSL's to read.
+TLS records and certificates are OpenSSL's to read.
 
 A target takes any bytes and raises when something does not hold: the same result wherever the bytes are cut, nothing
 left alive, sizes within bounds, what is written can be read. That no byte beyond the input is touched is the sanitizer's
@@ -25,6 +25,7 @@ from typing import Any
 from codec.wires import TOKENS, feed, split
 from support.native import load
 
+from fuzz import peers
 from shotover._codec import commands, learned, resp_value
 from shotover.observability import httpwire
 from shotover.sinks import redis_cluster_view
@@ -48,6 +49,7 @@ class Target:
     seeds: Callable[[], Sequence[bytes]]
     tokens: Sequence[bytes]
     compiled: bool = True  # so that trace.c hears where its code goes
+    inputs: int = 1500  # that `make test` tries: as many as take a second or two
 
 
 def cut(data: bytes) -> tuple[list[bytes], list[bytes]]:
@@ -559,6 +561,9 @@ TARGETS = {
         Target("ports", ports, cluster_seeds, CLUSTER_TOKENS),
         Target("cluster", cluster, cluster_seeds, CLUSTER_TOKENS, compiled=False),
         Target("learned", learn, command_seeds, LEARNED_TOKENS),
+        Target("peers-single", peers.single, peers.seeds, peers.TOKENS, inputs=150),
+        Target("peers-sentinel", peers.sentinel, peers.seeds, peers.TOKENS, inputs=150),
+        Target("peers-cluster", peers.cluster, peers.seeds, peers.TOKENS, inputs=150),
         Target("http", http, http_seeds, HTTP_TOKENS, compiled=False),
     )
 }

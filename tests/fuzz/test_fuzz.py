@@ -11,7 +11,6 @@ from fuzz.mutate import INPUT_BYTES_MAX
 from fuzz.run import FOUND, HEADER, hunt, known_inputs, replay_command
 from fuzz.targets import TARGETS
 
-INPUTS = 1500
 SECONDS = 20  # at most: a busy machine tries fewer
 
 
@@ -21,7 +20,7 @@ def test_nothing_breaks(name: str, seed: int) -> None:
     target = TARGETS[name]
     current = bytearray(HEADER + INPUT_BYTES_MAX)
     try:
-        _, count, _ = hunt(target, seed, SECONDS, INPUTS, current)
+        _, count, _ = hunt(target, seed, SECONDS, target.inputs, current)
     except BaseException as error:
         data = bytes(current[HEADER : HEADER + int.from_bytes(current[:HEADER], "little")])
         FOUND.mkdir(parents=True, exist_ok=True)
