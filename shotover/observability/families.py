@@ -182,6 +182,23 @@ FAMILIES: dict[str, tuple[str, str, str]] = {
         "Times a Coalesce sent what it held.",
         "times",
     ),
+    "shotover_concurrency_limit": (
+        GAUGE,
+        "Requests that AdaptiveConcurrency lets be under way, summed over workers.",
+        "requests",
+    ),
+    "shotover_concurrency_under_way": (GAUGE, "Requests under way below it.", "requests"),
+    "shotover_concurrency_waiting": (GAUGE, "Requests that wait for their turn.", "requests"),
+    "shotover_concurrency_slowness": (
+        GAUGE,
+        "How many times as long as usual replies took, summed over workers.",
+        "",
+    ),
+    "shotover_concurrency_shadow_count": (
+        COUNTER,
+        "Requests that would have waited, with shadow: true.",
+        "requests",
+    ),
     "shotover_memory_used_bytes": (GAUGE, "Memory that a worker has for traffic.", "bytes"),
     "shotover_memory_limit_bytes": (GAUGE, "memory_limit of the process; 0: none.", "bytes"),
     "shotover_source_memory_bytes": (

@@ -42,6 +42,7 @@ SINKS = {
     "ValkeySinkSingle": _REDIS_SINGLE,
 }
 TRANSFORMS = {
+    "AdaptiveConcurrency": ("shotover.transforms.adaptive_concurrency:AdaptiveConcurrencyConfig"),
     "Coalesce": "shotover.transforms.coalesce:CoalesceConfig",
     "ConnectionBalanceAndPool": _LOAD_BALANCE,
     "DebugPrinter": "shotover.transforms.debug_printer:DebugPrinterConfig",

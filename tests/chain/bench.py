@@ -171,11 +171,10 @@ class Silent:
             return
 
     def close(self) -> None:
-        self.listener.close()
-        for connection in self.connections:
+        for waited in (self.listener, *self.connections):
             with contextlib.suppress(OSError):
-                connection.shutdown(socket.SHUT_RDWR)  # a thread may still wait in recv
-            connection.close()
+                waited.shutdown(socket.SHUT_RDWR)  # a thread may still wait in it
+            waited.close()
 
 
 class Scripted:

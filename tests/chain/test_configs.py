@@ -25,6 +25,7 @@ CONFIGS = {  # what `SET key value` is answered with
     "request_throttling": OK,
     "cluster_ports_rewrite": OK,
     "coalesce": OK,
+    "adaptive_concurrency": OK,
     "fault_injection": OK,
     "key_router": OK,
     "parallel_map": OK,

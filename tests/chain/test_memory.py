@@ -105,6 +105,8 @@ def test_who_waits_for_a_slow_server_with_much_is_not_read(run) -> None:
     assert refused(bench, "client_memory_limit") == 0
     assert bench.memory_taken() < 3 * MiB
     silent.close()
+    client.close()
+    bench.gone()
 
 
 def test_a_request_that_has_to_be_gathered_and_is_too_big_is_answered(run) -> None:

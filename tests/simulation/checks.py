@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from simulation.server import Server
 
 ERRORS = {  # what an error of the proxy says -> what must be in the plan's excuses, if no fault explains it
+    b"AdaptiveConcurrency": "shed",
     b"upstream connection lost": "lost",
     b"upstream unavailable": "fds",
     b"the master cannot be reached": "held",

@@ -412,6 +412,26 @@ def scarce(rng: random.Random, plan: Plan) -> None:
 
 
 @workload
+def crowded(rng: random.Random, plan: Plan) -> None:
+    """AdaptiveConcurrency with little room: requests wait in turns, or are refused; the order of a client holds."""
+    few = rng.choice([1, 2, 4])
+    fields = "min_concurrency: %d, max_concurrency: %d, queue_target_ms: %d, queue_max: %d" % (
+        few,
+        few + rng.choice([0, 8]),
+        rng.choice([1, 5, 1000]),
+        rng.choice([1, 5, 10_000]),
+    )
+    if rng.random() < 0.5:
+        fields += ", priorities: [{priority: background, query_types: [Read]}, "
+        fields += "{priority: critical, commands: [PING, ECHO, INCR]}]"
+    plan.topology = topology("AdaptiveConcurrency: {%s}" % fields, plain_sink(rng, read_timeout=2))
+    plan.excuses.add("shed")
+    clients(rng, plan, rng.choice([PLAIN, LEASES, STATES, EVERYTHING]), most=12)
+    if rng.random() < 0.3:
+        upstream_faults(rng, plan)
+
+
+@workload
 def routed(rng: random.Random, plan: Plan) -> None:
     """KeyRouter: two ways to one server, by key, user, database and command. Transactions are left out: what it answers
     itself of them, the server does not write down."""
