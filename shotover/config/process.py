@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from typing import Any
 
+MiB = 1 << 20
 CHANGES, EVERYTHING = "changes", "everything"
 TOKEN_CHARACTERS_MIN = 16
 ID_DIGITS_MAX = 9
@@ -40,7 +41,6 @@ class Umask(Field):
 
     def plain(self, value: Any) -> Any:
         return None if value is None else f"0o{value:03o}"
-MiB = 1 << 20
 
 
 class ProcessConfig(Model):
