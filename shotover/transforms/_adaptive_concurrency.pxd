@@ -25,6 +25,7 @@ cdef struct waiter_t:           # a client
     uint32_t   unusual          # of them, those that are not plain: what is behind them may be of a transaction
     uint8_t    muted            # it has used CLIENT REPLY: which replies it counts on is not known here
     uint8_t    ring             # the one it is in, while it waits: the priority of its first request
+    uint64_t   since_ns         # something of it has waited ever since
     waiter_t  *next             # in that ring
     waiter_t  *previous
 
@@ -48,7 +49,6 @@ cdef class AdaptiveConcurrency(SelectingStep):
         uint64_t  waiting_count
         uint64_t  waiting_max
         uint64_t  target_ns             # a wait that is short enough at any time
-        uint64_t  empty_ns              # when nothing last waited
         uint64_t  window_ns             # when the window began
         uint32_t  lost                  # in this window
         uint32_t  at_floor              # windows on end

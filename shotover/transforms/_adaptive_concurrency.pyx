@@ -7,8 +7,8 @@ The limit   Windows of 100 ms. In each, the median latency of a class of command
             its floor for a second, for then what is slow is not our doing.
 The queue   What may not go waits at its client, in order. Clients with something waiting stand in a ring, one for each
             priority, and send one request each in turn: so who sends much waits long, and who sends little does not.
-            While the queue has not been empty for QUEUE_NS, nothing may wait longer than the target (CoDel's idea in its
-            simplest form); else QUEUE_NS.
+            Of a client that has had something waiting for QUEUE_NS on end, nothing may wait longer than the target; of
+            others QUEUE_NS (CoDel's idea for each flow, in its simplest form).
 """
 
 cimport cython
@@ -39,8 +39,9 @@ cdef enum:
     START = 64                  # the limit at first
     BASE_MIN_NS = 250000        # differences below are the loop's, not the server's
 
-cdef double SHRINK = 0.9        # by a slow window
-cdef double SHRINK_LOST = 0.5   # by one in which a tenth of the replies did not come
+cdef double SHRINK = 0.9        # by a slow window, at least
+cdef double SHRINK_LOST = 0.5   # ... at most, and by one in which a tenth of the replies did not come
+cdef double OWN_PART = 0.6      # of what replies take at the floor: the rest may be the queue that the floor itself makes
 cdef double DRIFT = 0.001       # of the way by which the base rises in a window, so that no lucky sample lasts for ever
 
 cdef const char *TEXT_AGE = b"shotover: overloaded, the request has waited too long (AdaptiveConcurrency)"
@@ -172,13 +173,12 @@ cdef class AdaptiveConcurrency(SelectingStep):
         if not request_own(&self.loop.pool, request):
             self._refuse(request, REFUSED_FULL)
             return
-        if self.waiting_count == 0:
-            self.empty_ns = self.loop.now
         request.tags[self.tag] = <void *><size_t>self.loop.now
         batch_push(&client.waiting, request)
         client.unusual += request.conduct != CONDUCT_PLAIN
         self.waiting_count += 1
         if client.waiting.count == 1:
+            client.since_ns = self.loop.now
             self._enter(client)
         if self.timer.home is NULL:
             self.loop.set_timer(&self.timer, max(self.target_ns // 2, <uint64_t>1000000))
@@ -244,26 +244,25 @@ cdef class AdaptiveConcurrency(SelectingStep):
             client = NULL if request.session is NULL else <waiter_t *>self.client_of(request.session)
             self._admit(request, client is not NULL and not self._exempt(request, client))
         self.going = False
-        if self.waiting_count == 0:
-            self.empty_ns = self.loop.now
 
     cdef void _age(self) noexcept nogil:
         """Refuses what has waited too long. A client's first request is its oldest."""
         cdef:
-            uint64_t  allowed = self.target_ns
+            uint64_t  allowed
             waiter_t *client
             waiter_t *following
             uint64_t  looks
             int       ring
         self._go_on()
-        if self.loop.now - self.empty_ns < QUEUE_NS:
-            allowed = max(allowed, <uint64_t>QUEUE_NS)
         for ring in range(PRIORITIES):
             client = self.rings[ring]
             looks = self.waiting_count
             while client is not NULL and looks:
                 looks -= 1
                 following = client.next
+                allowed = self.target_ns
+                if self.loop.now - client.since_ns < QUEUE_NS:
+                    allowed = max(allowed, <uint64_t>QUEUE_NS)
                 if not self._exempt(client.waiting.head, client) and \
                         self.loop.now - <uint64_t><size_t>client.waiting.head.tags[self.tag] > allowed:
                     self._refuse(self._pop(client), REFUSED_AGE)
@@ -327,8 +326,10 @@ cdef class AdaptiveConcurrency(SelectingStep):
             count = histogram_count(&kind.recent)
             if count >= SAMPLES_MIN:
                 low = max(histogram_quantile_ns(&kind.recent, 0.1), <uint64_t>BASE_MIN_NS)
-                if kind.base_ns == 0 or low < kind.base_ns or self.at_floor >= FLOOR_WINDOWS:
+                if kind.base_ns == 0 or low < kind.base_ns:
                     kind.base_ns = low
+                elif self.at_floor >= FLOOR_WINDOWS:
+                    kind.base_ns = <uint64_t>(<double>low * OWN_PART)
                 else:
                     kind.base_ns += <uint64_t>(<double>(low - kind.base_ns) * DRIFT)
                 slowness += count * (<double>histogram_quantile_ns(&kind.recent, 0.5) / <double>kind.base_ns)
@@ -341,7 +342,8 @@ cdef class AdaptiveConcurrency(SelectingStep):
             self.limit = max(self.floor, self.limit * SHRINK_LOST)
             self.starting = False
         elif self.slowness > self.tolerance:
-            self.limit = max(self.floor, self.limit * SHRINK)
+            # as much as it is too slow, so that a queue of seconds below is not kept for seconds
+            self.limit = max(self.floor, self.limit * min(SHRINK, max(SHRINK_LOST, self.tolerance / self.slowness)))
             self.starting = False
         elif self.pressed:
             self.limit = min(self.ceiling, self.limit * 2 if self.starting else self.limit + sqrt(self.limit))

@@ -54,7 +54,7 @@ class AdaptiveConcurrencyConfig(TransformConfig, tag="AdaptiveConcurrency"):
         minimum=1,
         maximum=60_000,
         default=20,
-        doc="milliseconds that a request may wait while the queue is never empty; else 100",
+        doc="milliseconds that a request may wait whose client always has some waiting; others: 100",
     )
     queue_max: int = integer(
         minimum=1, maximum=10_000_000, default=10_000, doc="most requests that wait, a worker"
