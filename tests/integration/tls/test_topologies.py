@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 from collections.abc import Iterator
 
 import pytest
@@ -78,8 +79,10 @@ def test_shards(closing, server_kind) -> None:
     closing.callback(proxy.kill)
     client = proxy.client()
     closing.callback(client.close)
-    client.mset({f"key:{number}": number for number in range(300)})
-    assert [int(value) for value in client.mget(f"key:{n}" for n in range(300))] == list(range(300))
+    # twemproxy's default hash puts keys that differ in their last characters alone on one server
+    values = {hashlib.md5(bytes([n])).hexdigest(): b"%d" % n for n in range(200)}
+    client.mset(values)
+    assert client.mget(values) == list(values.values())
     sizes = [server.client().dbsize() for server in servers]
-    assert sum(sizes) == 300
-    assert max(sizes) < 300
+    assert sum(sizes) == 200
+    assert min(sizes) > 0
