@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import select
 import socket
 import ssl
 import struct
@@ -16,6 +17,8 @@ from support.wait import DEADLINE_S
 BULK = b"$!="  # a length, then that many bytes, then CRLF
 AGGREGATE = b"*~>"  # a count, then that many frames
 LINE = b"+-:_#,("  # all that there is stands in the line
+
+WOULD_BLOCK = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
 
 
 class Closed(AssertionError):
@@ -78,6 +81,33 @@ class RawClient:
 
     def send(self, raw: bytes) -> None:
         self.socket.sendall(raw)
+
+    def exchange(self, raw: bytes, size: int) -> bytes:
+        """Send `raw`, reading meanwhile; the next `size` bytes that come.
+
+        By one thread: an `ssl` socket that one thread reads while another writes may break its own records.
+        """
+        end = time.monotonic() + self.deadline_s
+        unsent = memoryview(raw)
+        self.socket.settimeout(0)
+        try:
+            while unsent or len(self.buffer) < size:
+                wants = select.POLLIN | (select.POLLOUT if unsent else 0)
+                poll = select.poll()
+                poll.register(self.socket, wants)
+                if not poll.poll(max(0, end - time.monotonic()) * 1000):
+                    raise AssertionError(
+                        f"not exchanged within {self.deadline_s} s: {len(unsent)} bytes unsent"
+                    )
+                with contextlib.suppress(*WOULD_BLOCK):
+                    unsent = unsent[self.socket.send(unsent[: 1 << 16]) :]
+                with contextlib.suppress(*WOULD_BLOCK):
+                    while more := self.socket.recv(1 << 18):
+                        self.buffer += more
+                    raise Closed(bytes(self.buffer))
+        finally:
+            self.socket.settimeout(self.deadline_s)
+        return self.exactly(size)
 
     def send_byte_by_byte(self, raw: bytes) -> None:
         """Each byte in a segment of its own (TCP_NODELAY is on)."""

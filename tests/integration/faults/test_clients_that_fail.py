@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable
 
 import pytest
@@ -58,18 +57,12 @@ def test_a_client_that_reads_late_gets_everything_in_order(endpoint: Endpoint) -
     neighbour.command("SET", "big", b"x" * 100_000)
     raw = endpoint.raw(receive_buffer_size=4096)
     count = 60
-    sender = threading.Thread(
-        target=lambda: raw.socket.sendall(
-            b"".join(encode("GET", "big") + encode("ECHO", i) for i in range(count))
-        )
-    )
-    sender.start()
+    raw.send(b"".join(encode("GET", "big") + encode("ECHO", i) for i in range(count)))
     for number in range(100):
         assert neighbour.command("ECHO", number) == b"$%d\r\n%d\r\n" % (len(str(number)), number)
     for number in range(count):
         assert len(raw.frame()) == 100_011
         assert raw.value() == b"%d" % number
-    sender.join()
 
 
 @pytest.mark.variants

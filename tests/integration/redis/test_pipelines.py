@@ -135,16 +135,9 @@ def test_a_pipeline_deeper_than_any_buffer(endpoint: Endpoint) -> None:
     """
     raw = endpoint.raw()
     total = 100_000
-    sender = threading.Thread(
-        target=lambda: raw.socket.sendall(
-            b"".join(encode("ECHO", number) for number in range(total))
-        )
-    )
+    wire = b"".join(encode("ECHO", number) for number in range(total))
     expected = b"".join(b"$%d\r\n%d\r\n" % (len(str(number)), number) for number in range(total))
-    sender.start()
-    seen = raw.exactly(len(expected))
-    sender.join()
-    assert seen == expected
+    assert raw.exchange(wire, len(expected)) == expected
     assert raw.silent()
 
 
