@@ -3,6 +3,7 @@
     of clients     requests, inline; splitting (keys of one request, over several servers)
     of servers     replies; joining, merging (several replies, of which one is made); learned (COMMAND); cluster (the map), ports
                    peers-*: a whole worker among servers that answer anything
+    of CQL's peers segments, bodies
     of the admin   http
 
 TLS records and certificates are OpenSSL's to read.
@@ -25,7 +26,7 @@ from typing import Any
 from codec.wires import TOKENS, feed, split
 from support.native import load
 
-from fuzz import peers
+from fuzz import peers, segments
 from shotover._codec import commands, learned, resp_value
 from shotover.observability import httpwire
 from shotover.sinks import redis_cluster_view
@@ -564,6 +565,8 @@ TARGETS = {
         Target("peers-single", peers.single, peers.seeds, peers.TOKENS, inputs=150),
         Target("peers-sentinel", peers.sentinel, peers.seeds, peers.TOKENS, inputs=150),
         Target("peers-cluster", peers.cluster, peers.seeds, peers.TOKENS, inputs=150),
+        Target("segments", segments.segments, segments.seeds, segments.TOKENS),
+        Target("bodies", segments.bodies, segments.seeds, segments.TOKENS),
         Target("http", http, http_seeds, HTTP_TOKENS, compiled=False),
     )
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import importlib.util
 import os
 import subprocess
@@ -19,8 +20,13 @@ TARGET = ROOT / "build" / f"native-{BUILD}"
 def load(name: str) -> ModuleType:
     """The module tests/native/NAME.pyx, built with the flags of SHOTOVER_BUILD."""
     path = TARGET / "tests" / "native" / (name + sysconfig.get_config_var("EXT_SUFFIX"))
-    if not path.exists() or path.stat().st_mtime < _newest_source():
-        build()
+    TARGET.mkdir(parents=True, exist_ok=True)
+    with (TARGET / "lock").open("w") as lock:
+        fcntl.flock(
+            lock, fcntl.LOCK_EX
+        )  # the tests' processes ask for the same modules at the same time
+        if not path.exists() or path.stat().st_mtime < _newest_source():
+            build()
     if name in sys.modules:
         return sys.modules[name]
     spec = importlib.util.spec_from_file_location(name, path)
