@@ -11,6 +11,9 @@ cdef enum:                      # peer_t.family
     PEER_IPV4 = 4
     PEER_IPV6 = 6
 
+cdef enum:
+    PEER_NAME_MAX = 64          # room for what peer_name writes
+
 cdef struct peer_t:
     uint8_t  address[16]
     uint16_t port

@@ -128,7 +128,7 @@ cdef void session_leave(session_t *session) noexcept nogil:
 
 
 cdef const peer_t *session_peer(session_t *session) noexcept nogil:
-    """The client's address, asked of the system once; PEER_NONE for UNIX sockets. NULL: no memory."""
+    """The client's address, as a proxy in front said or the system, asked once; PEER_NONE for UNIX sockets. NULL: no memory."""
     if session.peer is NULL:
         _ask_peer(session, <Source>session.source)
     return session.peer
@@ -450,8 +450,7 @@ cdef class Source(Acceptor):
             self.sessions.previous = session
         self.sessions = session
         self.session_count += 1
-        if self.tls is not None and self.tls.accept(&session.stream) != 0:
-            stream_close(&session.stream, ENOMEM)
+        self.let_in(&session.stream)
         if self.idle_ns:
             session.idle = <idle_t *>slab_take(&self.idle_slab)
             if session.idle is not NULL:
@@ -695,6 +694,9 @@ cdef class Source(Acceptor):
                 session_resume(session, PAUSE_MEMORY)
             elif session.stream.out_size:
                 session.stream.over_high = 1
+
+    cdef peer_t *peer_of(self, stream_t *stream) noexcept nogil:
+        return <peer_t *>session_peer(<session_t *>stream)
 
     cdef void turn_away(self, int fd, const char *text) noexcept nogil:
         cdef:
