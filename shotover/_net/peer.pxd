@@ -18,6 +18,7 @@ cdef struct peer_t:
     uint8_t  address[16]
     uint16_t port
     uint8_t  family             # PEER_*
+    uint8_t  counted            # its owner's own: a connection of it is in an AddressLimit
 
 cdef struct network_t:
     uint8_t  address[16]

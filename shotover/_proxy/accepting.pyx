@@ -4,7 +4,8 @@ from libc.errno cimport EMFILE, ENFILE, ENOMEM
 from libc.stdio cimport snprintf
 
 from shotover._core.debug cimport unlikely
-from shotover._net.loop cimport stream_close
+from shotover._net.loop cimport CLOSE_LOCAL, stream_close
+from shotover._net.peer cimport PEER_NONE
 from shotover._net.proxied cimport REFUSED_UNTRUSTED
 from shotover._proxy.step cimport LOG_ERROR, LOG_WARNING, put_text
 from shotover._proxy.waiting cimport waiting_close, waiting_pop, waiting_push
@@ -15,6 +16,7 @@ cdef enum:
     LISTEN_BACKLOG = 4096
     COMPLAIN_NS = 1000000000        # between two lines of the log about handshakes
 
+cdef const char *TOO_MANY = b"max number of clients reached (shotover: connection_limit_per_ip)"
 cdef const char *NO_MEMORY_LEFT = b"max number of clients reached (shotover: memory_limit)"
 
 
@@ -59,6 +61,9 @@ cdef class Acceptor:
             self.proxied.owner = <void *>self
             self.proxied.on_known = _on_known
             self.proxied.on_refused = _on_handshake
+        self.addresses = options.get("addresses")
+        if self.addresses is None and options.get("connection_limit_per_ip"):
+            self.addresses = AddressLimit(options["connection_limit_per_ip"], options["connection_limit_ipv6_prefix"])
         if options.get("tls") is not None:
             self.tls = TlsSide(self.loop, options["tls"], options["handshake_timeout"])
             self.tls.on_settled = _on_handshake
@@ -112,8 +117,27 @@ cdef class Acceptor:
         self.greet(stream)
 
     cdef void greet(self, stream_t *stream) noexcept nogil:
+        """It is known who the client is. One that has too many connections may not cost a handshake."""
+        if self.addresses is not None and not self.admit(stream):
+            if self.tls is None:
+                self.dismiss(stream, TOO_MANY)
+            else:
+                stream_close(stream, CLOSE_LOCAL)
+            return
         if self.tls is not None and self.tls.accept(stream) != 0:
             stream_close(stream, ENOMEM)
+
+    cdef bint admit(self, stream_t *stream) noexcept nogil:
+        """False: the client's address has as many connections as it may. Clients on UNIX sockets have none."""
+        cdef peer_t *peer = self.peer_of(stream)
+        if unlikely(peer is NULL):
+            stream_close(stream, ENOMEM)
+            return True
+        if peer.family != PEER_NONE:
+            peer.counted = self.addresses.enter(peer)
+            self.refused_address += 1 - peer.counted
+            return peer.counted
+        return True
 
     cdef bint crowded(self) noexcept nogil:
         """As many clients as may be are still proving who they are: each costs much more than a request."""
@@ -199,6 +223,10 @@ cdef class Acceptor:
         """Tells the client why, and closes."""
         pass
 
+    cdef void dismiss(self, stream_t *stream, const char *text) noexcept nogil:
+        """The same, of one that has a session."""
+        pass
+
     def samples(self):
         labels = {"source": self.name}
         return [
@@ -209,4 +237,5 @@ cdef class Acceptor:
             ("shotover_listener_create_failures_count", labels, "counter", self.listen_failures_total),
             ("shotover_limits_hit_count", labels | {"limit": "connections"}, "counter", self.refused_limit),
             ("shotover_refusals_count", labels | {"reason": "connection_limit"}, "counter", self.refused_limit),
+            ("shotover_refusals_count", labels | {"reason": "connection_limit_per_ip"}, "counter", self.refused_address),
         ] + ([] if self.proxied is None else self.proxied.samples(labels))

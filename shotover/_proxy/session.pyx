@@ -487,6 +487,8 @@ cdef class Source(Acceptor):
             slab_give(&self.idle_slab, session.idle)
             session.idle = NULL
         if session.peer is not NULL:
+            if session.peer.counted:
+                self.addresses.leave(session.peer)
             slab_give(&self.peer_slab, session.peer)
             session.peer = NULL
         if session.previous is not NULL:
@@ -699,17 +701,17 @@ cdef class Source(Acceptor):
         return <peer_t *>session_peer(<session_t *>stream)
 
     cdef void turn_away(self, int fd, const char *text) noexcept nogil:
-        cdef:
-            uint64_t   ids = self.session_ids
-            uint8_t    out[256]
-            size_t     size = self.codec.error(out, sizeof(out), b"ERR", text, strlen(text))
-            session_t *session
+        cdef uint64_t ids = self.session_ids
         self.begin(fd)
         if self.session_ids != ids:
-            session = self.sessions
-            session.leaving = 1
-            stream_write(&session.stream, out, size)
-            stream_finish(&session.stream)
+            self.dismiss(&self.sessions.stream, text)
+
+    cdef void dismiss(self, stream_t *stream, const char *text) noexcept nogil:
+        cdef uint8_t out[256]
+        if not (<session_t *>stream).leaving:
+            (<session_t *>stream).leaving = 1
+            stream_write(stream, out, self.codec.error(out, sizeof(out), b"ERR", text, strlen(text)))
+            stream_finish(stream)
 
     cdef void _enqueue(self, session_t *session, request_t *request) noexcept nogil:
         request.charged = 0 if request.streamed else request.wire.size      # its head goes on at once

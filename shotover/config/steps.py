@@ -185,6 +185,19 @@ class SourceConfig(Named):
         doc="at the limit: true refuses new connections, false lets them wait in "
         "the kernel's queue until another closes",
     )
+    connection_limit_per_ip: int | None = integer(
+        minimum=1,
+        maximum=10_000_000,
+        default=None,
+        doc="most connections of one client address at once, over all workers; more are answered "
+        "with an error and closed; null is no limit",
+    )
+    connection_limit_ipv6_prefix: int = integer(
+        minimum=1,
+        maximum=128,
+        default=64,
+        doc="bits of an IPv6 address that count as one address for connection_limit_per_ip",
+    )
     timeout: int | None = integer(
         minimum=1,
         maximum=31_536_000,
@@ -222,6 +235,8 @@ class SourceConfig(Named):
         common = (
             "connection_limit",
             "hard_connection_limit",
+            "connection_limit_per_ip",
+            "connection_limit_ipv6_prefix",
             "timeout",
             "memory_limit",
             "client_memory_limit",

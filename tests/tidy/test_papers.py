@@ -13,7 +13,16 @@ PAGES = {path.stem: path.read_text() for path in files(".md", under="shotover/do
 TOPOLOGIES = {shown(path): path.read_text() for path in files(".yaml", under="configs")}
 SETTINGS = "configs/config.yaml"
 """What a process is told beside its topology."""
-TOPICS = {"ProxyProtocol", "TLS", "commands", "observability", "overload", "process", "security", "topology"}
+TOPICS = {
+    "ProxyProtocol",
+    "TLS",
+    "commands",
+    "observability",
+    "overload",
+    "process",
+    "security",
+    "topology",
+}
 """Pages of no name in a topology."""
 PAGELESS = {"Python"} - set(PAGES)
 """Names whose page is still to be written."""

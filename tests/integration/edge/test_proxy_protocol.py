@@ -265,7 +265,9 @@ def test_conditions_see_the_client(server, start) -> None:
 
 
 @pytest.mark.skipif(shutil.which("haproxy") is None, reason="there is no haproxy")
-@pytest.mark.parametrize("option", ["send-proxy", "send-proxy-v2", "send-proxy-v2 proxy-v2-options crc32c"])
+@pytest.mark.parametrize(
+    "option", ["send-proxy", "send-proxy-v2", "send-proxy-v2 proxy-v2-options crc32c"]
+)
 def test_haproxy_in_front(start, tmp_path, option) -> None:
     proxy = start()
     port = free_port()
