@@ -792,5 +792,7 @@ cdef class Source(Acceptor):
                 ("client_memory_limit", self.over_client_memory),
                 ("client_output_buffer_bytes", self.slow_readers),
                 ("request_size", self.over_requests),
+                ("protocol_error", self.protocol_errors - self.over_requests),
+                ("timeout", self.idle_closed),
             )
         ] + tls_samples(self.tls, labels) + self.chain.samples()
