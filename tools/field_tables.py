@@ -10,6 +10,7 @@ import re
 from pathlib import Path
 
 from shotover.config.process import ProcessConfig
+from shotover.config.proxy_protocol import ProxyProtocolConfig
 from shotover.config.tls import TlsClientConfig, TlsServerConfig
 from shotover.runtime import catalogue, manual
 
@@ -17,6 +18,7 @@ DOCS = Path(manual.DOCS)
 USUAL = "Fields"
 TABLES: dict[tuple[str, str], type] = {
     ("process", USUAL): ProcessConfig,
+    ("ProxyProtocol", USUAL): ProxyProtocolConfig,
     ("TLS", "Fields of a source"): TlsServerConfig,
     ("TLS", "Fields of a sink"): TlsClientConfig,
 }

@@ -11,10 +11,14 @@ cdef enum:                      # peer_t.family
     PEER_IPV4 = 4
     PEER_IPV6 = 6
 
+cdef enum:
+    PEER_NAME_MAX = 64          # room for what peer_name writes
+
 cdef struct peer_t:
     uint8_t  address[16]
     uint16_t port
     uint8_t  family             # PEER_*
+    uint8_t  counted            # its owner's own: a connection of it is in an AddressLimit
 
 cdef struct network_t:
     uint8_t  address[16]

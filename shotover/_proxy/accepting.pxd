@@ -2,9 +2,12 @@
 
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
 
-from shotover._net.loop cimport Loop, listener_t
+from shotover._net.loop cimport Loop, listener_t, stream_t
+from shotover._net.peer cimport peer_t
+from shotover._net.proxied cimport ProxiedSide
 from shotover._net.timers cimport timer_t
 from shotover._net.tls cimport TlsSide
+from shotover._proxy.per_address cimport AddressLimit
 from shotover._proxy.step cimport Hub
 from shotover._proxy.waiting cimport waiting_t
 
@@ -17,6 +20,8 @@ cdef class Acceptor:
         Loop       loop
         listener_t listener
         TlsSide    tls                  # None: its clients speak plainly
+        ProxiedSide proxied             # None: nobody in front says who its clients are
+        AddressLimit addresses          # None: an address may have any number of connections
         uint32_t   handshakes_max       # under way at once
         uint64_t   complained_ns        # when a failed handshake was last logged
         char       label[64]            # its name
@@ -38,9 +43,13 @@ cdef class Acceptor:
         uint32_t   session_count
         uint64_t   opened_total
         uint64_t   accept_failures_total, listen_failures_total
-        uint64_t   refused_limit, refused_memory
+        uint64_t   refused_limit, refused_memory, refused_address
 
     cdef void accept(self, int fd, int error) noexcept nogil
+    cdef void let_in(self, stream_t *stream) noexcept nogil
+    cdef void greet(self, stream_t *stream) noexcept nogil
+    cdef void known(self, stream_t *stream, const peer_t *peer) noexcept nogil
+    cdef bint admit(self, stream_t *stream) noexcept nogil
     cdef bint crowded(self) noexcept nogil
     cdef void handshake_over(self, const char *why) noexcept nogil
     cdef void close_fd(self, int fd) noexcept nogil
@@ -51,4 +60,6 @@ cdef class Acceptor:
     cdef void reopen(self) noexcept nogil
     # to be overridden:
     cdef void begin(self, int fd) noexcept nogil
+    cdef peer_t *peer_of(self, stream_t *stream) noexcept nogil
     cdef void turn_away(self, int fd, const char *text) noexcept nogil
+    cdef void dismiss(self, stream_t *stream, const char *text) noexcept nogil

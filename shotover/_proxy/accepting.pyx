@@ -1,9 +1,12 @@
 """See accepting.pxd. Who is sent away is told why, in the form of the protocol, where that is still possible."""
 
-from libc.errno cimport EMFILE, ENFILE
+from libc.errno cimport EMFILE, ENFILE, ENOMEM
 from libc.stdio cimport snprintf
 
 from shotover._core.debug cimport unlikely
+from shotover._net.loop cimport CLOSE_LOCAL, stream_close
+from shotover._net.peer cimport PEER_NONE
+from shotover._net.proxied cimport REFUSED_UNTRUSTED
 from shotover._proxy.step cimport LOG_ERROR, LOG_WARNING, put_text
 from shotover._proxy.waiting cimport waiting_close, waiting_pop, waiting_push
 
@@ -13,6 +16,7 @@ cdef enum:
     LISTEN_BACKLOG = 4096
     COMPLAIN_NS = 1000000000        # between two lines of the log about handshakes
 
+cdef const char *TOO_MANY = b"max number of clients reached (shotover: connection_limit_per_ip)"
 cdef const char *NO_MEMORY_LEFT = b"max number of clients reached (shotover: memory_limit)"
 
 
@@ -32,6 +36,10 @@ cdef void _on_handshake(void *owner, const char *why) noexcept nogil:
     (<Acceptor>owner).handshake_over(why)
 
 
+cdef void _on_known(void *owner, stream_t *stream, const peer_t *peer) noexcept nogil:
+    (<Acceptor>owner).known(stream, peer)
+
+
 cdef class Acceptor:
     """Base of Source, which says what becomes of a socket that was let in."""
 
@@ -46,8 +54,16 @@ cdef class Acceptor:
         waiting_close(&self.waiting)
 
     def set_tls(self, options):
-        """What is said of TLS; without it clients speak plainly."""
+        """What is said of TLS and of the PROXY protocol; without them clients speak plainly, and for themselves."""
         put_text(self.label, sizeof(self.label), self.name)
+        if options.get("proxy_protocol") is not None:
+            self.proxied = ProxiedSide(self.loop, **options["proxy_protocol"])
+            self.proxied.owner = <void *>self
+            self.proxied.on_known = _on_known
+            self.proxied.on_refused = _on_handshake
+        self.addresses = options.get("addresses")
+        if self.addresses is None and options.get("connection_limit_per_ip"):
+            self.addresses = AddressLimit(options["connection_limit_per_ip"], options["connection_limit_ipv6_prefix"])
         if options.get("tls") is not None:
             self.tls = TlsSide(self.loop, options["tls"], options["handshake_timeout"])
             self.tls.on_settled = _on_handshake
@@ -76,6 +92,52 @@ cdef class Acceptor:
             return
         self.begin(fd)
         self.check_limit()
+
+    cdef void let_in(self, stream_t *stream) noexcept nogil:
+        """A new session: first come the header of a proxy in front, if there is one, and a handshake."""
+        cdef peer_t *peer
+        if self.proxied is None:
+            self.greet(stream)
+            return
+        peer = self.peer_of(stream)
+        if unlikely(peer is NULL):
+            stream_close(stream, ENOMEM)
+        elif self.proxied.trusts(peer):
+            if self.proxied.begin(stream) != 0:
+                stream_close(stream, ENOMEM)
+        elif self.proxied.required:
+            self.proxied.refuse(stream, REFUSED_UNTRUSTED, b"PROXY protocol: it is none of proxy_protocol.trusted")
+        else:
+            self.greet(stream)
+
+    cdef void known(self, stream_t *stream, const peer_t *peer) noexcept nogil:
+        """The header is through; `peer`: whom it names, NULL: nobody else than the socket does."""
+        if peer is not NULL:
+            self.peer_of(stream)[0] = peer[0]       # let_in has seen to it that there is one
+        self.greet(stream)
+
+    cdef void greet(self, stream_t *stream) noexcept nogil:
+        """It is known who the client is. One that has too many connections may not cost a handshake."""
+        if self.addresses is not None and not self.admit(stream):
+            if self.tls is None:
+                self.dismiss(stream, TOO_MANY)
+            else:
+                stream_close(stream, CLOSE_LOCAL)
+            return
+        if self.tls is not None and self.tls.accept(stream) != 0:
+            stream_close(stream, ENOMEM)
+
+    cdef bint admit(self, stream_t *stream) noexcept nogil:
+        """False: the client's address has as many connections as it may. Clients on UNIX sockets have none."""
+        cdef peer_t *peer = self.peer_of(stream)
+        if unlikely(peer is NULL):
+            stream_close(stream, ENOMEM)
+            return True
+        if peer.family != PEER_NONE:
+            peer.counted = self.addresses.enter(peer)
+            self.refused_address += 1 - peer.counted
+            return peer.counted
+        return True
 
     cdef bint crowded(self) noexcept nogil:
         """As many clients as may be are still proving who they are: each costs much more than a request."""
@@ -153,8 +215,16 @@ cdef class Acceptor:
         """A new session on an accepted socket; or the socket is closed, and counted as a failure."""
         pass
 
+    cdef peer_t *peer_of(self, stream_t *stream) noexcept nogil:
+        """The client's address, as it is known so far, to be replaced by a better one. NULL: no memory."""
+        return NULL
+
     cdef void turn_away(self, int fd, const char *text) noexcept nogil:
         """Tells the client why, and closes."""
+        pass
+
+    cdef void dismiss(self, stream_t *stream, const char *text) noexcept nogil:
+        """The same, of one that has a session."""
         pass
 
     def samples(self):
@@ -167,4 +237,5 @@ cdef class Acceptor:
             ("shotover_listener_create_failures_count", labels, "counter", self.listen_failures_total),
             ("shotover_limits_hit_count", labels | {"limit": "connections"}, "counter", self.refused_limit),
             ("shotover_refusals_count", labels | {"reason": "connection_limit"}, "counter", self.refused_limit),
-        ]
+            ("shotover_refusals_count", labels | {"reason": "connection_limit_per_ip"}, "counter", self.refused_address),
+        ] + ([] if self.proxied is None else self.proxied.samples(labels))

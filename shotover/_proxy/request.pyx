@@ -22,6 +22,7 @@ from shotover._codec.commands cimport (
 from shotover._codec.resp cimport resp_frame_size, resp_words
 from shotover._codec.resp_value cimport resp_decode, resp_encode, word_of
 from shotover._core.slice cimport slice_t
+from shotover._net.peer cimport PEER_NAME_MAX, PEER_NONE, peer_name
 from shotover._net.tls cimport stream_identity
 from shotover._proxy.session cimport session_slots
 
@@ -60,6 +61,15 @@ cdef class Client:
         self.state = {}
 
 
+cdef str _address_of(session_t *session):
+    """Of its client, as a proxy in front has named it, or else as the socket does."""
+    cdef char named[PEER_NAME_MAX]
+    if session.peer is NULL or session.peer.family == PEER_NONE:
+        return name_of(session.stream.handle.fd, True)
+    peer_name(session.peer, named, sizeof(named))
+    return (<bytes>named).decode()
+
+
 cdef class Host:
 
     def __init__(self, Loop loop, Codec codec, str name, int held_max):
@@ -84,7 +94,7 @@ cdef class Host:
             return <Client>slot[0]
         client = Client.__new__(Client)
         client.id = session.id
-        client.address = name_of(session.stream.handle.fd, True)
+        client.address = _address_of(session)
         identity = stream_identity(&session.stream)
         client.identity = "" if identity is NULL else (<bytes>identity).decode("utf-8", "replace")
         Py_INCREF(client)               # given back in on_session_end

@@ -128,7 +128,7 @@ cdef void session_leave(session_t *session) noexcept nogil:
 
 
 cdef const peer_t *session_peer(session_t *session) noexcept nogil:
-    """The client's address, asked of the system once; PEER_NONE for UNIX sockets. NULL: no memory."""
+    """The client's address, as a proxy in front said or the system, asked once; PEER_NONE for UNIX sockets. NULL: no memory."""
     if session.peer is NULL:
         _ask_peer(session, <Source>session.source)
     return session.peer
@@ -450,8 +450,7 @@ cdef class Source(Acceptor):
             self.sessions.previous = session
         self.sessions = session
         self.session_count += 1
-        if self.tls is not None and self.tls.accept(&session.stream) != 0:
-            stream_close(&session.stream, ENOMEM)
+        self.let_in(&session.stream)
         if self.idle_ns:
             session.idle = <idle_t *>slab_take(&self.idle_slab)
             if session.idle is not NULL:
@@ -488,6 +487,8 @@ cdef class Source(Acceptor):
             slab_give(&self.idle_slab, session.idle)
             session.idle = NULL
         if session.peer is not NULL:
+            if session.peer.counted:
+                self.addresses.leave(session.peer)
             slab_give(&self.peer_slab, session.peer)
             session.peer = NULL
         if session.previous is not NULL:
@@ -696,18 +697,21 @@ cdef class Source(Acceptor):
             elif session.stream.out_size:
                 session.stream.over_high = 1
 
+    cdef peer_t *peer_of(self, stream_t *stream) noexcept nogil:
+        return <peer_t *>session_peer(<session_t *>stream)
+
     cdef void turn_away(self, int fd, const char *text) noexcept nogil:
-        cdef:
-            uint64_t   ids = self.session_ids
-            uint8_t    out[256]
-            size_t     size = self.codec.error(out, sizeof(out), b"ERR", text, strlen(text))
-            session_t *session
+        cdef uint64_t ids = self.session_ids
         self.begin(fd)
         if self.session_ids != ids:
-            session = self.sessions
-            session.leaving = 1
-            stream_write(&session.stream, out, size)
-            stream_finish(&session.stream)
+            self.dismiss(&self.sessions.stream, text)
+
+    cdef void dismiss(self, stream_t *stream, const char *text) noexcept nogil:
+        cdef uint8_t out[256]
+        if not (<session_t *>stream).leaving:
+            (<session_t *>stream).leaving = 1
+            stream_write(stream, out, self.codec.error(out, sizeof(out), b"ERR", text, strlen(text)))
+            stream_finish(stream)
 
     cdef void _enqueue(self, session_t *session, request_t *request) noexcept nogil:
         request.charged = 0 if request.streamed else request.wire.size      # its head goes on at once
@@ -788,5 +792,7 @@ cdef class Source(Acceptor):
                 ("client_memory_limit", self.over_client_memory),
                 ("client_output_buffer_bytes", self.slow_readers),
                 ("request_size", self.over_requests),
+                ("protocol_error", self.protocol_errors - self.over_requests),
+                ("timeout", self.idle_closed),
             )
         ] + tls_samples(self.tls, labels) + self.chain.samples()

@@ -10,6 +10,7 @@ from shotover.config.address import Address
 from shotover.config.errors import Place
 from shotover.config.fields import REQUIRED, Field, address, boolean, integer, size, text
 from shotover.config.models import Model, read_map
+from shotover.config.proxy_protocol import proxy_protocol
 from shotover.config.reading import Invalid, Reader, describe
 from shotover.config.source import Mapping, Node, Scalar
 from shotover.config.tls import tls_server
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
     from typing import Any, ClassVar
 
+    from shotover.config.proxy_protocol import ProxyProtocolConfig
     from shotover.config.tls import TlsServerConfig
     from shotover.runtime.assemble import BuildContext
 
@@ -183,6 +185,19 @@ class SourceConfig(Named):
         doc="at the limit: true refuses new connections, false lets them wait in "
         "the kernel's queue until another closes",
     )
+    connection_limit_per_ip: int | None = integer(
+        minimum=1,
+        maximum=10_000_000,
+        default=None,
+        doc="most connections of one client address at once, over all workers; more are answered "
+        "with an error and closed; null is no limit",
+    )
+    connection_limit_ipv6_prefix: int = integer(
+        minimum=1,
+        maximum=128,
+        default=64,
+        doc="bits of an IPv6 address that count as one address for connection_limit_per_ip",
+    )
     timeout: int | None = integer(
         minimum=1,
         maximum=31_536_000,
@@ -201,20 +216,34 @@ class SourceConfig(Named):
         default=None,
         doc="bytes that the requests and replies of one client may take; null is no limit",
     )
+    proxy_protocol: ProxyProtocolConfig | None = proxy_protocol()
     tls: TlsServerConfig | None = tls_server()
 
     chain: ChainConfig | None = chain(default=None, doc="what a request passes through, in order")
+
+    def validate(self) -> Iterator[tuple[str, str | None]]:
+        said = self.proxy_protocol
+        if said is not None and said.trusted is None and not self.listen_addr.path:
+            yield (
+                "expected `trusted`, the addresses of the proxies in front: anybody else could "
+                "claim any address",
+                "proxy_protocol",
+            )
 
     def options(self) -> dict[str, Any]:
         """Keyword options of Worker.listen for this source."""
         common = (
             "connection_limit",
             "hard_connection_limit",
+            "connection_limit_per_ip",
+            "connection_limit_ipv6_prefix",
             "timeout",
             "memory_limit",
             "client_memory_limit",
         )
         found = {name: getattr(self, name) for name in (*common, *self.worker_options)}
+        if self.proxy_protocol is not None:
+            found["proxy_protocol"] = self.proxy_protocol.options()
         if self.tls is not None:
             found.update(
                 tls=self.tls.context,

@@ -77,6 +77,11 @@ class TlsConfig(Model):
 
     server = False
 
+    certificate_path: str | None = text(default=None, doc="PEM file: the certificate")
+    private_key_path: str | None = text(default=None, doc="PEM file: its key")
+    certificate_authority_path: str | None = text(
+        default=None, doc="PEM file: who must have signed the other side's certificate"
+    )
     private_key_password_path: str | None = text(
         default=None, doc="file whose first line opens an encrypted key"
     )

@@ -303,6 +303,11 @@ FAMILIES: dict[str, tuple[str, str, str]] = {
         "Big requests that were sent on while they still came in.",
         "requests",
     ),
+    "shotover_proxy_protocol_headers_count": (
+        COUNTER,
+        "Headers of proxies in front, by version; unknown: those that name no address.",
+        "connections",
+    ),
     "shotover_tls_handshakes_count": (
         COUNTER,
         "TLS handshakes by how they ended: full, resumed, failed or timeout.",

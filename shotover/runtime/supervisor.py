@@ -168,6 +168,7 @@ class Supervisor:
         chains = [build_source(thread.worker, source, self.steps) for thread in workers]
         try:
             memory = ledger(source.memory_limit, len(workers))
+            addresses = address_limit(source)
             listening.probe(source.listen_addr)
             with listening.permissions(source.listen_addr):
                 for thread, chain in zip(workers, chains, strict=True):
@@ -179,6 +180,7 @@ class Supervisor:
                             address,
                             chain,
                             memory=memory,
+                            addresses=addresses,
                             **source.options(),
                         )
                         or address
@@ -317,6 +319,15 @@ def ledger(limit: int | None, workers: int) -> Any:
     from shotover._core.ledger import Share
 
     return Share(limit or 0, workers)
+
+
+def address_limit(source: SourceConfig) -> Any:
+    """What counts the connections of each client address, for all workers; None: nothing does."""
+    if source.connection_limit_per_ip is None:
+        return None
+    from shotover._proxy.per_address import AddressLimit
+
+    return AddressLimit(source.connection_limit_per_ip, source.connection_limit_ipv6_prefix)
 
 
 def load_worker() -> Any:

@@ -57,6 +57,7 @@ class Watched:
         if not force and (now == self.read or now != self.seen):
             self.seen = now
             return
+        changed = now != self.read
         self.read = self.seen = now
         file = ", ".join(self.files)
         try:
@@ -65,12 +66,17 @@ class Watched:
             for line in error.lines:
                 _log.error(line, name=self.name)
             _log.error(
-                "the file has changed but cannot be used: what it said before stays in force",
+                "the file has changed but cannot be used: what it said before stays in force"
+                if changed
+                else "the file cannot be used: what it said before stays in force",
                 file=file,
                 name=self.name,
             )
             return
-        _log.info("the file has changed and is in force", file=file, name=self.name, holds=found)
+        if changed:
+            _log.info(
+                "the file has changed and is in force", file=file, name=self.name, holds=found
+            )
 
 
 class Watcher:

@@ -456,6 +456,7 @@ cdef class KeyRouterBase(Step):
         ] + [
             ("shotover_split_requests_count", labels, "counter", self.splits_total),
             ("shotover_route_refusals_count", labels, "counter", self.refused_total),
+            ("shotover_refusals_count", labels | {"reason": "route"}, "counter", self.refused_total),
             ("shotover_route_state_count", labels, "counter", self.told_total),
             ("shotover_route_rules", labels, "gauge", self.rules.count),
         ]

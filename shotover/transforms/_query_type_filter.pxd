@@ -1,6 +1,6 @@
 """QueryTypeFilter: refuses requests by what they do."""
 
-from libc.stdint cimport uint32_t
+from libc.stdint cimport uint32_t, uint64_t
 
 from shotover._core.request cimport request_t
 from shotover._proxy.refusing cimport RefusingStep
@@ -10,5 +10,6 @@ cdef class QueryTypeFilter(RefusingStep):
     cdef:
         uint32_t kinds          # refused KIND_*, a bit each
         bint     scripts        # scripts that may write are refused
+        uint64_t refused_total
 
     cdef bint refuses(self, request_t *request) noexcept nogil

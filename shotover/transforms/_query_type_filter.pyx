@@ -59,9 +59,16 @@ cdef class QueryTypeFilter(RefusingStep):
             request = batch_pop(batch)
             if self.refuses(request):
                 size = self.codec.error(out, sizeof(out), b"ERR", b"Message was filtered out by shotover", 36)
+                self.refused_total += request.count
                 self.refuse_with(request, out, size)
                 continue
             if request.conduct != CONDUCT_PLAIN:
                 self.track(request)
             batch_push(&rest, request)
         self.pass_down(&rest)
+
+    def samples(self):
+        labels = {"chain": self.chain.name, "transform": self.type_name, "name": self.name}
+        return RefusingStep.samples(self) + [
+            ("shotover_refusals_count", labels | {"reason": "filtered"}, "counter", self.refused_total),
+        ]

@@ -513,6 +513,7 @@ cdef class RequestLimits(RefusingStep):
         labels = {"chain": self.chain.name, "transform": self.type_name, "name": self.name}
         found = RefusingStep.samples(self)
         found.append(("shotover_throttled_requests_count", labels, "counter", self.throttled_total))
+        found.append(("shotover_refusals_count", labels | {"reason": "throttled"}, "counter", self.throttled_total))
         for index, name in enumerate(self.shared.names):
             own = labels | {"limit": name.decode()}
             found.append(("shotover_limit_refusals_count", own, "counter", self.refusals[index]))

@@ -34,6 +34,7 @@ CONFIGS = {  # what `SET key value` is answered with
     "tee": OK,
     "tee_compare": OK,
     "tls": OK,
+    "proxy_protocol": OK,
 }
 ELSEWHERE = {  # they need more than a server or two
     "redis_cluster",  # tests/integration/cluster
@@ -73,6 +74,8 @@ def test_it_serves(name, tmp_path, start_server) -> None:
         ) as running,
         running.raw(tls=usual().authority.client_context() if name == "tls" else None) as client,
     ):
+        if name == "proxy_protocol":
+            client.send(b"PROXY TCP4 192.0.2.7 192.0.2.1 4711 6379\r\n")
         assert client.command("SET", "key", "value") == CONFIGS[name]
         if CONFIGS[name] == OK:
             assert client.ask("GET", "key") == b"value"

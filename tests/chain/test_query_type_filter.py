@@ -41,6 +41,7 @@ def test_types(run, fields, refused) -> None:
     replies = dict(zip(ALL, bench.play(*ALL), strict=True))
     assert {request for request, reply in replies.items() if reply == REFUSED} == refused
     assert {reply for request, reply in replies.items() if request not in refused} <= {ANSWER}
+    assert bench.sample("shotover_refusals_count", reason="filtered") == len(refused)
 
 
 def test_the_connections_own_business_always_passes(run) -> None:

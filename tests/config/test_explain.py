@@ -47,9 +47,12 @@ sources:
         listen_addr: h:1
         connection_limit: 7
         hard_connection_limit: false  # default
+        connection_limit_per_ip: null  # default
+        connection_limit_ipv6_prefix: 64  # default
         timeout: null  # default
         memory_limit: null  # default
         client_memory_limit: null  # default
+        proxy_protocol: null  # default
         tls: null  # default
         max_frame_bytes: 536870912  # default
         max_arguments: 1048576  # default

@@ -309,6 +309,8 @@ def test_every_default_of_a_source(config):
     assert source.options() == {
         "connection_limit": 512,
         "hard_connection_limit": False,
+        "connection_limit_per_ip": None,
+        "connection_limit_ipv6_prefix": 64,
         "timeout": None,
         "memory_limit": None,
         "client_memory_limit": None,

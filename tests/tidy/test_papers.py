@@ -14,6 +14,7 @@ TOPOLOGIES = {shown(path): path.read_text() for path in files(".yaml", under="co
 SETTINGS = "configs/config.yaml"
 """What a process is told beside its topology."""
 TOPICS = {
+    "ProxyProtocol",
     "TLS",
     "commands",
     "observability",

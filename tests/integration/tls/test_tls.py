@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives.serialization import PrivateFormat
-from support.certificates import DAY, Authority, Issued
+from support.certificates import DAY, Authority, Issued, usual
 from support.proxy import Proxy
 from support.resp import RawClient
 from support.servers import Server
@@ -351,6 +351,25 @@ def test_a_new_certificate_holds_without_a_restart(server, authority, start, way
             assert peer(again).session_reused, "tickets that were given stay good"
     left = proxy.metric("shotover_tls_certificate_expires_in_seconds", source="redis")
     assert 86_400 < left <= 2 * 86_400
+
+
+def test_what_did_not_change_is_not_logged_as_changed(server, authority, start) -> None:
+    issued = authority.issue("first", file="server", **LOCAL)
+    proxy = start(server, issued.fields(), usual().sink())
+    proxy.allow_log(
+        "cannot be used", "is not the key of"
+    )  # a signal may come between the two files
+
+    def changes() -> int:
+        return sum("is in force" in line.message for line in proxy.log_lines())
+
+    for count, name in enumerate(("second", "third"), 1):
+        authority.issue(name, file="server", **LOCAL)
+        proxy.signal(signal.SIGHUP)
+        wait_until(lambda count=count: changes() >= count, "the new certificate is read")  # type: ignore[misc]
+        proxy.signal(signal.SIGHUP)  # nothing has changed now
+    assert shown_to(proxy, authority.client_context()) == "third"
+    assert changes() == 2, proxy.log()  # neither for the sink's files, nor for the signals between
 
 
 def test_a_bad_certificate_changes_nothing(server, authority, start) -> None:

@@ -1,0 +1,6 @@
+class AddressLimit:
+    limit: int
+    prefix: int
+    def __init__(self, limit: int, prefix: int) -> None: ...
+    @property
+    def counts(self) -> tuple[int, int, int]: ...
