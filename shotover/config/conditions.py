@@ -6,9 +6,9 @@
 from __future__ import annotations
 
 from shotover.config.fields import Field, choice, list_of, text
+from shotover.config.lists import Commands, Entries
 from shotover.config.models import Model
-from shotover.config.reading import INVALID, Invalid, Reader
-from shotover.config.source import Scalar
+from shotover.config.reading import Invalid, Reader
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -20,35 +20,6 @@ if TYPE_CHECKING:
 QUERY_TYPES = ("Read", "Write", "ReadWrite", "SchemaChange", "PubSubMessage")
 RULES_MAX = 64
 """Most rules of one transform: one bit each in the data plane."""
-
-
-class Commands(Field):
-    """A command or a list of them, in upper case."""
-
-    kind = "a command, or a list of commands"
-
-    def read(self, node: Node, place: Place, reader: Reader) -> Any:
-        if isinstance(node, Scalar):
-            word = reader.text(node, place, self.expected)
-            return word if isinstance(word, Invalid) else (self._upper(word),)
-        listed = reader.sequence(node, place, self.expected)
-        if isinstance(listed, Invalid):
-            return listed
-        words = [
-            reader.text(child, place.item(index, child.line), "a command")
-            for index, child in enumerate(listed.items)
-        ]
-        if not words:
-            return reader.expected(self.expected, listed, place)
-        found = [self._upper(word) for word in words if isinstance(word, str)]
-        return INVALID if len(found) < len(words) else tuple(dict.fromkeys(found))
-
-    @staticmethod
-    def _upper(word: str) -> str:
-        return "|".join(word.upper().split())
-
-    def plain(self, value: Any) -> Any:
-        return list(value)
 
 
 class Network(str):
@@ -139,43 +110,17 @@ class Conditions(Model):
             None if self.users is None else [user.encode() for user in self.users],
         )
 
-    def plain(self) -> dict[str, Any]:
-        """As it would be written."""
-        return {
-            field.key: field.plain(getattr(self, name))
-            for name, field in self.fields.items()
-            if getattr(self, name) is not None
-        }
 
-
-class RuleList(Field):
+class RuleList(Entries):
     """A list of maps, each read as `model`."""
+
+    most = RULES_MAX
 
     def __init__(self, model: type[Conditions], kind: str, item: str, **common: Any) -> None:
         super().__init__(**common)
         self.model = model
         self.kind = kind
-        self.item = item
-
-    def read(self, node: Node, place: Place, reader: Reader) -> Any:
-        before = len(reader.problems)
-        listed = reader.sequence(node, place, self.kind)
-        if isinstance(listed, Invalid):
-            return listed
-        if len(listed.items) > RULES_MAX:
-            return reader.add(
-                place, f"expected at most {RULES_MAX} entries, got {len(listed.items)}"
-            )
-        found = []
-        for index, child in enumerate(listed.items):
-            at = place.item(index, child.line)
-            mapping = reader.mapping(child, at, self.item)
-            if not isinstance(mapping, Invalid):
-                found.append(self.model.read(mapping, at, reader))
-        return INVALID if len(reader.problems) > before else tuple(found)
-
-    def plain(self, value: Any) -> Any:
-        return [rule.plain() for rule in value or ()]
+        self.what = item
 
 
 def rules_of(model: type[Conditions], kind: str, item: str, **common: Any) -> Any:

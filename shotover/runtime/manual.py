@@ -28,11 +28,8 @@ GUIDES = {
     "observability": "Metrics, health, logs.",
     "security": "What is promised against whom, and how to run it hardened.",
     "TLS": "TLS with clients and servers: certificates, identities, renewal.",
-<<<<<<< HEAD
     "operations": "From an empty machine to the day a server dies, command by command.",
-=======
     "ProxyProtocol": "The PROXY protocol: whom a load balancer in front speaks for.",
->>>>>>> edge
     "overload": "Limits, memory, and what becomes of requests when there are too many.",
 }
 """Pages that are about no one thing."""

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from shotover.config.errors import ConfigError, Place, Problems, suggestion
 from shotover.config.fields import Field, text
+from shotover.config.lists import Entries
 from shotover.config.models import Model
 from shotover.config.reading import Invalid, Reader
 from shotover.config.source import load
-from shotover.transforms.conditions import Conditions, Entries
+from shotover.transforms.conditions import Conditions
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from shotover.config.errors import one_of
 from shotover.config.fields import boolean, choice, integer, number, text
+from shotover.config.lists import Commands, Entries, Words
 from shotover.config.models import Model
 from shotover.config.steps import TransformConfig
-from shotover.transforms.conditions import Commands, Conditions, Entries, Words
+from shotover.transforms.conditions import Conditions
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

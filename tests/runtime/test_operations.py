@@ -18,7 +18,7 @@ from support.wait import free_port
 
 PAGE = Path(__file__).resolve().parents[2] / "shotover/docs/operations.md"
 FOLDER = "/etc/shotover"
-BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 FILE = re.compile(r"# file: (\S+)\n")
 END = "\x01"
 
