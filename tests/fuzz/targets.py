@@ -4,6 +4,7 @@
     of servers     replies; joining, merging (several replies, of which one is made); learned (COMMAND); cluster (the map), ports
                    peers-*: a whole worker among servers that answer anything
     of CQL's peers segments, bodies
+    of proxies     proxied
     of the admin   http
 
 TLS records and certificates are OpenSSL's to read.
@@ -26,7 +27,7 @@ from typing import Any
 from codec.wires import TOKENS, feed, split
 from support.native import load
 
-from fuzz import peers, segments
+from fuzz import peers, proxied, segments
 from shotover._codec import commands, learned, resp_value
 from shotover.observability import httpwire
 from shotover.sinks import redis_cluster_view
@@ -567,6 +568,7 @@ TARGETS = {
         Target("peers-cluster", peers.cluster, peers.seeds, peers.TOKENS, inputs=150),
         Target("segments", segments.segments, segments.seeds, segments.TOKENS),
         Target("bodies", segments.bodies, segments.seeds, segments.TOKENS),
+        Target("proxied", proxied.headers, proxied.seeds, proxied.TOKENS),
         Target("http", http, http_seeds, HTTP_TOKENS, compiled=False),
     )
 }
