@@ -36,6 +36,7 @@ CONFIGS = {  # what `SET key value` is answered with
     "tls": OK,
 }
 ELSEWHERE = {  # they need more than a server or two
+    "cassandra",  # tests/integration/cassandra
     "redis_cluster",  # tests/integration/cluster
     "redis_sentinel",  # tests/integration/sentinel
 }
