@@ -4,7 +4,7 @@ from libc.errno cimport ENOMEM
 from libc.stdlib cimport calloc, free
 from libc.string cimport memset, strlen, strstr
 
-from shotover._codec.codec cimport decode_t, resume_t
+from shotover._codec.codec cimport FRAMED_LZ4, decode_t, resume_t
 from shotover._core.counters cimport histogram_add, histogram_value
 from shotover._core.debug cimport invariant, likely, unlikely
 from shotover._core.memory cimport chunk_data, chunk_put, slab_close, slab_give, slab_init, slab_take
@@ -30,6 +30,8 @@ from shotover._net.loop cimport (
     stream_write_chunk,
 )
 from shotover._net.peer cimport peer_parse
+from shotover._proxy.order cimport order_append, order_behind_first, order_insert, order_to_front
+from shotover._proxy.segments cimport segments_begin, segments_read
 from shotover._proxy.step cimport LOG_WARNING
 
 from shotover._net.tls import tls_samples
@@ -48,9 +50,17 @@ cdef const char *TOO_BIG = b"shotover: the request takes more than half of clien
 
 cdef void _on_data(stream_t *stream, uint8_t *data, size_t size) noexcept nogil:
     cdef session_t *session = <session_t *>stream
-    if unlikely(session.leaving) and not _is_uploading(session):
+    if unlikely(session.leaving) and not session_is_uploading(session):
         return
-    (<Source>session.source).decode(session, data, size)
+    if unlikely(stream.framing is not NULL):
+        segments_read(stream, data, size)
+    else:
+        (<Source>session.source).decode(session, data, size)
+
+
+cdef void _on_envelopes(stream_t *stream, uint8_t *data, size_t size) noexcept nogil:
+    if likely(not (<session_t *>stream).leaving):
+        (<Source>(<session_t *>stream).source).decode(<session_t *>stream, data, size)
 
 
 cdef void _on_eof(stream_t *stream) noexcept nogil:
@@ -91,16 +101,6 @@ SESSION_OPS.on_close = _on_close
 SESSION_OPS.on_free = _on_free
 
 
-# ---- memory ------------------------------------------------------------------------------------------------------
-
-cdef uint64_t session_bytes(session_t *session) noexcept nogil:
-    """What its requests and replies take now, as far as they are its own: not what one of a server's streams holds of it."""
-    cdef uint64_t bytes = session.bytes + session.stream.out_size
-    if session.stream.stash is not NULL:
-        bytes += session.stream.stash.end - session.stream.stash.start
-    return bytes
-
-
 # ---- pausing ----------------------------------------------------------------------------------------------------
 
 cdef void session_pause(session_t *session, uint8_t reason) noexcept nogil:
@@ -121,7 +121,7 @@ cdef void session_resume(session_t *session, uint8_t reason) noexcept nogil:
 cdef void session_leave(session_t *session) noexcept nogil:
     """Reads no more than the rest of a request that has begun to run; answers what is pending, then closes."""
     session.leaving = 1
-    if not _is_uploading(session):
+    if not session_is_uploading(session):
         stash_drop(&session.stream)
         if session.order_head is NULL:
             stream_finish(&session.stream)
@@ -140,11 +140,6 @@ cdef void _ask_peer(session_t *session, Source source) noexcept nogil:
     if session.peer is not NULL:
         source.loop.poller.system.name(source.loop.poller, session.stream.handle.fd, True, name, sizeof(name))
         peer_parse(session.peer, name)
-
-
-cdef inline bint _is_uploading(session_t *session) noexcept nogil:
-    """More of a streamed request is to come."""
-    return session.upload is not NULL and session.upload.state != UPLOAD_ABORTED
 
 
 # ---- replies ----------------------------------------------------------------------------------------------------
@@ -166,6 +161,8 @@ cdef void session_stream(request_t *request, const uint8_t *data, size_t size) n
     cdef session_t *session = <session_t *>request.session
     if session is NULL or request.discard:
         return
+    if unlikely((<Source>session.source).numbered) and session.order_head is not request and not session.order_head.begun:
+        order_to_front(session, request)
     if likely(session.order_head is request):
         request.begun = 1
         if unlikely(request.reply.size):        # it came while a step still held the reply before it
@@ -217,10 +214,7 @@ cdef void _push_behind(request_t *before, session_t *session, Source source, con
     push.left = 0
     push.queued = 1
     push.done = 1
-    push.after = before.after
-    before.after = push
-    if push.after is NULL:
-        session.order_tail = push
+    order_insert(session, push, before)
 
 
 cdef void session_complete(request_t *request) noexcept nogil:
@@ -233,6 +227,11 @@ cdef void session_complete(request_t *request) noexcept nogil:
     if session is NULL or not request.queued:       # its client has gone; `session` may be a memory of it
         (<Chain>request.chain).hub.request_free(request)
         return
+    if unlikely((<Source>session.source).numbered) and session.order_head is not request:
+        if session.order_head.begun:
+            order_behind_first(session, request)     # half a reply stands before it: nothing may get into the middle
+        else:
+            order_to_front(session, request)
     if session.order_head is request:
         _release(session, <Source>session.source)
     elif not request_own_reply(&(<Source>session.source).loop.pool, request):
@@ -270,6 +269,9 @@ cdef void _release(session_t *session, Source source) noexcept nogil:
             _close_here(session)
         elif request.failed and not request.mute:
             stream_close(&session.stream, CLOSE_LOCAL)          # an answer was owed and could not be made
+        if unlikely(source.numbered and source.codec.framed_after(request)) and not segments_begin(
+                &session.stream, source.codec.framed_after(request) == FRAMED_LZ4, _on_envelopes):
+            stream_close(&session.stream, ENOMEM)
         session.pending -= request.count
         session.bytes -= request.charged
         source.replies_total += request.count
@@ -284,7 +286,7 @@ cdef void _release(session_t *session, Source source) noexcept nogil:
     _check_output(session, <Source>session.source)
     if session.pauses & PAUSE_PENDING and session.pending <= source.pending_max // 2:
         session_resume(session, PAUSE_PENDING)
-    if session.leaving and not _is_uploading(session):
+    if session.leaving and not session_is_uploading(session):
         if unlikely(session.upload is not NULL):
             _close_target(session.upload)
         if session.order_head is NULL:
@@ -407,8 +409,9 @@ cdef class Source(Acceptor):
         self.client_memory_max = options["client_memory_limit"] or 0
         self.memory = options.get("memory") or Share(options["memory_limit"] or 0)
         self.limits.frame_bytes_max = options["max_frame_bytes"]
-        self.limits.arguments_max = options["max_arguments"]
-        self.limits.inline_bytes_max = options["max_inline_bytes"]
+        self.limits.arguments_max = options.get("max_arguments", 0)
+        self.limits.inline_bytes_max = options.get("max_inline_bytes", 0)
+        self.numbered = self.codec.numbered
         self.slot_count = assign_slots(chain, 0)
         self.kept = <histogram_t *>calloc(1, sizeof(histogram_t))
         if self.kept is NULL:
@@ -545,6 +548,8 @@ cdef class Source(Acceptor):
         decode.follow = &follow
         decode.requests = 0
         decode.error_chunk = NULL
+        decode.error_whole = 0
+        decode.error_limit = 0
         status = self.codec.decode(&decode)
         self.requests_total += decode.requests
         if unlikely(status == HEAD):
@@ -567,10 +572,13 @@ cdef class Source(Acceptor):
                 stash_drop(&session.stream)
         elif status == BAD:
             self.protocol_errors += 1
-            if decode.error is not NULL and decode.error_chunk is NULL and strstr(decode.error, b"(shotover: ") is not NULL:
+            if decode.error_limit or (decode.error is not NULL and decode.error_chunk is NULL
+                                      and strstr(decode.error, b"(shotover: ") is not NULL):
                 self.over_requests += 1         # it names the limit
             if decode.error is NULL:
                 stream_close(&session.stream, CLOSE_LOCAL)
+            elif decode.error_whole:
+                self.end_with_reply(session, <const uint8_t *>decode.error, decode.error_size)
             else:
                 self.protocol_error(session, decode.error, decode.error_size)
             if decode.error_chunk is not NULL:
@@ -664,7 +672,7 @@ cdef class Source(Acceptor):
             upload_t  *upload = session.upload
             request_t *request = upload.request
             uint8_t    out[256]
-            size_t     size = self.codec.error(out, sizeof(out), b"ERR", text, strlen(text))
+            size_t     size = self.codec.error_for(request, out, sizeof(out), b"ERR", text, strlen(text))
         upload.state = UPLOAD_ABORTED
         if request is not NULL:
             request_drop_reply(&self.loop.pool, request)
@@ -717,24 +725,21 @@ cdef class Source(Acceptor):
         request.charged = 0 if request.streamed else request.wire.size      # its head goes on at once
         session.bytes += request.charged
         request.queued = 1
-        request.after = NULL
-        if session.order_tail is NULL:
-            session.order_head = request
-        else:
-            session.order_tail.after = request
-        session.order_tail = request
+        order_append(session, request)
         session.pending += request.count
 
     cdef void protocol_error(self, session_t *session, const char *text, size_t size) noexcept nogil:
         self.end_with(session, b"ERR", text, size)
 
     cdef void end_with(self, session_t *session, const char *code, const char *text, size_t size) noexcept nogil:
-        """Earlier requests are answered, then the error is, then the connection closes."""
-        cdef:
-            uint8_t    out[512]
-            size_t     out_size = self.codec.error(out, sizeof(out), code, text, size)
-            request_t *request = self.hub.request_new(self.chain)
-        if request is NULL or not request_add_reply(&self.loop.pool, request, out, out_size):
+        cdef uint8_t out[512]
+        self.end_with_reply(session, out, self.codec.error(out, sizeof(out), code, text, size))
+
+    cdef void end_with_reply(self, session_t *session, const uint8_t *reply, size_t size) noexcept nogil:
+        """Earlier requests are answered, then this is said, then the connection closes. (Where replies may come in any order,
+        this comes before those of requests that servers still have.)"""
+        cdef request_t *request = self.hub.request_new(self.chain)
+        if request is NULL or not request_add_reply(&self.loop.pool, request, reply, size):
             if request is not NULL:
                 self.hub.request_free(request)
             stream_close(&session.stream, ENOMEM)
@@ -763,7 +768,7 @@ cdef class Source(Acceptor):
         while session is not NULL:
             following = session.next
             if not session.stream.closed and not session.leaving:
-                if not _is_uploading(session):
+                if not session_is_uploading(session):
                     self.loop.want(&session.stream.handle, False)
                 session_leave(session)
             session = following
