@@ -1,8 +1,23 @@
 """See cql_probe.pxd."""
 
-from libc.stdint cimport uint8_t
+from libc.stdint cimport uint8_t, uint32_t
 from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy
+
+from shotover._codec.cql.messages cimport (
+    cql_batch_item_t, cql_batch_next, cql_batch_read, cql_batch_t, cql_execute_put, cql_execute_read, cql_execute_t, cql_option_next,
+    cql_options_read, cql_params_t, cql_prefix_read, cql_prefix_t, cql_prepare_put, cql_prepare_read, cql_prepare_t, cql_query_put,
+    cql_query_read, cql_query_t, cql_register_read, cql_token_read, cql_value_next, cql_value_t,
+)
+from shotover._codec.cql.results cimport (
+    METADATA_NONE, RESULT_PREPARED, RESULT_ROWS, cql_change_t, cql_column_next, cql_column_put, cql_column_t, cql_error_put,
+    cql_error_read, cql_error_t, cql_event_put, cql_event_read, cql_event_t, cql_metadata_put, cql_metadata_t, cql_result_put,
+    cql_result_read, cql_result_t, cql_rows_check, cql_supported_next, cql_supported_read,
+)
+from shotover._codec.cql.wire cimport (
+    wire_bytes, wire_put, wire_put_int, wire_read, wire_reader_t, wire_string, wire_write, wire_writer_t,
+)
+from shotover._core.slice cimport slice_t
 
 from shotover._codec.cql.lexer cimport (
     TOKEN_BAD, TOKEN_END, WORD_NONE, cql_lex, cql_lexer_set, cql_lexer_t, cql_name_is, cql_name_put, cql_names_agree, cql_span_t,
@@ -83,3 +98,254 @@ def string(bytes text):
     span.at = 0
     span.size = len(text)
     return out[:cql_string_put(<uint8_t *><char *>out, exact.at, span)]
+
+
+# ---- messages ------------------------------------------------------------------------------------------------------
+
+
+cdef class Room:
+    """Where a writer writes; it is measured first, and one byte less must be too little."""
+    cdef:
+        Exact         exact
+        wire_writer_t writer
+
+    def __init__(self, size):
+        self.exact = Exact(bytes(size))
+        wire_write(&self.writer, self.exact.at, size)
+
+    def written(self):
+        assert self.writer.full == (self.writer.size > self.exact.size)
+        return None if self.writer.full else self.exact.at[:self.writer.size]
+
+
+cdef object taken(slice_t found):
+    return None if found.data is NULL else found.data[:found.size]
+
+
+cdef list strings(slice_t found, uint32_t count):
+    cdef wire_reader_t reader
+    wire_read(&reader, found.data, found.size)
+    said = [taken(wire_string(&reader)) for _ in range(count)]
+    assert not reader.bad and reader.at == reader.end
+    return said
+
+
+cdef list values(slice_t found, uint32_t count, const cql_params_t *params):
+    cdef:
+        wire_reader_t reader
+        cql_value_t   value
+    wire_read(&reader, found.data, found.size)
+    said = []
+    for _ in range(count):
+        assert cql_value_next(&reader, params, &value)
+        one = ... if value.unset else taken(value.value)
+        said.append(one if value.name.data is NULL else (taken(value.name), one))
+    assert reader.at == reader.end
+    return said
+
+
+cdef dict params_of(const cql_params_t *params):
+    return {
+        "consistency": params.consistency, "flags": params.flags, "values": values(params.values, params.value_count, params),
+        "page_size": params.page_size, "paging_state": taken(params.paging_state), "serial": params.serial,
+        "timestamp": params.timestamp, "keyspace": taken(params.keyspace), "now": params.now,
+    }
+
+
+def prefix(bytes body, uint8_t flags, bint response):
+    cdef:
+        Exact        exact = Exact(body)
+        cql_prefix_t found
+    if not cql_prefix_read(exact.at, exact.size, flags, response, &found):
+        return None
+    return taken(found.tracing), strings(found.warnings, found.warning_count), found.payload_count, taken(found.body)
+
+
+def query(bytes body, int version, size_t room=0):
+    """(the text, its parameters, the body written again), or None."""
+    cdef:
+        Exact       exact = Exact(body)
+        cql_query_t found
+        Room        again = Room(room or len(body))
+    if not cql_query_read(exact.at, exact.size, version, &found):
+        return None
+    cql_query_put(&again.writer, &found, version)
+    return taken(found.text), params_of(&found.params), again.written()
+
+
+def prepare(bytes body, int version):
+    cdef:
+        Exact         exact = Exact(body)
+        cql_prepare_t found
+        Room          again = Room(len(body))
+    if not cql_prepare_read(exact.at, exact.size, version, &found):
+        return None
+    cql_prepare_put(&again.writer, &found, version)
+    return taken(found.text), taken(found.keyspace), again.written()
+
+
+def execute(bytes body, int version):
+    cdef:
+        Exact         exact = Exact(body)
+        cql_execute_t found
+        Room          again = Room(len(body))
+    if not cql_execute_read(exact.at, exact.size, version, &found):
+        return None
+    cql_execute_put(&again.writer, &found, version)
+    return taken(found.id), taken(found.metadata_id), params_of(&found.params), again.written()
+
+
+def batch(bytes body, int version):
+    """(type, [(prepared, text or id, values)], parameters), or None."""
+    cdef:
+        Exact            exact = Exact(body)
+        cql_batch_t      found
+        cql_batch_item_t item
+        cql_params_t     plain
+        wire_reader_t    reader
+    if not cql_batch_read(exact.at, exact.size, version, &found):
+        return None
+    plain.flags = 0
+    wire_read(&reader, found.items.data, found.items.size)
+    items = []
+    for _ in range(found.count):
+        assert cql_batch_next(&reader, &item)
+        items.append((bool(item.prepared), taken(item.text), values(item.values, item.value_count, &plain)))
+    assert reader.at == reader.end
+    return found.type, items, params_of(&found.params)
+
+
+def options(bytes body):
+    cdef:
+        Exact         exact = Exact(body)
+        uint32_t      count
+        wire_reader_t reader
+        slice_t       name, value
+    if not cql_options_read(exact.at, exact.size, &count):
+        return None
+    wire_read(&reader, exact.at + 2, exact.size - 2)
+    found = []
+    for _ in range(count):
+        assert cql_option_next(&reader, &name, &value)
+        found.append((taken(name), taken(value)))
+    return found
+
+
+def registered(bytes body):
+    cdef:
+        Exact    exact = Exact(body)
+        uint32_t count
+    return count if cql_register_read(exact.at, exact.size, &count) else None
+
+
+def token_of(bytes body):
+    cdef:
+        Exact   exact = Exact(body)
+        slice_t token
+    return (taken(token),) if cql_token_read(exact.at, exact.size, &token) else None
+
+
+# ---- results -------------------------------------------------------------------------------------------------------
+
+
+cdef list columns(const cql_metadata_t *metadata):
+    cdef:
+        wire_reader_t reader
+        cql_column_t  column
+        Room          again = Room(metadata.columns.size)
+    if metadata.flags & METADATA_NONE:
+        assert metadata.columns.size == 0
+        return None
+    wire_read(&reader, metadata.columns.data, metadata.columns.size)
+    found = []
+    for _ in range(metadata.column_count):
+        assert cql_column_next(&reader, metadata, &column)
+        cql_column_put(&again.writer, metadata, &column)
+        found.append((taken(column.keyspace), taken(column.table), taken(column.name), column.type_id, taken(column.type)))
+    assert reader.at == reader.end
+    assert again.written() == (b"" if metadata.columns.data is NULL else taken(metadata.columns))
+    return found
+
+
+cdef list rows(const cql_result_t *result):
+    cdef:
+        wire_reader_t reader
+        slice_t       cell
+    wire_read(&reader, result.rows.data, result.rows.size)
+    found = []
+    for _ in range(result.row_count):
+        row = []
+        for _ in range(result.metadata.column_count):
+            wire_bytes(&reader, &cell)
+            row.append(taken(cell))
+        found.append(row)
+    assert not reader.bad and reader.at == reader.end
+    return found
+
+
+cdef tuple change(const cql_change_t *found):
+    return (taken(found.change), taken(found.target), taken(found.keyspace), taken(found.name),
+            strings(found.arguments, found.argument_count))
+
+
+def result(bytes body, int version):
+    """A dict of what there is, and the body written again; None for what is none."""
+    cdef:
+        Exact        exact = Exact(body)
+        cql_result_t found
+        Room         again = Room(len(body))
+    if not cql_result_read(exact.at, exact.size, version, &found):
+        return None
+    cql_result_put(&again.writer, &found, version)
+    said = {"kind": found.kind, "columns": columns(&found.metadata), "keyspace": taken(found.keyspace), "id": taken(found.id),
+            "metadata_id": taken(found.metadata_id), "paging_state": taken(found.metadata.paging_state),
+            "new_id": taken(found.metadata.new_id), "change": change(&found.change)}
+    if found.kind == RESULT_PREPARED:
+        said["bound"] = columns(&found.bound)
+        said["keys"] = [found.bound.keys.data[2 * at] << 8 | found.bound.keys.data[2 * at + 1] for at in range(found.bound.key_count)]
+    if found.kind == RESULT_ROWS:
+        said["rows"] = rows(&found) if cql_rows_check(&found) else None
+    return said, again.written()
+
+
+def error(bytes body, int version):
+    cdef:
+        Exact       exact = Exact(body)
+        cql_error_t found
+        Room        again = Room(len(body))
+    if not cql_error_read(exact.at, exact.size, version, &found):
+        return None
+    cql_error_put(&again.writer, &found, version)
+    return {
+        "code": found.code, "message": taken(found.message), "consistency": found.consistency, "received": found.received,
+        "required": found.required, "data_present": found.data_present, "failures": found.failure_count,
+        "write_type": taken(found.write_type), "contentions": found.contentions, "keyspace": taken(found.keyspace),
+        "name": taken(found.name), "arguments": strings(found.arguments, found.argument_count), "id": taken(found.id),
+    }, again.written()
+
+
+def event(bytes body, int version):
+    cdef:
+        Exact       exact = Exact(body)
+        cql_event_t found
+        Room        again = Room(len(body))
+    if not cql_event_read(exact.at, exact.size, version, &found):
+        return None
+    cql_event_put(&again.writer, &found, version)
+    return (taken(found.type), taken(found.change), taken(found.address), found.port, change(&found.schema)), again.written()
+
+
+def supported(bytes body):
+    cdef:
+        Exact         exact = Exact(body)
+        uint32_t      count, value_count
+        wire_reader_t reader
+        slice_t       name, said
+    if not cql_supported_read(exact.at, exact.size, &count):
+        return None
+    wire_read(&reader, exact.at + 2, exact.size - 2)
+    found = []
+    for _ in range(count):
+        assert cql_supported_next(&reader, &name, &said, &value_count)
+        found.append((taken(name), strings(said, value_count)))
+    return found
