@@ -17,6 +17,9 @@ from shotover._codec.cql.results cimport (
 from shotover._codec.cql.wire cimport (
     wire_bytes, wire_put, wire_put_int, wire_read, wire_reader_t, wire_string, wire_write, wire_writer_t,
 )
+from shotover._codec.cql.statement cimport (
+    cql_first_look, cql_item_t, cql_parse, cql_statement_t, cql_use_keyspace,
+)
 from shotover._core.slice cimport slice_t
 
 from shotover._codec.cql.lexer cimport (
@@ -349,3 +352,69 @@ def supported(bytes body):
         assert cql_supported_next(&reader, &name, &said, &value_count)
         found.append((taken(name), strings(said, value_count)))
     return found
+
+
+# ---- statements ----------------------------------------------------------------------------------------------------
+
+ROLES = ("", "select", "mention", "column", "json", "assign", "delete", "where", "if", "timestamp", "ttl", "limit",
+         "partition limit", "order", "group", "bind", "statement", "define", "key", "property")
+TYPES = ("unknown", "select", "insert", "update", "delete", "batch", "truncate", "use", "create", "alter", "drop", "grant",
+         "revoke", "list", "describe", "add")
+
+
+cdef str said(bytes text, cql_span_t span):
+    assert span.at + span.size <= len(text)
+    return text[span.at:span.at + span.size].decode("utf-8", "surrogateescape")
+
+
+def parse(bytes text, uint32_t room=256):
+    """The statement as a dict; items as dicts without what is empty. Unknown ones have `at` and `expected` alone."""
+    cdef:
+        Exact           exact = Exact(text)
+        Exact           place = Exact(bytes(room * sizeof(cql_item_t)))
+        cql_statement_t out
+        cql_item_t     *item
+        uint8_t         type
+        uint8_t         kind = cql_first_look(exact.at, exact.size, &type)
+    out.item = <cql_item_t *>place.at
+    out.item_room = room
+    if not cql_parse(exact.at, exact.size, &out):
+        assert out.type == 0 and out.kind == 0 and out.expected is not NULL and out.error_at <= exact.size
+        return {"type": "unknown", "at": out.error_at, "expected": (<bytes>out.expected).decode()}
+    assert (out.type, out.kind) == (type, kind)
+    assert out.item_count <= room
+    found = {"type": TYPES[out.type], "kind": out.kind, "object": out.object, "flags": out.flags, "binds": out.bind_count,
+             "keyspace": said(text, out.keyspace), "table": said(text, out.table), "other": said(text, out.other),
+             "truncated": bool(out.truncated), "items": []}
+    for index in range(out.item_count):
+        item = &out.item[index]
+        one = {"role": ROLES[item.role], "name": said(text, item.name), "op": item.op, "value": said(text, item.value),
+               "more": said(text, item.more), "form": item.form, "literal": item.literal, "flags": item.flags,
+               "statement": item.statement, "whole": said(text, item.whole)}
+        if item.bind >= 0:
+            one["bind"] = item.bind
+        found["items"].append({name: value for name, value in one.items() if value or name == "bind"})
+    return found
+
+
+def parse_often(bytes text, uint32_t rounds):
+    """For benchmarks: parses it so often, and returns how often it was a statement."""
+    cdef:
+        cql_item_t      items[64]
+        cql_statement_t out
+        uint32_t        found = 0, _
+        const uint8_t  *at = <const uint8_t *><const char *>text
+        size_t          size = len(text)
+    out.item = items
+    out.item_room = 64
+    with nogil:
+        for _ in range(rounds):
+            found += cql_parse(at, size, &out)
+    return found
+
+
+def use_keyspace(bytes text):
+    cdef:
+        Exact      exact = Exact(text)
+        cql_span_t span
+    return said(text, span) if cql_use_keyspace(exact.at, exact.size, &span) else None
