@@ -9,6 +9,9 @@ from shotover._codec.cql.messages cimport (
     cql_options_read, cql_params_t, cql_prefix_read, cql_prefix_t, cql_prepare_put, cql_prepare_read, cql_prepare_t, cql_query_put,
     cql_query_read, cql_query_t, cql_register_read, cql_token_read, cql_value_next, cql_value_t,
 )
+from shotover._codec.cql.partition cimport (
+    partition_key_put, partition_key_size, partitioner_of, token_compare_bytes, token_murmur3, token_random, wide_t,
+)
 from shotover._codec.cql.results cimport (
     METADATA_NONE, RESULT_PREPARED, RESULT_ROWS, cql_change_t, cql_column_next, cql_column_put, cql_column_t, cql_error_put,
     cql_error_read, cql_error_t, cql_event_put, cql_event_read, cql_event_t, cql_metadata_put, cql_metadata_t, cql_result_put,
@@ -418,3 +421,53 @@ def use_keyspace(bytes text):
         Exact      exact = Exact(text)
         cql_span_t span
     return said(text, span) if cql_use_keyspace(exact.at, exact.size, &span) else None
+
+
+# ---- partition keys ------------------------------------------------------------------------------------------------
+
+
+def murmur3(bytes key):
+    cdef Exact exact = Exact(key)
+    return token_murmur3(exact.at, exact.size)
+
+
+def random_token(bytes key):
+    cdef Exact  exact = Exact(key)
+    cdef wide_t token = token_random(exact.at, exact.size)
+    high, low = (<object>token.high, <object>token.low)
+    return high << 64 | low
+
+
+def compare_bytes(bytes one, bytes other):
+    cdef slice_t first, second
+    first.data = <uint8_t *><char *>one
+    first.size = len(one)
+    second.data = <uint8_t *><char *>other
+    second.size = len(other)
+    return token_compare_bytes(first, second)
+
+
+def partitioner(bytes name):
+    cdef Exact exact = Exact(name)
+    return partitioner_of(exact.at, exact.size)
+
+
+def partition_key(list parts):
+    """The key of at most 8 values, or None."""
+    cdef:
+        slice_t  at[8]
+        uint32_t index
+        bytes    part
+        Exact    room
+        size_t   size
+    for index, value in enumerate(parts):
+        part = value or b""
+        at[index].data = NULL if value is None else <uint8_t *><char *>part
+        at[index].size = len(part)
+    held = [part for part in parts]
+    size = partition_key_size(at, len(held))
+    if size == 0:
+        return None
+    room = Exact(bytes(size))
+    assert partition_key_put(room.at, at, len(held)) == size
+    return room.at[:size]
