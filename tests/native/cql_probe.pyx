@@ -4,6 +4,8 @@ from libc.stdint cimport uint8_t, uint32_t
 from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy
 
+from shotover._codec.cql.literals cimport cql_literal_put
+from shotover._codec.cql.types cimport TYPE_VECTOR, cql_type_of_class, cql_type_of_text, cql_type_read, cql_type_t, cql_types_t
 from shotover._codec.cql.messages cimport (
     cql_batch_item_t, cql_batch_next, cql_batch_read, cql_batch_t, cql_execute_put, cql_execute_read, cql_execute_t, cql_option_next,
     cql_options_read, cql_params_t, cql_prefix_read, cql_prefix_t, cql_prepare_put, cql_prepare_read, cql_prepare_t, cql_query_put,
@@ -471,3 +473,73 @@ def partition_key(list parts):
     room = Exact(bytes(size))
     assert partition_key_put(room.at, at, len(held)) == size
     return room.at[:size]
+
+
+# ---- types and literals --------------------------------------------------------------------------------------------
+
+
+cdef object tree(const cql_type_t *type):
+    cdef const cql_type_t *part = type + 1
+    name, field = taken(type.name), taken(type.field)
+    parts = []
+    while part < type + type.span:
+        parts.append(tree(part))
+        part += part.span
+    assert type.id == TYPE_VECTOR or type.count == len(parts)
+    found = [type.id, *parts]
+    if type.id == TYPE_VECTOR:
+        found.append(type.count)
+    if name is not None:
+        found.append(name)
+    return tuple(found) if field is None else (field, tuple(found))
+
+
+def type_of(bytes text, str how, uint32_t room=64):
+    """The tree of a type: (id, parts ...). `how`: option, text or class."""
+    cdef:
+        Exact         exact = Exact(text)
+        Exact         place = Exact(bytes(room * sizeof(cql_type_t)))
+        cql_types_t   types
+        wire_reader_t reader
+        bint          fine
+    types.nodes = <cql_type_t *>place.at
+    types.room = room
+    types.count = 0
+    if how == "option":
+        wire_read(&reader, exact.at, exact.size)
+        fine = cql_type_read(&types, &reader) and reader.at == reader.end
+    elif how == "text":
+        fine = cql_type_of_text(&types, exact.at, exact.size)
+    else:
+        fine = cql_type_of_class(&types, exact.at, exact.size)
+    if not fine:
+        return None
+    assert types.nodes[0].span == types.count
+    return tree(types.nodes)
+
+
+def literal(bytes type_text, bytes value):
+    """("fine", bytes), ("null", None) and so on."""
+    cdef:
+        Exact         exact = Exact(value)
+        Exact         kind = Exact(type_text)
+        cql_type_t    nodes[64]
+        cql_types_t   types
+        cql_span_t    span
+        wire_writer_t measure
+        Room          room
+        int           answer
+    types.nodes = nodes
+    types.room = 64
+    types.count = 0
+    if not cql_type_of_text(&types, kind.at, kind.size):
+        return None
+    span.at = 0
+    span.size = len(value)
+    wire_write(&measure, NULL, 0)
+    answer = cql_literal_put(nodes, exact.at, span, &measure)
+    if answer != 0:
+        return ("fine", "null", "unknown", "wrong")[answer], None
+    room = Room(measure.size)
+    assert cql_literal_put(nodes, exact.at, span, &room.writer) == 0
+    return "fine", room.written()
