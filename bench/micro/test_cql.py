@@ -10,9 +10,11 @@ from support.native import load
 ROUNDS = 50_000
 STATEMENTS = {
     "parse a SELECT by its key": b"SELECT a, b, c FROM keyspace1.standard1 WHERE key = 'user:000000012345'",
-    "parse an INSERT of 6 values": b"INSERT INTO ks.t (k, c, a, b, d, e) VALUES (?, ?, 1, 'some text', 0xcafe, {1: 2}) USING TTL 60",
+    "parse an INSERT of 6 values": b"INSERT INTO ks.t (k, c, a, b, d, e) VALUES (?, ?, 1, 'some text', 0xcafe, {1: 2})",
     "parse an UPDATE": b"UPDATE ks.t SET a = ?, n = n + 1, l[2] = 'x' WHERE k = 1 AND c = 2 IF a = 3",
-    "parse a BATCH of 4": b"BEGIN BATCH " + b"INSERT INTO ks.t (k, a) VALUES (1, 'x'); " * 4 + b"APPLY BATCH",
+    "parse a BATCH of 4": b"BEGIN BATCH "
+    + b"INSERT INTO ks.t (k, a) VALUES (1, 'x'); " * 4
+    + b"APPLY BATCH",
 }
 
 

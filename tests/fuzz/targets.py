@@ -577,10 +577,14 @@ def cql_statement_seeds() -> list[bytes]:
 
 
 CQL_TOKENS = (
-    b"SELECT ", b" FROM ", b" WHERE ", b" AND ", b" IN ", b"token(", b"(", b")", b"[", b"]", b"{", b"}", b",", b";", b":", b"?", b":n",
-    b"'", b"''", b"\"", b"$$", b"--", b"//", b"/*", b"*/", b"0x", b"1h", b"P1Y", b"1.5e3", b"..", b"+=", b"-=", b" AS ", b"null", b"*", b"-",
-    b"CAST(a AS int)", b"(int)", b"map<text, frozen<list<int>>>", b"vector<float, 3>", b" IF EXISTS", b" IF NOT EXISTS", b"BEGIN BATCH ",
-    b" APPLY BATCH", b"JSON ", b"DISTINCT ", b" USING TTL 1", b"NaN", b"6ab09bec-e68e-48d9-a5f8-97e6fb4c9b47", b"\xc2\xb5s", b"key", b"expr(",
+    b"SELECT ", b" FROM ", b" WHERE ", b" AND ", b" IN ", b"token(", b"(", b")", b"[", b"]", b"{", b"}", b",", b";", b":",
+    b"?", b":n",
+    b"'", b"''", b"\"", b"$$", b"--", b"//", b"/*", b"*/", b"0x", b"1h", b"P1Y", b"1.5e3", b"..", b"+=", b"-=", b" AS ",
+    b"null", b"*", b"-",
+    b"CAST(a AS int)", b"(int)", b"map<text, frozen<list<int>>>", b"vector<float, 3>", b" IF EXISTS", b" IF NOT EXISTS",
+    b"BEGIN BATCH ",
+    b" APPLY BATCH", b"JSON ", b"DISTINCT ", b" USING TTL 1", b"NaN", b"6ab09bec-e68e-48d9-a5f8-97e6fb4c9b47", b"\xc2\xb5s",
+    b"key", b"expr(",
 )  # fmt: skip
 
 
@@ -596,7 +600,8 @@ def cql_types(data: bytes) -> None:
 def cql_type_seeds() -> list[bytes]:
     return [
         b"int|-5", b"map<text, frozen<list<int>>>|{'a': [1, 2]}", b"vector<float, 2>|[1, 2.5]", b"tuple<int, text>|(null, 'x')",
-        b"timestamp|'2024-02-29 12:34:56.789+01:00'", b"date|'2024-12-31'", b"time|'01:02:03.000000004'", b"inet|'::ffff:1.2.3.4'",
+        b"timestamp|'2024-02-29 12:34:56.789+01:00'", b"date|'2024-12-31'", b"time|'01:02:03.000000004'",
+        b"inet|'::ffff:1.2.3.4'",
         b"varint|-32769", b"double|-1.5e-3", b"blob|0xcafe", b"uuid|6ab09bec-e68e-48d9-a5f8-97e6fb4c9b47", b"text|$$a'b$$",
         b"org.apache.cassandra.db.marshal.VectorType(org.apache.cassandra.db.marshal.FloatType , 3)",
         b"org.apache.cassandra.db.marshal.UserType(ks,75,61:org.apache.cassandra.db.marshal.Int32Type)",
@@ -642,7 +647,8 @@ CQL_RESPONSES = (
     b"\0\0\x15\0\0\1m\0\4\0\0\0\1\0\0\0\2\0\0\0\1\4\x7f\0\0\1\0\1\0\6SIMPLE", b"\0\0\x25\0\0\1m\0\2id",
     b"\0\x0dSTATUS_CHANGE\0\2UP\4\x7f\0\0\1\0\0\x23\x52", b"\0\1\0\1a\0\1\0\1b",
 )  # fmt: skip
-CQL_PARTS = (b"\0\0\0\1", b"\xff\xff\xff\xff", b"\xff\xff\xff\xfe", b"\x7f\xff\xff\xff", b"\0\1", b"\xff\xff", b"\0\x20", b"\0\x30", b"\0\x31\0\2", b"\0\0")  # fmt: skip
+CQL_PARTS = (b"\0\0\0\1", b"\xff\xff\xff\xff", b"\xff\xff\xff\xfe", b"\x7f\xff\xff\xff", b"\0\1", b"\xff\xff", b"\0\x20",
+    b"\0\x30", b"\0\x31\0\2", b"\0\0")  # fmt: skip
 
 TARGETS = {
     target.name: target

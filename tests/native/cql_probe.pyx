@@ -5,31 +5,100 @@ from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy
 
 from shotover._codec.cql.literals cimport cql_literal_put
-from shotover._codec.cql.types cimport TYPE_VECTOR, cql_type_of_class, cql_type_of_text, cql_type_read, cql_type_t, cql_types_t
+from shotover._codec.cql.types cimport (
+    TYPE_VECTOR,
+    cql_type_of_class,
+    cql_type_of_text,
+    cql_type_read,
+    cql_type_t,
+    cql_types_t,
+)
 from shotover._codec.cql.messages cimport (
-    cql_batch_item_t, cql_batch_next, cql_batch_read, cql_batch_t, cql_execute_put, cql_execute_read, cql_execute_t, cql_option_next,
-    cql_options_read, cql_params_t, cql_prefix_read, cql_prefix_t, cql_prepare_put, cql_prepare_read, cql_prepare_t, cql_query_put,
-    cql_query_read, cql_query_t, cql_register_read, cql_token_read, cql_value_next, cql_value_t,
+    cql_batch_item_t,
+    cql_batch_next,
+    cql_batch_read,
+    cql_batch_t,
+    cql_execute_put,
+    cql_execute_read,
+    cql_execute_t,
+    cql_option_next,
+    cql_options_read,
+    cql_params_t,
+    cql_prefix_read,
+    cql_prefix_t,
+    cql_prepare_put,
+    cql_prepare_read,
+    cql_prepare_t,
+    cql_query_put,
+    cql_query_read,
+    cql_query_t,
+    cql_register_read,
+    cql_token_read,
+    cql_value_next,
+    cql_value_t,
 )
 from shotover._codec.cql.partition cimport (
-    partition_key_put, partition_key_size, partitioner_of, token_compare_bytes, token_murmur3, token_random, wide_t,
+    partition_key_put,
+    partition_key_size,
+    partitioner_of,
+    token_compare_bytes,
+    token_murmur3,
+    token_random,
+    wide_t,
 )
 from shotover._codec.cql.results cimport (
-    METADATA_NONE, RESULT_PREPARED, RESULT_ROWS, cql_change_t, cql_column_next, cql_column_put, cql_column_t, cql_error_put,
-    cql_error_read, cql_error_t, cql_event_put, cql_event_read, cql_event_t, cql_metadata_put, cql_metadata_t, cql_result_put,
-    cql_result_read, cql_result_t, cql_rows_check, cql_supported_next, cql_supported_read,
+    METADATA_NONE,
+    RESULT_PREPARED,
+    RESULT_ROWS,
+    cql_change_t,
+    cql_column_next,
+    cql_column_put,
+    cql_column_t,
+    cql_error_put,
+    cql_error_read,
+    cql_error_t,
+    cql_event_put,
+    cql_event_read,
+    cql_event_t,
+    cql_metadata_t,
+    cql_result_put,
+    cql_result_read,
+    cql_result_t,
+    cql_rows_check,
+    cql_supported_next,
+    cql_supported_read,
 )
 from shotover._codec.cql.wire cimport (
-    wire_bytes, wire_put, wire_put_int, wire_read, wire_reader_t, wire_string, wire_write, wire_writer_t,
+    wire_bytes,
+    wire_read,
+    wire_reader_t,
+    wire_string,
+    wire_write,
+    wire_writer_t,
 )
 from shotover._codec.cql.statement cimport (
-    cql_first_look, cql_item_t, cql_parse, cql_statement_t, cql_use_keyspace,
+    cql_first_look,
+    cql_item_t,
+    cql_parse,
+    cql_statement_t,
+    cql_use_keyspace,
 )
 from shotover._core.slice cimport slice_t
 
 from shotover._codec.cql.lexer cimport (
-    TOKEN_BAD, TOKEN_END, WORD_NONE, cql_lex, cql_lexer_set, cql_lexer_t, cql_name_is, cql_name_put, cql_names_agree, cql_span_t,
-    cql_string_put, cql_token_t, cql_word_class,
+    TOKEN_BAD,
+    TOKEN_END,
+    WORD_NONE,
+    cql_lex,
+    cql_lexer_set,
+    cql_lexer_t,
+    cql_name_is,
+    cql_name_put,
+    cql_names_agree,
+    cql_span_t,
+    cql_string_put,
+    cql_token_t,
+    cql_word_class,
 )
 
 cdef class Exact:
@@ -310,7 +379,8 @@ def result(bytes body, int version):
             "new_id": taken(found.metadata.new_id), "change": change(&found.change)}
     if found.kind == RESULT_PREPARED:
         said["bound"] = columns(&found.bound)
-        said["keys"] = [found.bound.keys.data[2 * at] << 8 | found.bound.keys.data[2 * at + 1] for at in range(found.bound.key_count)]
+        raw = taken(found.bound.keys) or b""
+        said["keys"] = [raw[at] << 8 | raw[at + 1] for at in range(0, 2 * found.bound.key_count, 2)]
     if found.kind == RESULT_ROWS:
         said["rows"] = rows(&found) if cql_rows_check(&found) else None
     return said, again.written()

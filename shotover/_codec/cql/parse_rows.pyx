@@ -329,7 +329,8 @@ cdef bint _compared(parser_t *p, cql_item_t *item) noexcept nogil:
         return parser_value(p, item, NULL)
     if parser_take_word(p, WORD_BETWEEN):
         item.op = OP_BETWEEN
-        if not parser_value(p, item, NULL) or not parser_need_word(p, WORD_AND, b"AND") or not parser_expression(p, &value, False):
+        if not parser_value(p, item, NULL) or not parser_need_word(p, WORD_AND, b"AND") \
+                or not parser_expression(p, &value, False):
             return False
         item.more = value.span
         if item.bind == BIND_NONE:

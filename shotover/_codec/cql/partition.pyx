@@ -12,7 +12,6 @@ cdef enum:
     PART_SIZE_MAX = 0xffff
 
 
-
 cdef uint8_t partitioner_of(const uint8_t *name, size_t size) noexcept nogil:
     """Of a class name as system.local has it, with or without its package."""
     if size >= 17 and memcmp(name + size - 17, b"RandomPartitioner", 17) == 0:

@@ -1,4 +1,4 @@
-"""See statement.pxd. The parser's parts: parser (names, types, values), parse_rows, parse_schema."""
+"""See statement.pxd. The parser's parts: parser (names, types, values), parse_rows, parse_schema, parse_roles."""
 
 from libc.string cimport memset
 
@@ -28,16 +28,17 @@ from shotover._codec.cql.lexer cimport (
     cql_lexer_set,
 )
 from shotover._codec.cql.parse_rows cimport parse_batch, parse_change, parse_select
-from shotover._codec.cql.parse_schema cimport (
-    parse_add,
-    parse_alter,
-    parse_create,
-    parse_describe,
-    parse_drop,
-    parse_grant,
-    parse_list,
+from shotover._codec.cql.parse_roles cimport parse_add, parse_describe, parse_grant, parse_list
+from shotover._codec.cql.parse_schema cimport parse_alter, parse_create, parse_drop
+from shotover._codec.cql.parser cimport (
+    NAMES_ANY,
+    parser_fail,
+    parser_name,
+    parser_next,
+    parser_qualified,
+    parser_take,
+    parser_take_word,
 )
-from shotover._codec.cql.parser cimport NAMES_ANY, parser_fail, parser_name, parser_next, parser_qualified, parser_take, parser_take_word
 
 
 cdef uint8_t _type_of(uint8_t word) noexcept nogil:

@@ -17,33 +17,21 @@ from shotover._codec.cql.lexer cimport (
     cql_token_t,
 )
 from shotover._codec.cql.results cimport (
-    TYPE_ASCII,
     TYPE_BIGINT,
-    TYPE_BLOB,
     TYPE_BOOLEAN,
-    TYPE_COUNTER,
     TYPE_CUSTOM,
-    TYPE_DATE,
-    TYPE_DECIMAL,
     TYPE_DEPTH_MAX,
     TYPE_DOUBLE,
-    TYPE_DURATION,
     TYPE_FLOAT,
-    TYPE_INET,
     TYPE_INT,
     TYPE_LIST,
     TYPE_MAP,
     TYPE_SET,
-    TYPE_SMALLINT,
-    TYPE_TIME,
     TYPE_TIMESTAMP,
     TYPE_TIMEUUID,
-    TYPE_TINYINT,
     TYPE_TUPLE,
     TYPE_UDT,
     TYPE_UUID,
-    TYPE_VARCHAR,
-    TYPE_VARINT,
 )
 from shotover._codec.cql.wire cimport wire_count, wire_short, wire_string
 
@@ -53,7 +41,8 @@ cdef extern from *:
     static const cql_named_t CQL_NAMED[] = {
         {"ascii", "AsciiType", 0x01}, {"bigint", "LongType", 0x02}, {"blob", "BytesType", 0x03}, {"boolean", "BooleanType", 0x04},
         {"counter", "CounterColumnType", 0x05}, {"decimal", "DecimalType", 0x06}, {"double", "DoubleType", 0x07},
-        {"float", "FloatType", 0x08}, {"int", "Int32Type", 0x09}, {"timestamp", "TimestampType", 0x0B}, {"uuid", "UUIDType", 0x0C},
+        {"float", "FloatType", 0x08}, {"int", "Int32Type", 0x09}, {"timestamp", "TimestampType", 0x0B},
+        {"uuid", "UUIDType", 0x0C},
         {"text", "UTF8Type", 0x0D}, {"varchar", "UTF8Type", 0x0D}, {"varint", "IntegerType", 0x0E},
         {"timeuuid", "TimeUUIDType", 0x0F}, {"inet", "InetAddressType", 0x10}, {"date", "SimpleDateType", 0x11},
         {"time", "TimeType", 0x12}, {"smallint", "ShortType", 0x13}, {"tinyint", "ByteType", 0x14},
@@ -115,7 +104,7 @@ cdef int cql_type_fixed_size(const cql_type_t *type) noexcept nogil:
 cdef bint _read(cql_types_t *types, wire_reader_t *reader, int depth) noexcept nogil:
     cdef:
         uint16_t    id = wire_short(reader)
-        uint32_t    count = 0, at, child
+        uint32_t    count = 0, _, child
         slice_t     name
         cql_type_t *node
     if reader.bad or depth > TYPE_DEPTH_MAX:
@@ -135,7 +124,7 @@ cdef bint _read(cql_types_t *types, wire_reader_t *reader, int depth) noexcept n
         count = 2
     elif id == TYPE_TUPLE or id == TYPE_UDT:
         count = wire_count(reader, wire_short(reader), 2)
-    for at in range(count):
+    for _ in range(count):
         if id == TYPE_UDT:
             name = wire_string(reader)
         child = types.count

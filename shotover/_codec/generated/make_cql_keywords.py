@@ -70,17 +70,23 @@ def main() -> None:
     assert max(map(len, words)) <= WORD_SIZE_MAX
     low_by, high_by, places = slots(words)
     print("/* Made by make_cql_keywords.py. Do not edit. */")
-    print("#ifndef SHOTOVER_CQL_KEYWORDS_H\n#define SHOTOVER_CQL_KEYWORDS_H\n\n#include <stdint.h>\n")
+    print(
+        "#ifndef SHOTOVER_CQL_KEYWORDS_H\n#define SHOTOVER_CQL_KEYWORDS_H\n\n#include <stdint.h>\n"
+    )
     print("enum {\n    WORD_NONE,      /* no keyword: a name */")
     print("".join(f"    WORD_{word.upper()},\n" for word in words) + "    WORDS_END\n};\n")
     print("enum { CLASS_NONE, " + ", ".join(f"CLASS_{name}" for name in CLASSES) + " };\n")
     print(f"#define CQL_SLOTS_LOW_BY {low_by:#x}ull\n#define CQL_SLOTS_HIGH_BY {high_by:#x}ull")
     print(f"#define CQL_SLOTS_SHIFT {64 - SLOTS_BITS}\n")
-    print("static const struct { uint64_t low, high; uint8_t size, klass; } CQL_KEYWORDS[WORDS_END] = {")
+    print(
+        "static const struct { uint64_t low, high; uint8_t size, klass; } CQL_KEYWORDS[WORDS_END] = {"
+    )
     print("    {0, 0, 0, CLASS_NONE},")
     for word in words:
         low, high = halves(word)
-        print(f"    {{{low:#x}ull, {high:#x}ull, {len(word)}, CLASS_{classes[word]}}},    /* {word} */")
+        print(
+            f"    {{{low:#x}ull, {high:#x}ull, {len(word)}, CLASS_{classes[word]}}},    /* {word} */"
+        )
     print("};\n\nstatic const uint8_t CQL_SLOTS[] = {")
     for at in range(0, len(places), 32):
         print("    " + ", ".join(map(str, places[at : at + 32])) + ",")

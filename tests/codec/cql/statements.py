@@ -108,10 +108,14 @@ alter 1|ks|| ALTER KEYSPACE IF EXISTS ks WITH durable_writes = true
 drop 1|ks|| DROP KEYSPACE IF EXISTS ks
 create 2|ks|t| CREATE TABLE ks.t (k int PRIMARY KEY, a text)
 create 2|ks|t| CREATE TABLE IF NOT EXISTS ks.t (k int, c text, s blob STATIC, PRIMARY KEY (k, c))
-create 2|ks|t| CREATE COLUMNFAMILY ks.t (k1 int, k2 int, c int, PRIMARY KEY ((k1, k2), c)) WITH CLUSTERING ORDER BY (c DESC) AND comment = 'x'
-create 2|ks|t| CREATE TABLE ks.t (k int PRIMARY KEY, l list<frozen<map<text, int>>>, t tuple<int, text>, v vector<float, 3>, u ks.udt, f frozen<udt>, x 'org.Type',)
-create 2|ks|t| CREATE TABLE ks.t (k int PRIMARY KEY, a text MASKED WITH DEFAULT, b text MASKED WITH mask_inner(1, null)) WITH COMPACT STORAGE AND gc_grace_seconds = 1
-create 2|ks|t| CREATE TABLE ks.t (k int PRIMARY KEY) WITH compaction = {'class': 'X'} AND id = 5a1c395e-b41f-11e5-9f22-ba0be0483c18 AND speculative_retry = ALWAYS
+create 2|ks|t| CREATE COLUMNFAMILY ks.t (k1 int, k2 int, c int, PRIMARY KEY ((k1, k2), c)) WITH CLUSTERING ORDER BY (c
+ DESC) AND comment = 'x'
+create 2|ks|t| CREATE TABLE ks.t (k int PRIMARY KEY, l list<frozen<map<text, int>>>, t tuple<int, text>, v
+ vector<float, 3>, u ks.udt, f frozen<udt>, x 'org.Type',)
+create 2|ks|t| CREATE TABLE ks.t (k int PRIMARY KEY, a text MASKED WITH DEFAULT, b text MASKED WITH mask_inner(1,
+ null)) WITH COMPACT STORAGE AND gc_grace_seconds = 1
+create 2|ks|t| CREATE TABLE ks.t (k int PRIMARY KEY) WITH compaction = {'class': 'X'} AND id =
+ 5a1c395e-b41f-11e5-9f22-ba0be0483c18 AND speculative_retry = ALWAYS
 alter 2|ks|t| ALTER TABLE ks.t ADD a int
 alter 2|ks|t| ALTER TABLE IF EXISTS ks.t ADD IF NOT EXISTS (a int STATIC, b text MASKED WITH DEFAULT)
 alter 2|ks|t| ALTER TABLE ks.t DROP IF EXISTS (a, b) USING TIMESTAMP 5
@@ -129,14 +133,16 @@ alter 3|ks|| ALTER TYPE IF EXISTS ks.u ADD IF NOT EXISTS c int
 alter 3|ks|| ALTER TYPE ks.u RENAME IF EXISTS a TO b AND c TO d
 alter 3|ks|| ALTER TYPE ks.u ALTER a TYPE int
 drop 3|ks|| DROP TYPE IF EXISTS ks.u
-create 4|ks|| CREATE OR REPLACE FUNCTION ks.f (a int, b list<text>) RETURNS NULL ON NULL INPUT RETURNS text LANGUAGE java AS $$ return "x"; $$
+create 4|ks|| CREATE OR REPLACE FUNCTION ks.f (a int, b list<text>) RETURNS NULL ON NULL INPUT RETURNS text LANGUAGE
+ java AS $$ return "x"; $$
 create 4|ks|| CREATE FUNCTION IF NOT EXISTS ks.f () CALLED ON NULL INPUT RETURNS int LANGUAGE java AS 'return 1;'
 drop 4|ks|| DROP FUNCTION IF EXISTS ks.f (int, text)
 drop 4|ks|| DROP FUNCTION ks.f
 create 5|ks|| CREATE AGGREGATE ks.a (int) SFUNC f STYPE tuple<int, bigint> FINALFUNC g INITCOND (0, 0)
 create 5|ks|| CREATE OR REPLACE AGGREGATE ks.a (int, text) SFUNC f STYPE int
 drop 5|ks|| DROP AGGREGATE IF EXISTS ks.a (int)
-create 6|ks|t| CREATE MATERIALIZED VIEW IF NOT EXISTS ks.v AS SELECT * FROM ks.t WHERE k IS NOT NULL AND c IS NOT NULL PRIMARY KEY ((c), k) WITH CLUSTERING ORDER BY (k ASC)
+create 6|ks|t| CREATE MATERIALIZED VIEW IF NOT EXISTS ks.v AS SELECT * FROM ks.t WHERE k IS NOT NULL AND c IS NOT NULL
+ PRIMARY KEY ((c), k) WITH CLUSTERING ORDER BY (k ASC)
 create 6|ks|t| CREATE MATERIALIZED VIEW ks.v AS SELECT a, b FROM ks.t WHERE k IS NOT NULL PRIMARY KEY (c, k)
 alter 6|ks|| ALTER MATERIALIZED VIEW ks.v WITH comment = 'x'
 drop 6|ks|| DROP MATERIALIZED VIEW IF EXISTS ks.v

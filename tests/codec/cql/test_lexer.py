@@ -8,7 +8,10 @@ from hypothesis import strategies as st
 from support.native import load
 
 cql = load("cql_probe")
-END, NAME, QUOTED, STRING, DOLLARS, INTEGER, FLOAT, BOOLEAN, DURATION, UUID, HEX = 0, *range(128, 138)
+END, NAME, QUOTED, STRING, DOLLARS, INTEGER, FLOAT, BOOLEAN, DURATION, UUID, HEX = (
+    0,
+    *range(128, 138),
+)
 RANGE, LE, GE, NE, ADD, TAKE = range(138, 144)
 BAD = 255
 RESERVED, TYPE, BASIC, NOT_OF_FUNCTIONS = 1, 2, 3, 4

@@ -42,7 +42,8 @@ def sized(data: bytes | None) -> bytes:
 
 @VERSIONS
 @pytest.mark.parametrize("values", [None, [], [b"a", None, b""]])
-@pytest.mark.parametrize("more", [{}, {"serial_consistency_level": 8, "fetch_size": 100, "paging_state": b"page", "timestamp": 7}])  # fmt: skip
+@pytest.mark.parametrize("more", [{}, {"serial_consistency_level": 8, "fetch_size": 100, "paging_state": b"page",
+    "timestamp": 7}])  # fmt: skip
 def test_a_query(version: int, values: list[bytes | None] | None, more: dict) -> None:
     message = QueryMessage("SELECT x", 4, **more)
     message.query_params = values

@@ -81,13 +81,15 @@ def test_user_types() -> None:
     assert cql.type_of(b'frozen<ks."U">', "text") == (0x30, b'"U"')
 
 
-@pytest.mark.parametrize("text", ["org.x.Own", "org.x.Own(a,b(c))", "ListType(", "", "VectorType(FloatType , x)", "MapType(a)"])  # fmt: skip
+@pytest.mark.parametrize("text", ["org.x.Own", "org.x.Own(a,b(c))", "ListType(", "", "VectorType(FloatType , x)",
+    "MapType(a)"])  # fmt: skip
 def test_a_class_that_is_not_understood_is_one_of_bytes(text: str) -> None:
     found = cql.type_of(text.encode(), "class")
     assert found[0] == 0 and (text.encode().startswith(found[1]))
 
 
-@pytest.mark.parametrize("text", ["list", "list<", "list<int", "map<int>", "list<int, int>", "int int", "<int>", "1", "", "vector<int, x>"])  # fmt: skip
+@pytest.mark.parametrize("text", ["list", "list<", "list<int", "map<int>", "list<int, int>", "int int", "<int>", "1", "",
+    "vector<int, x>"])  # fmt: skip
 def test_what_is_no_type(text: str) -> None:
     assert cql.type_of(text.encode(), "text") is None
 
@@ -103,12 +105,15 @@ def test_any_bytes(raw: bytes) -> None:
 
 SOME = uuid.UUID("6ab09bec-e68e-11e9-a5f8-97e6fb4c9b47")
 LITERALS = [
-    ("int", "Int32Type", "-5", -5), ("int", "Int32Type", "2147483647", 2**31 - 1), ("bigint", "LongType", "-9223372036854775808", -(2**63)),
+    ("int", "Int32Type", "-5", -5), ("int", "Int32Type", "2147483647", 2**31 - 1), ("bigint", "LongType",
+    "-9223372036854775808", -(2**63)),
     ("smallint", "ShortType", "-300", -300), ("tinyint", "ByteType", "-128", -128), ("varint", "IntegerType", "128", 128),
     ("varint", "IntegerType", "-32769", -32769), ("varint", "IntegerType", "0", 0), ("boolean", "BooleanType", "TRUE", True),
-    ("boolean", "BooleanType", "false", False), ("text", "UTF8Type", "'it''s é'", "it's é"), ("text", "UTF8Type", "$$a'b$$", "a'b"),
+    ("boolean", "BooleanType", "false", False), ("text", "UTF8Type", "'it''s é'", "it's é"), ("text", "UTF8Type", "$$a'b$$",
+    "a'b"),
     ("text", "UTF8Type", "''", ""), ("ascii", "AsciiType", "''''", "'"), ("blob", "BytesType", "0xCafe00", b"\xca\xfe\0"),
-    ("blob", "BytesType", "0x", b""), ("uuid", "UUIDType", str(SOME).upper(), SOME), ("timeuuid", "TimeUUIDType", str(SOME), SOME),
+    ("blob", "BytesType", "0x", b""), ("uuid", "UUIDType", str(SOME).upper(), SOME), ("timeuuid", "TimeUUIDType", str(SOME),
+    SOME),
     ("double", "DoubleType", "1.5e-3", 1.5e-3), ("double", "DoubleType", "7", 7.0), ("float", "FloatType", "-0.1", -0.1),
     ("float", "FloatType", "-Infinity", float("-inf")), ("inet", "InetAddressType", "'127.0.0.1'", "127.0.0.1"),
     ("inet", "InetAddressType", "'::1'", "::1"), ("timestamp", "TimestampType", "1234567", 1234567),
@@ -134,7 +139,8 @@ def test_literals(text: str, name: str, literal: str, value: object) -> None:
 
 @given(st.integers(-(10**16), 10**16))
 def test_integers(value: int) -> None:
-    for text, name in (("bigint", "LongType"), ("varint", "IntegerType"), ("int", "Int32Type"), ("tinyint", "ByteType")):  # fmt: skip
+    for text, name in (("bigint", "LongType"), ("varint", "IntegerType"), ("int", "Int32Type"), ("tinyint",
+        "ByteType")):  # fmt: skip
         bits = {"int": 32, "tinyint": 8}.get(text, 64)
         said = cql.literal(text.encode(), str(value).encode())
         if -(1 << bits - 1) <= value < 1 << bits - 1:
@@ -151,12 +157,17 @@ def test_dates(value: datetime.date) -> None:
 
 @pytest.mark.parametrize(
     "text, literal, said",
-    [("int", "null", "null"), ("int", "?", "unknown"), ("int", "f(1)", "unknown"), ("int", "1 + 2", "unknown"), ("int", "(int)1", "unknown"),
-     ("int", "2147483648", "wrong"), ("tinyint", "200", "wrong"), ("bigint", "9223372036854775808", "wrong"), ("blob", "0xabc", "wrong"),
-     ("timestamp", "'2024-01-01'", "unknown"), ("timestamp", "'2024-01-01 00:00:00'", "unknown"), ("date", "'2023-02-29'", "unknown"),
-     ("set<int>", "{2, 1}", "unknown"), ("list<int>", "[null]", "wrong"), ("tuple<int>", "(1, 2)", "wrong"), ("inet", "'localhost'", "unknown"),
+    [("int", "null", "null"), ("int", "?", "unknown"), ("int", "f(1)", "unknown"), ("int", "1 + 2", "unknown"), ("int",
+        "(int)1", "unknown"),
+     ("int", "2147483648", "wrong"), ("tinyint", "200", "wrong"), ("bigint", "9223372036854775808", "wrong"), ("blob",
+     "0xabc", "wrong"),
+     ("timestamp", "'2024-01-01'", "unknown"), ("timestamp", "'2024-01-01 00:00:00'", "unknown"), ("date", "'2023-02-29'",
+     "unknown"),
+     ("set<int>", "{2, 1}", "unknown"), ("list<int>", "[null]", "wrong"), ("tuple<int>", "(1, 2)", "wrong"), ("inet",
+     "'localhost'", "unknown"),
      ("inet", "'127.0.0.1\0x'", "unknown"),
-     ("vector<float, 2>", "[1]", "unknown"), ("decimal", "1.5", "unknown"), ("duration", "1h", "unknown"), ("int", "'1'", "unknown")],
+     ("vector<float, 2>", "[1]", "unknown"), ("decimal", "1.5", "unknown"), ("duration", "1h", "unknown"), ("int", "'1'",
+     "unknown")],
 )  # fmt: skip
 def test_what_only_the_server_knows(text: str, literal: str, said: str) -> None:
     assert cql.literal(text.encode(), literal.encode()) == (said, None)
