@@ -292,8 +292,7 @@ cdef bint _described(parser_t *p) noexcept nogil:
     if parser_take_word(p, WORD_MATERIALIZED):
         p.out.object = OBJECT_VIEW
         return parser_need_word(p, WORD_VIEW, b"VIEW") and parse_other(p, NAMES_ANY)
-    if after == TOKEN_NAME and p.now.word != WORD_CLUSTER and (word == WORD_TYPE or word == WORD_FUNCTION \
-            or word == WORD_AGGREGATE):
+    if after == TOKEN_NAME and word in (WORD_TYPE, WORD_FUNCTION, WORD_AGGREGATE):
         p.out.object = OBJECT_TYPE if word == WORD_TYPE else OBJECT_FUNCTION if word == WORD_FUNCTION else OBJECT_AGGREGATE
         parser_next(p)
         return parse_other(p, NAMES_ANY)

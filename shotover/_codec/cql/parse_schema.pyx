@@ -526,8 +526,8 @@ cdef bint parse_drop(parser_t *p) noexcept nogil:
     if p.now.word == WORD_FUNCTION or p.now.word == WORD_AGGREGATE:
         p.out.object = OBJECT_FUNCTION if p.now.word == WORD_FUNCTION else OBJECT_AGGREGATE
         parser_next(p)
-        return parse_if_exists(p, False) and parse_other(p, NAMES_OF_FUNCTIONS) and (p.now.kind != b'(' \
-            or parse_arguments(p, False))
+        return parse_if_exists(p, False) and parse_other(p, NAMES_OF_FUNCTIONS) \
+            and (p.now.kind != b'(' or parse_arguments(p, False))
     if parser_take_word(p, WORD_TRIGGER):
         return _trigger(p, False)
     if parser_take_word(p, WORD_ROLE) or parser_take_word(p, WORD_USER):
