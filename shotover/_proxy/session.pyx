@@ -129,17 +129,7 @@ cdef void session_leave(session_t *session) noexcept nogil:
 
 cdef const peer_t *session_peer(session_t *session) noexcept nogil:
     """The client's address, as a proxy in front said or the system, asked once; PEER_NONE for UNIX sockets. NULL: no memory."""
-    if session.peer is NULL:
-        _ask_peer(session, <Source>session.source)
-    return session.peer
-
-
-cdef void _ask_peer(session_t *session, Source source) noexcept nogil:
-    cdef char name[128]
-    session.peer = <peer_t *>slab_take(&source.peer_slab)
-    if session.peer is not NULL:
-        source.loop.poller.system.name(source.loop.poller, session.stream.handle.fd, True, name, sizeof(name))
-        peer_parse(session.peer, name)
+    return (<Source>session.source).peer_of(&session.stream)
 
 
 # ---- replies ----------------------------------------------------------------------------------------------------
@@ -706,7 +696,15 @@ cdef class Source(Acceptor):
                 session.stream.over_high = 1
 
     cdef peer_t *peer_of(self, stream_t *stream) noexcept nogil:
-        return <peer_t *>session_peer(<session_t *>stream)
+        cdef:
+            session_t *session = <session_t *>stream
+            char       name[128]
+        if session.peer is NULL:
+            session.peer = <peer_t *>slab_take(&self.peer_slab)
+            if session.peer is not NULL:
+                self.loop.poller.system.name(self.loop.poller, stream.handle.fd, True, name, sizeof(name))
+                peer_parse(session.peer, name)
+        return session.peer
 
     cdef void turn_away(self, int fd, const char *text) noexcept nogil:
         cdef uint64_t ids = self.session_ids

@@ -3,7 +3,8 @@
     of clients     requests, inline; splitting (keys of one request, over several servers)
     of servers     replies; joining, merging (several replies, of which one is made); learned (COMMAND); cluster (the map), ports
                    peers-*: a whole worker among servers that answer anything
-    of CQL's peers segments, bodies
+    of both, CQL   cql-segments, cql-bodies (compressed ones)
+                   cql-tokens, cql-statements, cql-types (and literals), cql-requests, cql-responses
     of proxies     proxied
     of the admin   http
 
@@ -24,6 +25,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from codec.cql.statements import UNKNOWN, corpus, lines
 from codec.wires import TOKENS, feed, split
 from support.native import load
 
@@ -36,6 +38,7 @@ codec = load("codec_probe")
 probe = load("fuzz_probe")
 fans = load("fan_probe")
 upgrades = load("upgrade_probe")
+cql = load("cql_probe")
 
 CORPUS = Path(__file__).parents[1] / "codec" / "corpus"
 COMPARISONS = 3  # COMPARE_* of compare.pxd
@@ -550,6 +553,105 @@ HTTP_TOKENS = (
     b"Expect: 100-continue\r\n", b"\r\n\r\n", b"\r\n", b"\n", b" ", b":", b"\t", b"HTTP/1.0", b"?", b"#", b"%00", b"\x80",
 )  # fmt: skip
 
+# ---- CQL: statements -----------------------------------------------------------------------------------------------
+
+
+def cql_tokens(data: bytes) -> None:
+    """Tokens stand side by side, and are the same ones with white space between them."""
+    found = cql.tokens(data)
+    if found[-1][0] == 0:
+        again = cql.tokens(b" ".join(raw for _, raw, _ in found[:-1]))
+        assert again == found
+
+
+def cql_statements(data: bytes) -> None:
+    """What is said of a statement does not hang on the room for its items."""
+    found = cql.parse(data)
+    for room in (0, 1, 2, 5):
+        short = cql.parse(data, room)
+        for name in set(found) - {"items", "truncated"}:
+            assert short[name] == found[name]
+    cql.use_keyspace(data)
+
+
+def cql_statement_seeds() -> list[bytes]:
+    return [text.encode() for *_, text in corpus()] + [text.encode() for text in lines(UNKNOWN)]
+
+
+CQL_TOKENS = (
+    b"SELECT ", b" FROM ", b" WHERE ", b" AND ", b" IN ", b"token(", b"(", b")", b"[", b"]", b"{", b"}", b",", b";", b":",
+    b"?", b":n",
+    b"'", b"''", b"\"", b"$$", b"--", b"//", b"/*", b"*/", b"0x", b"1h", b"P1Y", b"1.5e3", b"..", b"+=", b"-=", b" AS ",
+    b"null", b"*", b"-",
+    b"CAST(a AS int)", b"(int)", b"map<text, frozen<list<int>>>", b"vector<float, 3>", b" IF EXISTS", b" IF NOT EXISTS",
+    b"BEGIN BATCH ",
+    b" APPLY BATCH", b"JSON ", b"DISTINCT ", b" USING TTL 1", b"NaN", b"6ab09bec-e68e-48d9-a5f8-97e6fb4c9b47", b"\xc2\xb5s",
+    b"key", b"expr(",
+)  # fmt: skip
+
+
+def cql_types(data: bytes) -> None:
+    """A type in three notations; the rest of the input as a literal of it."""
+    for how in ("option", "text", "class"):
+        for room in (1, 64):
+            cql.type_of(data, how, room)
+    kind, _, value = data.partition(b"|")
+    cql.literal(kind, value)
+
+
+def cql_type_seeds() -> list[bytes]:
+    return [
+        b"int|-5", b"map<text, frozen<list<int>>>|{'a': [1, 2]}", b"vector<float, 2>|[1, 2.5]", b"tuple<int, text>|(null, 'x')",
+        b"timestamp|'2024-02-29 12:34:56.789+01:00'", b"date|'2024-12-31'", b"time|'01:02:03.000000004'",
+        b"inet|'::ffff:1.2.3.4'",
+        b"varint|-32769", b"double|-1.5e-3", b"blob|0xcafe", b"uuid|6ab09bec-e68e-48d9-a5f8-97e6fb4c9b47", b"text|$$a'b$$",
+        b"org.apache.cassandra.db.marshal.VectorType(org.apache.cassandra.db.marshal.FloatType , 3)",
+        b"org.apache.cassandra.db.marshal.UserType(ks,75,61:org.apache.cassandra.db.marshal.Int32Type)",
+        b"\0\x21\0\x0d\0\x22\0\x09", b"\0\x30\0\2ks\0\1u\0\1\0\1f\0\x09", b"\0\x31\0\2\0\x09\0\x0d", b"\0\0\0\4a(b)",
+    ]  # fmt: skip
+
+
+# ---- CQL: bodies of messages -------------------------------------------------------------------------------------
+
+
+def cql_requests(data: bytes) -> None:
+    """What is read is written, and read again the same."""
+    for version in (3, 4, 5):
+        for read in (cql.query, cql.execute, cql.prepare):
+            found = read(data, version)
+            assert found is None or read(found[-1], version) == found
+        cql.batch(data, version)
+    cql.options(data)
+    cql.registered(data)
+    cql.token_of(data)
+    for flags in (0x00, 0x04, 0x0E):
+        cql.prefix(data, flags, True)
+
+
+def cql_responses(data: bytes) -> None:
+    for version in (3, 4, 5):
+        for read in (cql.result, cql.error, cql.event):
+            found = read(data, version)
+            assert found is None or read(found[-1], version) == found
+    cql.supported(data)
+
+
+CQL_REQUESTS = (
+    b"\0\0\0\1x\0\1\0", b"\0\0\0\1x\0\1\x7f\0\1\0\1a\0\0\0\1v\0\0\0\5\0\0\0\1p\0\x08\0\0\0\0\0\0\0\1",
+    b"\0\0\0\1x\0\1\0\0\1\xb1\0\1\xff\xff\xff\xfe\0\x08\0\0\0\0\0\0\0\1\0\1k\0\0\0\1", b"\0\2id\0\4meta\0\1\0\0\0\0",
+    b"\1\0\2\0\0\0\0\1x\0\1\0\0\0\1v\1\0\2id\0\0\0\1\0", b"\0\1\0\1a\0\1b",
+)  # fmt: skip
+CQL_RESPONSES = (
+    b"\0\0\0\1", b"\0\0\0\2\0\0\0\1\0\0\0\1\0\2ks\0\1t\0\1c\0\x21\0\x0d\0\x22\0\x09\0\0\0\1\xff\xff\xff\xff",
+    b"\0\0\0\2\0\0\0\x0e\0\0\0\1\0\0\0\1p\0\1n\0\0\0\0", b"\0\0\0\3\0\2ks",
+    b"\0\0\0\4\0\2id\0\1m\0\0\0\1\0\0\0\1\0\0\0\1\0\0\0\2ks\0\1t\0\1c\0\x09\0\0\0\4\0\0\0\0",
+    b"\0\0\0\5\0\7CREATED\0\x08FUNCTION\0\2ks\0\1f\0\1\0\3int", b"\0\0\x11\0\0\1m\0\4\0\0\0\1\0\0\0\2\0\3CAS\0\7",
+    b"\0\0\x15\0\0\1m\0\4\0\0\0\1\0\0\0\2\0\0\0\1\4\x7f\0\0\1\0\1\0\6SIMPLE", b"\0\0\x25\0\0\1m\0\2id",
+    b"\0\x0dSTATUS_CHANGE\0\2UP\4\x7f\0\0\1\0\0\x23\x52", b"\0\1\0\1a\0\1\0\1b",
+)  # fmt: skip
+CQL_PARTS = (b"\0\0\0\1", b"\xff\xff\xff\xff", b"\xff\xff\xff\xfe", b"\x7f\xff\xff\xff", b"\0\1", b"\xff\xff", b"\0\x20",
+    b"\0\x30", b"\0\x31\0\2", b"\0\0")  # fmt: skip
+
 TARGETS = {
     target.name: target
     for target in (
@@ -566,9 +668,14 @@ TARGETS = {
         Target("peers-single", peers.single, peers.seeds, peers.TOKENS, inputs=150),
         Target("peers-sentinel", peers.sentinel, peers.seeds, peers.TOKENS, inputs=150),
         Target("peers-cluster", peers.cluster, peers.seeds, peers.TOKENS, inputs=150),
-        Target("segments", segments.segments, segments.seeds, segments.TOKENS),
-        Target("bodies", segments.bodies, segments.seeds, segments.TOKENS),
+        Target("cql-segments", segments.segments, segments.seeds, segments.TOKENS),
+        Target("cql-bodies", segments.bodies, segments.seeds, segments.TOKENS),
         Target("proxied", proxied.headers, proxied.seeds, proxied.TOKENS),
+        Target("cql-tokens", cql_tokens, cql_statement_seeds, CQL_TOKENS),
+        Target("cql-statements", cql_statements, cql_statement_seeds, CQL_TOKENS),
+        Target("cql-types", cql_types, cql_type_seeds, CQL_TOKENS),
+        Target("cql-requests", cql_requests, lambda: CQL_REQUESTS, CQL_PARTS),
+        Target("cql-responses", cql_responses, lambda: CQL_RESPONSES, CQL_PARTS),
         Target("http", http, http_seeds, HTTP_TOKENS, compiled=False),
     )
 }
