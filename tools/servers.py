@@ -18,6 +18,7 @@ import time
 from collections.abc import Iterable
 from pathlib import Path
 
+import cassandra_node
 from make_venv import apt_install
 
 HOST = "127.0.0.1"
@@ -31,6 +32,9 @@ FOR_TESTS = {
     "redis-cli": "redis-tools",
     "redis-benchmark": "redis-tools",
     "nutcracker": "nutcracker",
+    "haproxy": "haproxy",
+    "curl": "curl",
+    "openssl": "openssl",
     "java": "openjdk-17-jre-headless",
     "mvn": "maven",
 }
@@ -107,8 +111,9 @@ def for_tests() -> None:
         packages = " ".join(packages_of(lacking))
         sys.exit(
             f"the tests need {', '.join(lacking)} on PATH; install what is missing: "
-            f"sudo apt-get install {packages} (Debian, Ubuntu), brew install redis nutcracker openjdk@17 maven (macOS)"
+            f"sudo apt-get install {packages} (Debian, Ubuntu), brew install redis nutcracker haproxy openjdk@17 maven (macOS)"
         )
+    cassandra_node.fetch()
 
 
 def missing(names: Iterable[str]) -> list[str]:

@@ -8,15 +8,8 @@ from shotover._codec.codec cimport FRAMED_LZ4, decode_t, resume_t
 from shotover._core.counters cimport histogram_add, histogram_value
 from shotover._core.debug cimport invariant, likely, unlikely
 from shotover._core.memory cimport chunk_data, chunk_put, slab_close, slab_give, slab_init, slab_take
-from shotover._core.request cimport (
-    LOST,
-    batch_clear,
-    batch_pop,
-    batch_remove,
-    request_add_reply,
-    request_drop_reply,
-    request_own_reply,
-)
+from shotover._core.request cimport LOST, batch_clear, batch_pop, batch_remove, request_add_reply
+from shotover._core.request cimport request_drop_reply, request_own_reply
 from shotover._core.status cimport BAD, HEAD, NEED_DATA, NO_MEMORY, OK, status_t
 from shotover._net.loop cimport (
     CLOSE_LOCAL,

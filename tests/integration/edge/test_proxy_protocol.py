@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import shutil
 import socket
 import struct
 import subprocess
@@ -264,7 +263,6 @@ def test_conditions_see_the_client(server, start) -> None:
         proxy.stop()
 
 
-@pytest.mark.skipif(shutil.which("haproxy") is None, reason="there is no haproxy")
 @pytest.mark.parametrize(
     "option", ["send-proxy", "send-proxy-v2", "send-proxy-v2 proxy-v2-options crc32c"]
 )
