@@ -61,6 +61,8 @@ cdef struct decode_t:           # what decode reads and gives
     const char *error           # out, with BAD: what the client is told, in the protocol's form
     size_t    error_size
     chunk_t  *error_chunk       # out: keeps `error` alive, to be put by the caller; or NULL
+    uint8_t   error_whole       # out: `error` is no text but the whole reply, as it goes to the client
+    uint8_t   error_limit       # out: what was broken is a limit of the source's, which `error` names
 
 cdef struct scan_t:             # where in a reply the bytes so far end; zero: between replies
     uint64_t pending            # elements still to come in the reply; 0: between replies
@@ -74,11 +76,25 @@ cdef struct scan_t:             # where in a reply the bytes so far end; zero: b
     uint32_t errors             # error replies passed since somebody reset it
     uint8_t *error_at           # where the first of them began, among the bytes it was seen in; NULL since somebody reset it
 
+cdef struct head_t:             # of a frame, in protocols that number them
+    uint64_t size               # of the whole frame
+    uint32_t number             # of the request that it answers
+    uint8_t  opcode
+    uint8_t  error              # it is an error
+    uint8_t  push               # it answers nothing
+
 cdef class Codec:
     cdef readonly str protocol
+    cdef readonly bint numbered     # replies bear the numbers of their requests, and may come in any order
+    cdef readonly uint32_t head_size    # bytes of a frame that `head` needs, if it is numbered
     cdef status_t decode(self, decode_t *decode) noexcept nogil
     cdef status_t follow(self, follow_t *follow, const limits_t *limits, uint8_t **at, uint8_t *end) noexcept nogil
     cdef int scan(self, scan_t *scan, uint8_t **at, uint8_t *end, uint32_t *left) noexcept nogil
     cdef int scan_frame(self, scan_t *scan, uint8_t **at, uint8_t *end, uint32_t *left) noexcept nogil
     cdef size_t error(self, uint8_t *out, size_t room, const char *code, const char *text, size_t text_size) noexcept nogil
+    cdef size_t error_for(
+        self, const request_t *request, uint8_t *out, size_t room, const char *code, const char *text, size_t text_size
+    ) noexcept nogil
+    cdef status_t head(self, const uint8_t *at, const uint8_t *end, head_t *head) noexcept nogil
+    cdef void renumber(self, uint8_t *frame, uint32_t number) noexcept nogil
     cdef bint key(self, request_t *request, slice_t *key) noexcept nogil

@@ -25,8 +25,25 @@ cdef class Codec:
         return SCAN_BAD
 
     cdef size_t error(self, uint8_t *out, size_t room, const char *code, const char *text, size_t text_size) noexcept nogil:
-        """Writes an error reply of the protocol; line breaks in `text` become spaces, and it is cut to fit. Returns its size."""
+        """Writes an error reply of the protocol; line breaks in `text` become spaces, and it is cut to fit. Returns its size.
+
+        `code`: a word as servers of Redis use it (ERR, BUSY, NOAUTH ...); other protocols have numbers for some of them.
+        """
         return 0
+
+    cdef size_t error_for(
+        self, const request_t *request, uint8_t *out, size_t room, const char *code, const char *text, size_t text_size
+    ) noexcept nogil:
+        """The same, as the reply to `request`: where replies bear the numbers of requests, this one must be known."""
+        return self.error(out, room, code, text, text_size)
+
+    cdef status_t head(self, const uint8_t *at, const uint8_t *end, head_t *head) noexcept nogil:
+        """Numbered protocols: what the frame of a server is that begins at `at`. OK, NEED_DATA (fewer than head_size), BAD."""
+        return BAD
+
+    cdef void renumber(self, uint8_t *frame, uint32_t number) noexcept nogil:
+        """Numbered protocols: changes the number of a frame, of which head_size bytes are there."""
+        pass
 
     cdef bint key(self, request_t *request, slice_t *key) noexcept nogil:
         """The first key of a request of count 1; False: it has none."""

@@ -31,7 +31,8 @@ cdef enum:                      # request_t.failed
 
 cdef struct request_t:
     request_t *next             # in the one list that holds it now: a batch, a pipeline, a step's queue
-    request_t *after            # the next one in its session's order of arrival
+    request_t *after            # the next one in its session's order
+    request_t *before           # the one before it there; undefined in the first of all
     void      *session          # session_t; NULL once the client is gone, and for the proxy's own requests
     slice_t    wire             # `count` requests, back to back
     chunk_t   *owner            # keeps wire alive; NULL: borrowed
@@ -57,6 +58,9 @@ cdef struct request_t:
     uint8_t    streamed         # wire is only its head: the rest goes by it, straight to the upstream, and cannot be had again
     uint8_t    made             # what the sink has made of it (its own enum); 0: it is as it came down
     uint8_t    attempts         # how often a sink has sent it on because a server did not have it
+    uint16_t   stream           # its client's number for it, in protocols that have such; a reply must bear it
+    uint8_t    version          # of the protocol, where requests state it; 0: they do not
+    uint8_t    opcode           # what it is, in protocols that say so by a number
     uint64_t   arrived_ns       # when the turn began that read it
     uint64_t   stamp            # how new what its reply shows is: larger is newer; 0: not known
     uint64_t   sent_ns          # when it was handed to an upstream (0: never); once answered: when that was whole
@@ -183,6 +187,9 @@ cdef inline void request_like(request_t *copy, const request_t *request) noexcep
     copy.kind = request.kind
     copy.conduct = request.conduct
     copy.apart = request.apart
+    copy.stream = request.stream
+    copy.version = request.version
+    copy.opcode = request.opcode
     copy.edited = request.edited
 
 cdef inline bint request_own_reply(pool_t *pool, request_t *request) noexcept nogil:

@@ -2,7 +2,8 @@
 
 A session owns no reply and no request bytes while all is well: a frame that was cut lies in its stream's stash, replies
 that cannot be sent yet in its stream's queue. `order` is the list of its requests in order of arrival; a reply leaves
-only from its head.
+only from its head. Where replies bear the numbers of their requests, whoever has a reply is moved to the head, unless half a
+reply stands there: so all that follows is the same for both kinds of protocol.
 """
 
 from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
@@ -81,6 +82,7 @@ cdef class Source(Acceptor):
         uint64_t   memory_published
         uint64_t   idle_ns              # 0: never
         uint32_t   slot_count
+        bint       numbered             # replies leave as they come, see Codec.numbered
         session_t *sessions
         uint64_t   session_ids
         uint64_t   requests_total, replies_total
@@ -96,6 +98,7 @@ cdef class Source(Acceptor):
     cdef void decode(self, session_t *session, uint8_t *data, size_t size) noexcept nogil
     cdef void protocol_error(self, session_t *session, const char *text, size_t size) noexcept nogil
     cdef void end_with(self, session_t *session, const char *code, const char *text, size_t size) noexcept nogil
+    cdef void end_with_reply(self, session_t *session, const uint8_t *reply, size_t size) noexcept nogil
     cdef void end_session(self, session_t *session) noexcept nogil
     cdef bint _begin_upload(self, session_t *session, batch_t *batch, follow_t *follow) noexcept nogil
     cdef uint8_t *_upload(self, session_t *session, uint8_t *at, uint8_t *end) noexcept nogil

@@ -166,6 +166,8 @@ cdef void session_stream(request_t *request, const uint8_t *data, size_t size) n
     cdef session_t *session = <session_t *>request.session
     if session is NULL or request.discard:
         return
+    if unlikely((<Source>session.source).numbered) and session.order_head is not request and not session.order_head.begun:
+        _to_front(session, request)
     if likely(session.order_head is request):
         request.begun = 1
         if unlikely(request.reply.size):        # it came while a step still held the reply before it
@@ -218,9 +220,12 @@ cdef void _push_behind(request_t *before, session_t *session, Source source, con
     push.queued = 1
     push.done = 1
     push.after = before.after
+    push.before = before
     before.after = push
     if push.after is NULL:
         session.order_tail = push
+    else:
+        push.after.before = push
 
 
 cdef void session_complete(request_t *request) noexcept nogil:
@@ -233,6 +238,11 @@ cdef void session_complete(request_t *request) noexcept nogil:
     if session is NULL or not request.queued:       # its client has gone; `session` may be a memory of it
         (<Chain>request.chain).hub.request_free(request)
         return
+    if unlikely((<Source>session.source).numbered) and session.order_head is not request:
+        if session.order_head.begun:
+            _behind_first(session, request)     # half a reply stands before it: nothing may get into the middle
+        else:
+            _to_front(session, request)
     if session.order_head is request:
         _release(session, <Source>session.source)
     elif not request_own_reply(&(<Source>session.source).loop.pool, request):
@@ -243,6 +253,35 @@ cdef void session_complete(request_t *request) noexcept nogil:
         session.bytes += request.charged
         if unlikely((<Source>session.source).client_memory_max):
             (<Source>session.source).check_memory(session)
+
+
+cdef inline void _take_out(session_t *session, request_t *request) noexcept nogil:
+    """Out of the order, of which it is not the first."""
+    request.before.after = request.after
+    if request.after is NULL:
+        session.order_tail = request.before
+    else:
+        request.after.before = request.before
+
+
+cdef void _to_front(session_t *session, request_t *request) noexcept nogil:
+    """It is the turn of whoever has a reply, where replies may come in any order. It is not the first."""
+    _take_out(session, request)
+    request.after = session.order_head
+    session.order_head.before = request
+    session.order_head = request
+
+
+cdef void _behind_first(session_t *session, request_t *request) noexcept nogil:
+    """Its turn is when the first one has gone."""
+    cdef request_t *first = session.order_head
+    if first.after is request:
+        return
+    _take_out(session, request)
+    request.before = first
+    request.after = first.after
+    first.after.before = request
+    first.after = request
 
 
 cdef void _release(session_t *session, Source source) noexcept nogil:
@@ -407,8 +446,9 @@ cdef class Source(Acceptor):
         self.client_memory_max = options["client_memory_limit"] or 0
         self.memory = options.get("memory") or Share(options["memory_limit"] or 0)
         self.limits.frame_bytes_max = options["max_frame_bytes"]
-        self.limits.arguments_max = options["max_arguments"]
-        self.limits.inline_bytes_max = options["max_inline_bytes"]
+        self.limits.arguments_max = options.get("max_arguments", 0)
+        self.limits.inline_bytes_max = options.get("max_inline_bytes", 0)
+        self.numbered = self.codec.numbered
         self.slot_count = assign_slots(chain, 0)
         self.kept = <histogram_t *>calloc(1, sizeof(histogram_t))
         if self.kept is NULL:
@@ -545,6 +585,8 @@ cdef class Source(Acceptor):
         decode.follow = &follow
         decode.requests = 0
         decode.error_chunk = NULL
+        decode.error_whole = 0
+        decode.error_limit = 0
         status = self.codec.decode(&decode)
         self.requests_total += decode.requests
         if unlikely(status == HEAD):
@@ -567,10 +609,13 @@ cdef class Source(Acceptor):
                 stash_drop(&session.stream)
         elif status == BAD:
             self.protocol_errors += 1
-            if decode.error is not NULL and decode.error_chunk is NULL and strstr(decode.error, b"(shotover: ") is not NULL:
+            if decode.error_limit or (decode.error is not NULL and decode.error_chunk is NULL
+                                      and strstr(decode.error, b"(shotover: ") is not NULL):
                 self.over_requests += 1         # it names the limit
             if decode.error is NULL:
                 stream_close(&session.stream, CLOSE_LOCAL)
+            elif decode.error_whole:
+                self.end_with_reply(session, <const uint8_t *>decode.error, decode.error_size)
             else:
                 self.protocol_error(session, decode.error, decode.error_size)
             if decode.error_chunk is not NULL:
@@ -664,7 +709,7 @@ cdef class Source(Acceptor):
             upload_t  *upload = session.upload
             request_t *request = upload.request
             uint8_t    out[256]
-            size_t     size = self.codec.error(out, sizeof(out), b"ERR", text, strlen(text))
+            size_t     size = self.codec.error_for(request, out, sizeof(out), b"ERR", text, strlen(text))
         upload.state = UPLOAD_ABORTED
         if request is not NULL:
             request_drop_reply(&self.loop.pool, request)
@@ -718,6 +763,7 @@ cdef class Source(Acceptor):
         session.bytes += request.charged
         request.queued = 1
         request.after = NULL
+        request.before = session.order_tail
         if session.order_tail is NULL:
             session.order_head = request
         else:
@@ -729,12 +775,16 @@ cdef class Source(Acceptor):
         self.end_with(session, b"ERR", text, size)
 
     cdef void end_with(self, session_t *session, const char *code, const char *text, size_t size) noexcept nogil:
-        """Earlier requests are answered, then the error is, then the connection closes."""
         cdef:
-            uint8_t    out[512]
-            size_t     out_size = self.codec.error(out, sizeof(out), code, text, size)
-            request_t *request = self.hub.request_new(self.chain)
-        if request is NULL or not request_add_reply(&self.loop.pool, request, out, out_size):
+            uint8_t out[512]
+            size_t  out_size = self.codec.error(out, sizeof(out), code, text, size)
+        self.end_with_reply(session, out, out_size)
+
+    cdef void end_with_reply(self, session_t *session, const uint8_t *reply, size_t size) noexcept nogil:
+        """Earlier requests are answered, then this is said, then the connection closes. (Where replies may come in any order,
+        this comes before those of requests that servers still have.)"""
+        cdef request_t *request = self.hub.request_new(self.chain)
+        if request is NULL or not request_add_reply(&self.loop.pool, request, reply, size):
             if request is not NULL:
                 self.hub.request_free(request)
             stream_close(&session.stream, ENOMEM)

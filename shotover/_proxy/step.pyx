@@ -247,7 +247,7 @@ cdef class Step:
         """Answers with an error of the protocol. `code` as in ERR, NOAUTH; NULL: none."""
         cdef:
             uint8_t out[1024]
-            size_t  out_size = self.codec.error(out, sizeof(out), code, text, size)
+            size_t  out_size = self.codec.error_for(request, out, sizeof(out), code, text, size)
         self.failures_total += request.count
         request.failed = 1
         self.answer_take(request, out, out_size)

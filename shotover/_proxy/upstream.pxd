@@ -1,10 +1,10 @@
-"""upstream_t, a server's conversation over a protocol that answers in order, and Sink, base of the steps that own such.
+"""upstream_t, a server's conversation, and Sink, base of the steps that own such.
 
-Requests go out in the order of `pending`; replies belong to its head. Two ways of reading replies:
+What every conversation needs is here: connecting and its pauses, TLS, what is told when a server goes, counts. How requests
+and replies find each other is for the floor above it:
 
-  streaming  (framed 0)  bytes are measured and handed on as they come; a reply is never gathered
-  framed     (framed 1)  whole frames are gathered and shown to the sink's on_frame; for watched requests and for
-                         conversations with pushes
+  OrderedSink    (ordered.pxd)   replies come in the order of requests; they belong to the head of the pipeline
+  NumberedSink   (numbered.pxd)  replies bear numbers, and come in any order
 """
 
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
@@ -79,39 +79,22 @@ cdef class Sink(Step):
         char       place[160]           # what errors say of where they come from
 
     cdef upstream_t *upstream_open(self) noexcept nogil
-    cdef void upstream_ready(self, upstream_t *upstream) noexcept nogil
-    cdef void upstream_send(self, upstream_t *upstream, request_t *request) noexcept nogil
-    cdef void upstream_greet(self, upstream_t *upstream, request_t *greeting) noexcept nogil
     cdef void _write(self, upstream_t *upstream, request_t *request) noexcept nogil
-    cdef request_t *upstream_pop(self, upstream_t *upstream) noexcept nogil
     cdef request_t *_own_request(self, const char *wire, size_t size) noexcept nogil
     cdef const char *reason(self, int error) noexcept nogil
     cdef void fail(self, request_t *request, const char *text) noexcept nogil
     cdef void fail_errno(self, request_t *request, const char *text, int error) noexcept nogil
     # to be overridden:
     cdef void on_connected(self, upstream_t *upstream) noexcept nogil
-    cdef void on_frame(self, upstream_t *upstream, uint8_t *frame, size_t size, bint push) noexcept nogil
-    cdef void on_finished(self, upstream_t *upstream, request_t *request) noexcept nogil
+    cdef void read(self, upstream_t *upstream, uint8_t *data, size_t size) noexcept nogil
+    cdef void abandon(self, upstream_t *upstream, int error) noexcept nogil
+    cdef void check_timeout(self, upstream_t *upstream) noexcept nogil
     cdef void on_lost(self, upstream_t *upstream, int error) noexcept nogil
-    cdef void on_error_reply(self, upstream_t *upstream, request_t *request, const uint8_t *reply, size_t size) noexcept nogil
-    cdef bint on_request_lost(self, request_t *request) noexcept nogil
-    cdef void on_stray(self, upstream_t *upstream, uint8_t *data, size_t size) noexcept nogil
     cdef void unreachable(self, request_t *request, int error) noexcept nogil
     cdef void on_drained(self, upstream_t *upstream) noexcept nogil
-    cdef bint may_retry(self, request_t *request) noexcept nogil
-    cdef void retry(self, request_t *request) noexcept nogil
-    cdef bint may_wait(self, upstream_t *upstream) noexcept nogil
     # internal:
     cdef void complete(self, request_t *request) noexcept nogil
     cdef void _connect_failed(self, int error) noexcept nogil
-    cdef void _arm_timeout(self, upstream_t *upstream) noexcept nogil
     cdef void _deliver(self, request_t *request, const uint8_t *data, size_t size) noexcept nogil
-    cdef uint8_t *_from_error(self, upstream_t *upstream, request_t *request, uint8_t *start, uint8_t *end) noexcept nogil
-    cdef void _read_streaming(self, upstream_t *upstream, uint8_t *data, size_t size) noexcept nogil
-    cdef void _read_framed(self, upstream_t *upstream, uint8_t *data, size_t size) noexcept nogil
-    cdef void _finish_head(self, upstream_t *upstream) noexcept nogil
-    cdef void _cut_upload(self, upstream_t *upstream) noexcept nogil
     cdef void _lost(self, upstream_t *upstream, int error) noexcept nogil
     cdef void _bury(self, upstream_t *upstream) noexcept nogil
-    cdef void _cut_reply(self, request_t *request) noexcept nogil
-    cdef void _check_timeout(self, upstream_t *upstream) noexcept nogil

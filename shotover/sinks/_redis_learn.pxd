@@ -4,13 +4,13 @@ from libc.stdint cimport uint64_t
 
 from shotover._codec.commands cimport command_t
 from shotover._core.request cimport request_t
-from shotover._proxy.upstream cimport Sink
+from shotover._proxy.ordered cimport OrderedSink
 
 
 cdef enum:
     QUESTION_SIZE_MAX = 128
 
-cdef class LearningSink(Sink):
+cdef class LearningSink(OrderedSink):
     cdef:
         uint64_t learned_total
         uint64_t ask_at_ns          # not to be asked before: the last answer said nothing

@@ -12,7 +12,7 @@ cdef enum:
     PAUSE_NS = 1000000000
 
 
-cdef class LearningSink(Sink):
+cdef class LearningSink(OrderedSink):
 
     cdef size_t question(self, request_t *request, char *wire) noexcept nogil:
         """Writes COMMAND INFO of the request's first word to `wire`, QUESTION_SIZE_MAX bytes. Returns its size; 0: not now."""
@@ -52,4 +52,4 @@ cdef class LearningSink(Sink):
 
     def samples(self):
         labels = {"chain": self.chain.name, "transform": self.type_name, "name": self.name}
-        return Sink.samples(self) + [("shotover_learned_commands_count", labels, "counter", self.learned_total)]
+        return OrderedSink.samples(self) + [("shotover_learned_commands_count", labels, "counter", self.learned_total)]

@@ -12,7 +12,8 @@ from libc.stdint cimport int64_t, uint8_t, uint64_t
 from shotover._core.request cimport request_t
 from shotover._core.slice cimport slice_t
 from shotover._net.timers cimport timer_t
-from shotover._proxy.upstream cimport Sink, upstream_t
+from shotover._proxy.ordered cimport OrderedSink
+from shotover._proxy.upstream cimport upstream_t
 
 
 cdef enum:
@@ -20,7 +21,7 @@ cdef enum:
 
 ctypedef void (*heard_f)(void *owner) noexcept nogil
 
-cdef class SentinelWatch(Sink):
+cdef class SentinelWatch(OrderedSink):
     cdef:
         readonly str address
         list        kept                # the memory of the requests below

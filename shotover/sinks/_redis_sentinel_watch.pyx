@@ -43,7 +43,7 @@ cdef int _point(slice_t *slice, bytes memory) except -1:
     return 0
 
 
-cdef class SentinelWatch(Sink):
+cdef class SentinelWatch(OrderedSink):
 
     def __init__(self, context, address, *, bytes master_name, list login, int connect_timeout_ms, tls):
         self.set_tls(tls)
@@ -63,7 +63,7 @@ cdef class SentinelWatch(Sink):
         self.again.owner = <void *>self
 
     def on_linked(self):
-        Sink.on_linked(self)
+        OrderedSink.on_linked(self)
         put_text(self.label, sizeof(self.label), f"{self.name} (sentinel {self.address})")
         self.loop.set_timer(&self.again, 1)
 

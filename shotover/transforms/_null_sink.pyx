@@ -18,8 +18,9 @@ cdef class NullSink(Step):
     cdef void on_requests(self, batch_t *batch) noexcept nogil:
         cdef:
             uint8_t out[64]
-            size_t  size = self.codec.error(out, sizeof(out), b"ERR", TEXT, 34)
+            size_t  size
             request_t *request
         while batch.head is not NULL:
             request = batch_pop(batch)
+            size = self.codec.error_for(request, out, sizeof(out), b"ERR", TEXT, 34)
             self.answer_take(request, out, size)
