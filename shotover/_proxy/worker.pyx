@@ -2,6 +2,7 @@
 
 from libc.string cimport memcpy
 
+from shotover._codec.cql.codec cimport CqlCodec
 from shotover._codec.resp cimport RespCodec
 from shotover._core.ledger cimport Share
 from shotover._net.loop cimport CLOSE_LOCAL, stream_close
@@ -13,7 +14,7 @@ from shotover._net.address import resolve
 cdef enum:
     LISTEN_BACKLOG = 4096
 
-CODECS = {"redis": RespCodec}
+CODECS = {"cassandra": CqlCodec, "redis": RespCodec}
 
 
 cdef void _on_deadline(timer_t *timer) noexcept nogil:

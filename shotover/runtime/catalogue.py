@@ -28,10 +28,12 @@ _PROTOCOL_CONVERTER = "shotover.transforms.redis_protocol_converter:RedisProtoco
 _LOAD_BALANCE = "shotover.transforms.load_balance:LoadBalanceConfig"
 
 SOURCES = {
+    "Cassandra": "shotover.sources.cassandra:CassandraSource",
     "Redis": _REDIS_SOURCE,
     "Valkey": _REDIS_SOURCE,
 }
 SINKS = {
+    "CassandraSinkSingle": "shotover.sinks.cassandra_single:CassandraSinkSingleConfig",
     "RedisSinkCluster": _REDIS_CLUSTER,
     "RedisSinkSentinel": _REDIS_SENTINEL,
     "RedisSinkShards": _REDIS_SHARDS,
@@ -73,12 +75,10 @@ TABLES = {"source": SOURCES, "transform": STEPS}
 
 NOT_YET = frozenset(
     {
-        "Cassandra",
         "Kafka",
         "OpenSearch",
         "CassandraPeersRewrite",
         "CassandraSinkCluster",
-        "CassandraSinkSingle",
         "DebugForceEncode",
         "DebugForceParse",
         "DebugLogToFile",

@@ -57,7 +57,7 @@ cdef class RequestThrottling(RefusingStep):
                 self.track(request)
             elif granted == 0:
                 self.throttled_total += request.count
-                self.refuse_with(request, out, self.codec.error(out, sizeof(out), b"ERR", TEXT, 47))
+                self.refuse_with(request, out, self.codec.error_for(request, out, sizeof(out), b"BUSY" if request.version else b"ERR", TEXT, 47))
                 continue
             elif granted < request.count:
                 self.throttled_total += request.count - granted

@@ -23,6 +23,8 @@ class DebugReturnerConfig(TransformConfig, tag="DebugReturner"):
       `Intentional Fail`.
     """
 
+    protocols = frozenset({"redis"})
+
     terminating = True
     shorthands = ("Fail",)
 

@@ -18,6 +18,8 @@ class ParallelMapConfig(TransformConfig, tag="ParallelMap"):
     requests; protocols whose clients rely on that order (Redis) always get it.
     """
 
+    protocols = frozenset({"redis"})
+
     terminating = True
 
     parallelism: int = integer(

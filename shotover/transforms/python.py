@@ -91,6 +91,8 @@ class PythonConfig(TransformConfig, tag="Python"):
     group `shotover.transforms`, and a topology by that name, with its settings as fields.
     """
 
+    protocols = frozenset({"redis"})
+
     path: str = text(doc="Python file, relative to the topology file")
     class_: str = text(key="class", doc="class in that file")
     config: dict[str, Any] = CodeSettings(  # type: ignore[assignment]
@@ -142,6 +144,8 @@ class PackagedConfig(TransformConfig):
 
     Every field but `name`, `max_held` and `hold_timeout_ms` goes to the class as its config.
     """
+
+    protocols = frozenset({"redis"})
 
     transform: ClassVar[type]
     config_model: ClassVar[type[Model] | None] = None

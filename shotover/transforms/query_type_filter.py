@@ -29,6 +29,8 @@ class QueryTypeFilterConfig(TransformConfig, tag="QueryTypeFilter"):
     always passes.
     """
 
+    protocols = frozenset({"redis"})
+
     filter: str | None = choice(
         *QUERY_TYPES, default=None, doc="one type that is refused: the older spelling of DenyList"
     )

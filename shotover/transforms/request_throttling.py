@@ -195,6 +195,11 @@ class RequestThrottlingConfig(TransformConfig, tag="RequestThrottling"):
                     "weights",
                 )
 
+    def settle(self) -> None:
+        """Conditions of limits look at commands and keys of Redis."""
+        if self.limits:
+            self.__dict__["protocols"] = frozenset({"redis"})
+
     def build(self, context: BuildContext) -> Step:
         if self.limits:
             return self._build_limits(context)

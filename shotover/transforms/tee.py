@@ -98,6 +98,8 @@ class TeeConfig(TransformConfig, tag="Tee"):
     set whose replies clients get: `regular-chain` or `tee-chain`.
     """
 
+    protocols = frozenset({"redis"})
+
     behavior: Behavior = BehaviorField(  # type: ignore[assignment]
         default=Behavior("Ignore"), doc="what becomes of the second chain's reply"
     )

@@ -1,0 +1,16 @@
+"""CqlCodec: the Cassandra native protocol, of which only headers are looked at.
+
+A frame is a request: there are no runs. In version 5 codecs see envelopes, which look like the frames of version 4; what
+they travel in, segments, is a layer's business.
+"""
+
+from libc.stdint cimport uint32_t
+
+from shotover._codec.codec cimport Codec, decode_t
+from shotover._core.status cimport status_t
+
+
+cdef class CqlCodec(Codec):
+    cdef status_t _refuse(self, decode_t *decode, uint32_t code, const char *text) noexcept nogil
+    cdef status_t _refuse_version(self, decode_t *decode) noexcept nogil
+    cdef status_t _cut(self, decode_t *decode, size_t need) noexcept nogil

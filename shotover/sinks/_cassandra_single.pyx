@@ -1,0 +1,685 @@
+"""See _cassandra_single.pxd."""
+
+from libc.errno cimport EACCES
+from libc.stdlib cimport free, malloc
+from libc.string cimport memcpy, memset
+
+from shotover._codec.cql.frame cimport (
+    FLAG_COMPRESSED,
+    FLAG_PAYLOAD,
+    HEADER_SIZE,
+    IS_REPLY,
+    OP_AUTH_CHALLENGE,
+    OP_AUTH_RESPONSE,
+    OP_AUTH_SUCCESS,
+    OP_AUTHENTICATE,
+    OP_OPTIONS,
+    OP_PREPARE,
+    OP_QUERY,
+    OP_READY,
+    OP_REGISTER,
+    OP_STARTUP,
+    OP_SUPPORTED,
+    frame_head,
+    read_int,
+    read_short,
+    read_string,
+    slice_is,
+)
+from shotover._codec.cql.peek cimport peek_option, peek_plain, peek_set_keyspace, peek_use, startup_for_all
+from shotover._codec.cql.supported cimport supported_trim
+from shotover._core.debug cimport likely, unlikely
+from shotover._core.memory cimport slab_close, slab_give, slab_init, slab_take
+from shotover._core.request cimport WATCHED_BY_SINK, batch_clear, batch_pop, batch_push
+from shotover._core.slice cimport slice_t
+from shotover._net.loop cimport CLOSE_LOCAL, stream_close
+from shotover._proxy.session cimport session_slots
+from shotover.sinks._cassandra_pool cimport (
+    FIELD_AUTH,
+    FIELD_COUNT,
+    FIELD_KEYSPACE,
+    FIELD_SIZE_MAX,
+    FIELD_STARTUP,
+    ROLE_ALONE,
+    ROLE_ASK,
+    ROLE_EVENTS,
+    ROLE_HAND,
+    ROLE_LEAVING,
+    ROLE_SHARED,
+    ROLE_SWITCH,
+    S_AUTH,
+    S_EVENTS,
+    S_GREETING,
+    S_OPTIONS,
+    S_STARTUP,
+    S_USE,
+    SHARED_MAX,
+    state_fields,
+)
+
+cdef enum:                      # what can be registered for; bits
+    EVENT_TOPOLOGY = 1
+    EVENT_STATUS = 2
+    EVENT_SCHEMA = 4
+
+# Body of a REGISTER for all of them.
+cdef const char *ALL_EVENTS = b"\0\3\0\x0fTOPOLOGY_CHANGE\0\x0dSTATUS_CHANGE\0\x0dSCHEMA_CHANGE"
+cdef enum:
+    ALL_EVENTS_SIZE = 49
+
+
+cdef uint8_t _event_bit(const slice_t *name) noexcept nogil:
+    if slice_is(name, b"TOPOLOGY_CHANGE"):
+        return EVENT_TOPOLOGY
+    if slice_is(name, b"STATUS_CHANGE"):
+        return EVENT_STATUS
+    if slice_is(name, b"SCHEMA_CHANGE"):
+        return EVENT_SCHEMA
+    return 0
+
+
+cdef bint _is_use(request_t *request) noexcept nogil:
+    """Whether a QUERY or PREPARE, whose body is not compressed, is USE."""
+    cdef:
+        uint8_t *at = request.wire.data + HEADER_SIZE
+        uint8_t *end = request.wire.data + request.wire.size
+        uint32_t count, size
+    if unlikely(request.wire.data[1] & FLAG_PAYLOAD):       # a map of bytes comes first
+        if end - at < 2:
+            return False
+        count = read_short(at)
+        at += 2
+        while count:
+            if end - at < 2 or end - at - 2 < read_short(at) + 4:
+                return False
+            at += 2 + read_short(at)
+            size = read_int(at)
+            at += 4
+            if size <= 0x7fffffff:          # else it is null
+                if <size_t>(end - at) < size:
+                    return False
+                at += size
+            count -= 1
+    if end - at < 4:
+        return False
+    size = read_int(at)
+    at += 4
+    return peek_use(at, at + size if size < <size_t>(end - at) else end)
+
+
+cdef class CassandraSinkSingle(CassandraPool):
+
+    def __init__(self, context, *, str name, remote_address, int connect_timeout_ms, read_timeout, int connection_count,
+                 int max_pending_requests, tls=None):
+        self.set_tls(tls)
+        self.set_address(remote_address)
+        self.connect_timeout_ns = <uint64_t>connect_timeout_ms * 1000000
+        self.read_timeout_ns = int((read_timeout or 0) * 1e9)
+        self.connection_count = min(connection_count, <int>SHARED_MAX)
+        self.numbers_max = max_pending_requests
+        self.wants_slot = True
+        self.wants_end = True
+        slab_init(&self.sessions, sizeof(cql_session_t))
+
+    def __dealloc__(self):
+        self._forget_supported()
+        slab_close(&self.sessions)
+
+    # ---- down ---------------------------------------------------------------------------------------------------
+
+    cdef void on_requests(self, batch_t *batch) noexcept nogil:
+        cdef:
+            request_t     *request
+            session_t     *session
+            cql_session_t *cs
+        while batch.head is not NULL:
+            request = batch_pop(batch)
+            session = <session_t *>request.session
+            cs = NULL if session is NULL else <cql_session_t *>session_slots(session)[self.slot]
+            if likely(cs is not NULL and cs.phase == PHASE_OPEN and request.opcode != OP_STARTUP
+                      and request.opcode != OP_AUTH_RESPONSE and request.opcode != OP_REGISTER
+                      and request.version == cs.version):
+                self._plain(request, cs)
+            else:
+                self._other(request, session, cs)
+
+    cdef void _plain(self, request_t *request, cql_session_t *cs) noexcept nogil:
+        """A request of a client that is through its handshake."""
+        if unlikely(request.opcode == OP_QUERY or request.opcode == OP_PREPARE) and unlikely(_is_use(request)):
+            if request.opcode == OP_PREPARE:
+                self._refuse(request, b"INVALID", b"shotover: USE cannot be prepared, for connections are shared; send it as a query")
+                return
+            if not cs.alone:
+                self._use(request, cs)
+                return
+        if unlikely(cs.alone):
+            self._pass(cs.hand, request)
+        else:
+            self._pass(self._shared(cs.session, cs.state), request)
+
+    cdef void _other(self, request_t *request, session_t *session, cql_session_t *cs) noexcept nogil:
+        """What belongs to the handshake, or is not in its place."""
+        if session is NULL:
+            self._refuse(request, b"ERR", b"shotover: the client is gone")
+            return
+        if cs is NULL:
+            cs = self._session_of(session)
+            if cs is NULL:
+                self._refuse(request, b"OOM", b"shotover: no memory")
+                return
+        if cs.version and cs.version != request.version:
+            self._refuse(request, b"PROTO", b"Invalid message version: it differs from that of the messages before it")
+        elif request.opcode == OP_OPTIONS:
+            self._options(request)
+        elif request.opcode == OP_STARTUP and cs.phase == PHASE_NEW:
+            self._startup(request, cs)
+        elif request.opcode == OP_AUTH_RESPONSE and cs.phase == PHASE_LOGIN:
+            self._login(request, cs)
+        elif request.opcode == OP_REGISTER and cs.phase == PHASE_OPEN:
+            self._register(request, cs)
+        elif cs.phase == PHASE_NEW:
+            self._refuse(request, b"PROTO", b"Unexpected message, expecting STARTUP or OPTIONS")
+        elif cs.phase == PHASE_LOGIN:
+            self._refuse(request, b"PROTO", b"Unexpected message, expecting AUTH_RESPONSE")
+        else:
+            self._refuse(request, b"PROTO", b"Unexpected message, the connection is past its handshake or not through it yet")
+
+    cdef cql_session_t *_session_of(self, session_t *session) noexcept nogil:
+        cdef cql_session_t *cs = <cql_session_t *>slab_take(&self.sessions)
+        if cs is not NULL:
+            memset(cs, 0, sizeof(cql_session_t))
+            cs.session = session
+            session_slots(session)[self.slot] = cs
+        return cs
+
+    cdef void _let_through(self, request_t *request) noexcept nogil:
+        """The client's request has its reply, which was looked at here."""
+        request.watched &= ~<uint8_t>WATCHED_BY_SINK
+        request.sink_state = 0
+        self.complete(request)
+
+    cdef void _answer_ready(self, request_t *request) noexcept nogil:
+        cdef uint8_t out[HEADER_SIZE]
+        request.watched &= ~<uint8_t>WATCHED_BY_SINK
+        self.answer_take(request, out, frame_head(out, request.version | IS_REPLY, request.stream, OP_READY, 0))
+
+    # ---- OPTIONS ------------------------------------------------------------------------------------------------
+
+    cdef void _options(self, request_t *request) noexcept nogil:
+        """Before STARTUP. What the server can do is asked once, and again when a connection to it was lost."""
+        cdef:
+            upstream_t *upstream
+            uint8_t     head[HEADER_SIZE]
+            uint8_t    *body = self.supported[request.version]
+            size_t      size = self.supported_sizes[request.version]
+            uint8_t    *out
+        if body is not NULL:
+            out = <uint8_t *>malloc(HEADER_SIZE + size)
+            if out is NULL:
+                self._refuse(request, b"OOM", b"shotover: no memory")
+                return
+            memcpy(out, head, frame_head(head, request.version | IS_REPLY, request.stream, OP_SUPPORTED, size))
+            memcpy(out + HEADER_SIZE, body, size)
+            self.answer_take(request, out, HEADER_SIZE + size)
+            free(out)
+            return
+        upstream = self.upstream_open()
+        if upstream is not NULL:
+            upstream.role = ROLE_ASK
+        request.sink_state = S_OPTIONS
+        request.watched |= WATCHED_BY_SINK
+        self._pass(upstream, request)
+
+    cdef void _asked(self, upstream_t *upstream, request_t *request) noexcept nogil:
+        cdef:
+            uint8_t *reply = request.reply.data
+            size_t   size
+            uint8_t *kept
+        if request.reply.size > HEADER_SIZE and reply[4] == OP_SUPPORTED:
+            size = supported_trim(reply + HEADER_SIZE, request.reply.size - HEADER_SIZE, request.version)
+            frame_head(reply, request.version | IS_REPLY, request.stream, OP_SUPPORTED, size)
+            request.reply.size = HEADER_SIZE + size
+            kept = <uint8_t *>malloc(size)
+            if kept is not NULL:
+                memcpy(kept, reply + HEADER_SIZE, size)
+                free(self.supported[request.version])
+                self.supported[request.version] = kept
+                self.supported_sizes[request.version] = size
+        self._let_through(request)
+        self.numbered_retire(upstream)
+
+    cdef void _forget_supported(self) noexcept nogil:
+        cdef int version
+        for version in range(VERSIONS):
+            free(self.supported[version])
+            self.supported[version] = NULL
+
+    # ---- handshake ----------------------------------------------------------------------------------------------
+
+    cdef void _startup(self, request_t *request, cql_session_t *cs) noexcept nogil:
+        cdef:
+            uint8_t  *body = request.wire.data + HEADER_SIZE
+            size_t    size = request.wire.size - HEADER_SIZE
+            uint8_t   kept[FIELD_SIZE_MAX]
+            slice_t   value
+            slice_t   fields[FIELD_COUNT]
+            int       found = peek_option(body, size, b"COMPRESSION", &value)
+        if found < 0 or request.wire.data[1] & FLAG_COMPRESSED:
+            self._refuse(request, b"PROTO", b"STARTUP that cannot be read")
+            return
+        if size > FIELD_SIZE_MAX:
+            self._refuse(request, b"PROTO", b"shotover: STARTUP has too many options")
+            return
+        if found and value.size and not slice_is(&value, b"NONE"):
+            self._refuse(request, b"PROTO", b"Unknown compression algorithm (shotover has none yet)")
+            return
+        memset(fields, 0, sizeof(fields))
+        fields[FIELD_STARTUP].data = kept
+        fields[FIELD_STARTUP].size = startup_for_all(body, size, kept, True)
+        cs.state = self._state_for(request.version, fields)
+        if cs.state is NULL:
+            self._refuse(request, b"OOM", b"shotover: no memory")
+            return
+        cs.version = request.version
+        if self._peek_shared(cs.session, cs.state) is not NULL:     # the server has let in such a one, without credentials
+            cs.phase = PHASE_OPEN
+            self._answer_ready(request)
+            return
+        self.handshakes_total += 1
+        cs.hand = self.upstream_open()
+        if cs.hand is NULL:
+            self._begin_anew(cs)
+            self.unreachable(request, self.connect_error)
+            return
+        cs.hand.role = ROLE_HAND
+        cs.hand.tenant = cs.session
+        cs.phase = PHASE_STARTING
+        request.sink_state = S_STARTUP
+        request.watched |= WATCHED_BY_SINK
+        self._pass(cs.hand, request)
+
+    cdef void _begin_anew(self, cql_session_t *cs) noexcept nogil:
+        """Back to before STARTUP: it has failed."""
+        if cs.hand is not NULL:
+            cs.hand.tenant = NULL
+            cs.hand.role = ROLE_LEAVING
+            self.numbered_retire(cs.hand)
+            cs.hand = NULL
+        if cs.state is not NULL:
+            self._leave_state(cs.state)
+            cs.state = NULL
+        free(cs.auth)
+        cs.auth = NULL
+        cs.phase = PHASE_NEW
+        cs.version = 0
+        cs.rounds = 0
+        cs.alone = 0
+
+    cdef void _started(self, upstream_t *upstream, request_t *request) noexcept nogil:
+        """The server has answered a client's STARTUP."""
+        cdef:
+            uint8_t        answer = request.reply.data[4] if request.reply.size >= HEADER_SIZE else 0
+            session_t     *session = upstream.tenant
+            cql_session_t *cs
+        if session is not NULL:
+            cs = <cql_session_t *>session_slots(session)[self.slot]
+            if answer == OP_READY:
+                self._come_in(upstream, cs)
+            elif answer == OP_AUTHENTICATE:
+                cs.phase = PHASE_LOGIN
+            else:
+                self._begin_anew(cs)
+        self._let_through(request)
+
+    cdef void _login(self, request_t *request, cql_session_t *cs) noexcept nogil:
+        cdef size_t size = request.wire.size - HEADER_SIZE
+        free(cs.auth)
+        cs.auth = NULL
+        cs.rounds += cs.rounds < 255
+        if cs.rounds == 1 and size <= FIELD_SIZE_MAX and not request.wire.data[1] and \
+                peek_plain(request.wire.data + HEADER_SIZE, size):
+            cs.auth = <uint8_t *>malloc(size)
+            if cs.auth is not NULL:
+                memcpy(cs.auth, request.wire.data + HEADER_SIZE, size)
+                cs.auth_size = size
+        request.sink_state = S_AUTH
+        request.watched |= WATCHED_BY_SINK
+        self._pass(cs.hand, request)
+
+    cdef void _logged_in(self, upstream_t *upstream, request_t *request) noexcept nogil:
+        """The server has answered a client's AUTH_RESPONSE."""
+        cdef:
+            uint8_t        answer = request.reply.data[4] if request.reply.size >= HEADER_SIZE else 0
+            session_t     *session = upstream.tenant
+            cql_session_t *cs
+            cql_state_t   *state
+            slice_t        fields[FIELD_COUNT]
+        if session is not NULL:
+            cs = <cql_session_t *>session_slots(session)[self.slot]
+            if answer == OP_AUTH_SUCCESS:
+                state = NULL
+                if cs.auth is not NULL:
+                    state_fields(cs.state, fields)
+                    fields[FIELD_AUTH].data = cs.auth
+                    fields[FIELD_AUTH].size = cs.auth_size
+                    state = self._state_for(cs.version, fields)
+                if state is not NULL:
+                    self._leave_state(cs.state)
+                    cs.state = state
+                    self._come_in(upstream, cs)
+                else:                               # what has let it in cannot be said again
+                    cs.alone = 1
+                    upstream.role = ROLE_ALONE
+                    cs.phase = PHASE_OPEN
+            elif answer != OP_AUTH_CHALLENGE:
+                self._begin_anew(cs)
+        self._let_through(request)
+
+    cdef void _come_in(self, upstream_t *upstream, cql_session_t *cs) noexcept nogil:
+        """The connection with which it has shaken hands is one of its state."""
+        cs.hand = NULL
+        cs.phase = PHASE_OPEN
+        free(cs.auth)
+        cs.auth = NULL
+        self._adopt(upstream, cs.state, cs.session)
+
+    # ---- USE ----------------------------------------------------------------------------------------------------
+
+    cdef void _use(self, request_t *request, cql_session_t *cs) noexcept nogil:
+        """The server says whether it may, and what the keyspace is called. A fresh connection, for all others are shared."""
+        cdef:
+            slice_t      fields[FIELD_COUNT]
+            cql_state_t *state
+        if cs.switching is NULL:
+            state_fields(cs.state, fields)
+            fields[FIELD_KEYSPACE].size = 0
+            state = self._state_for(cs.version, fields)
+            if state is NULL:
+                self._refuse(request, b"OOM", b"shotover: no memory")
+                return
+            cs.switching = self.upstream_open()
+            if cs.switching is NULL:
+                self._leave_state(state)
+                self.unreachable(request, self.connect_error)
+                return
+            cs.switching.role = ROLE_SWITCH
+            cs.switching.state = state
+            cs.switching.tenant = cs.session
+            self.switches_total += 1
+        request.sink_state = S_USE
+        request.watched |= WATCHED_BY_SINK
+        self._pass(cs.switching, request)
+
+    cdef void _used(self, upstream_t *upstream, request_t *request) noexcept nogil:
+        cdef:
+            session_t     *session = upstream.tenant
+            cql_session_t *cs
+            cql_state_t   *state
+            slice_t        fields[FIELD_COUNT]
+            slice_t        name
+        if session is not NULL:
+            cs = <cql_session_t *>session_slots(session)[self.slot]
+            if peek_set_keyspace(request.reply.data, request.reply.size, &name):
+                state_fields(cs.state, fields)
+                fields[FIELD_KEYSPACE] = name
+                state = self._state_for(cs.version, fields)
+                if state is NULL:
+                    stream_close(&session.stream, CLOSE_LOCAL)      # it would go on in the wrong one
+                else:
+                    self._leave_state(cs.state)
+                    cs.state = state
+                if upstream.pending == 0 and state is not NULL:
+                    cs.switching = NULL
+                    self._leave_state(<cql_state_t *>upstream.state)
+                    upstream.state = NULL
+                    self._adopt(upstream, cs.state, session)
+            elif upstream.pending == 0:
+                cs.switching = NULL
+                upstream.tenant = NULL
+                self.numbered_retire(upstream)
+        self._let_through(request)
+
+    # ---- events -------------------------------------------------------------------------------------------------
+
+    cdef void _register(self, request_t *request, cql_session_t *cs) noexcept nogil:
+        cdef:
+            events_t      *events = &self.events[cs.version]
+            const uint8_t *at = request.wire.data + HEADER_SIZE
+            const uint8_t *end = request.wire.data + request.wire.size
+            slice_t        name
+            uint32_t       left
+            uint8_t        wanted = 0, bit = 0
+        if end - at < 2 or request.wire.data[1] & (FLAG_COMPRESSED | FLAG_PAYLOAD):
+            at = NULL
+        else:
+            left = read_short(at)
+            at += 2
+            while left and at is not NULL:
+                at = read_string(at, end, &name)
+                bit = _event_bit(&name) if at is not NULL else 0
+                if bit == 0:
+                    at = NULL
+                wanted |= bit
+                left -= 1
+        if at is NULL:
+            self._refuse(request, b"PROTO", b"REGISTER for something that is no type of event")
+            return
+        request.conduct = wanted                # kept there until the connection for events is there
+        if events.upstream is NULL and not self._open_events(cs):
+            self.unreachable(request, self.connect_error)
+        elif events.ready:
+            self._want(request, cs)
+        else:
+            batch_push(&events.waiting, request)
+
+    cdef bint _open_events(self, cql_session_t *cs) noexcept nogil:
+        """The connection on which events come, in the version and with the credentials of the first who wants some."""
+        cdef:
+            slice_t      fields[FIELD_COUNT]
+            uint8_t      startup[FIELD_SIZE_MAX]
+            cql_state_t *state
+            upstream_t  *upstream
+        state_fields(cs.state, fields)
+        fields[FIELD_KEYSPACE].size = 0
+        fields[FIELD_STARTUP].size = startup_for_all(fields[FIELD_STARTUP].data, fields[FIELD_STARTUP].size, startup, False)
+        fields[FIELD_STARTUP].data = startup
+        state = self._state_for(cs.version, fields)
+        if state is NULL:
+            return False
+        upstream = self.upstream_open()
+        if upstream is NULL:
+            self._leave_state(state)
+            return False
+        upstream.role = ROLE_EVENTS
+        upstream.state = state
+        self.events[cs.version].upstream = upstream
+        self.events[cs.version].ready = 0
+        return True
+
+    cdef void _opened(self, upstream_t *upstream) noexcept nogil:
+        cdef:
+            request_t   *register
+            cql_state_t *state = <cql_state_t *>upstream.state
+        self.numbered_ready(upstream)
+        if upstream.role != ROLE_EVENTS:
+            return
+        register = self._own_request(b"", HEADER_SIZE + ALL_EVENTS_SIZE)
+        if register is NULL:
+            stream_close(&upstream.stream, CLOSE_LOCAL)
+            return
+        frame_head(register.wire.data, state.version, 0, OP_REGISTER, ALL_EVENTS_SIZE)
+        memcpy(register.wire.data + HEADER_SIZE, ALL_EVENTS, ALL_EVENTS_SIZE)
+        register.version = state.version
+        register.watched = WATCHED_BY_SINK
+        register.sink_state = S_EVENTS
+        self.numbered_greet(upstream, register)
+
+    cdef void _registered(self, upstream_t *upstream, request_t *request) noexcept nogil:
+        cdef:
+            events_t  *events = &self.events[request.version]
+            request_t *waiting
+            batch_t    batch
+            bint       good = request.reply.size >= HEADER_SIZE and request.reply.data[4] == OP_READY
+        self.loop.cancel_timer(&upstream.timer)
+        self.hub.request_free(request)
+        if not good or events.upstream is not upstream:
+            stream_close(&upstream.stream, EACCES)
+            return
+        events.ready = 1
+        batch = events.waiting
+        batch_clear(&events.waiting)
+        while batch.head is not NULL:
+            waiting = batch_pop(&batch)
+            self._want(waiting, <cql_session_t *>session_slots(<session_t *>waiting.session)[self.slot]
+                       if waiting.queued else NULL)
+
+    cdef void _want(self, request_t *request, cql_session_t *cs) noexcept nogil:
+        """From now on this client gets events."""
+        cdef events_t *events
+        if cs is not NULL:
+            events = &self.events[cs.version]
+            if cs.events == 0 and request.conduct:
+                cs.previous = NULL
+                cs.next = events.sessions
+                if cs.next is not NULL:
+                    cs.next.previous = cs
+                events.sessions = cs
+            cs.events |= request.conduct
+        self._answer_ready(request)
+
+    cdef void _want_no_more(self, cql_session_t *cs) noexcept nogil:
+        cdef events_t *events = &self.events[cs.version]
+        if cs.events == 0:
+            return
+        cs.events = 0
+        if cs.previous is not NULL:
+            cs.previous.next = cs.next
+        else:
+            events.sessions = cs.next
+        if cs.next is not NULL:
+            cs.next.previous = cs.previous
+        cs.next = NULL
+        cs.previous = NULL
+
+    cdef void on_event(self, upstream_t *upstream, uint8_t *frame, size_t size) noexcept nogil:
+        cdef:
+            slice_t        name
+            cql_session_t *cs
+            cql_session_t *following
+            uint8_t        bit = 0
+        if upstream.role == ROLE_ALONE and upstream.tenant is not NULL:
+            self.up.on_push(upstream.tenant, frame, size)
+            return
+        if upstream.role != ROLE_EVENTS or read_string(frame + HEADER_SIZE, frame + size, &name) is NULL:
+            return
+        bit = _event_bit(&name)
+        self.events_total += 1
+        cs = self.events[frame[0] & 0x7f & (VERSIONS - 1)].sessions
+        while cs is not NULL:
+            following = cs.next
+            if cs.events & bit:
+                self.up.on_push(cs.session, frame, size)
+            cs = following
+
+    # ---- up, and ends -------------------------------------------------------------------------------------------
+
+    cdef void on_finished(self, upstream_t *upstream, request_t *request) noexcept nogil:
+        if request.sink_state == S_GREETING:
+            self._greeted(upstream, request)
+        elif request.sink_state == S_STARTUP:
+            self._started(upstream, request)
+        elif request.sink_state == S_AUTH:
+            self._logged_in(upstream, request)
+        elif request.sink_state == S_USE:
+            self._used(upstream, request)
+        elif request.sink_state == S_OPTIONS:
+            self._asked(upstream, request)
+        else:
+            self._registered(upstream, request)
+
+    cdef bint on_request_lost(self, upstream_t *upstream, request_t *request, int error) noexcept nogil:
+        if request.sink_state == S_GREETING or request.sink_state == S_EVENTS:
+            self.hub.request_free(request)
+            return True
+        request.sink_state = 0
+        request.watched &= ~<uint8_t>WATCHED_BY_SINK
+        return False
+
+    cdef void on_retired(self, upstream_t *upstream) noexcept nogil:
+        cdef cql_state_t *state = <cql_state_t *>upstream.state
+        cdef uint32_t     index
+        if upstream.role == ROLE_SHARED and state is not NULL:
+            for index in range(self.connection_count):
+                if state.shared[index] is upstream:
+                    state.shared[index] = NULL
+            upstream.role = ROLE_LEAVING
+            upstream.state = NULL
+
+    cdef void on_lost(self, upstream_t *upstream, int error) noexcept nogil:
+        cdef:
+            cql_session_t *cs = NULL
+            events_t      *events
+            request_t     *waiting
+            batch_t        batch
+            uint8_t        role = upstream.role
+            session_t     *session = upstream.tenant
+            int            version
+        if error != CLOSE_LOCAL:
+            self._forget_supported()                # it may be another one that comes back
+        if session is not NULL:
+            cs = <cql_session_t *>session_slots(session)[self.slot]
+        self.on_retired(upstream)
+        if role == ROLE_HAND and cs is not NULL:
+            cs.hand = NULL
+            upstream.tenant = NULL
+            self._begin_anew(cs)
+        elif role == ROLE_ALONE and cs is not NULL:
+            cs.hand = NULL
+            upstream.tenant = NULL
+            self._begin_anew(cs)
+            self.up.on_leave(session)               # what has let it in is known to it alone
+        elif role == ROLE_SWITCH:
+            if cs is not NULL:
+                cs.switching = NULL
+                upstream.tenant = NULL
+            if upstream.state is not NULL:
+                self._leave_state(<cql_state_t *>upstream.state)
+                upstream.state = NULL
+        elif role == ROLE_EVENTS:
+            version = (<cql_state_t *>upstream.state).version
+            events = &self.events[version]
+            self._leave_state(<cql_state_t *>upstream.state)
+            upstream.state = NULL
+            if events.upstream is upstream:
+                events.upstream = NULL
+                events.ready = 0
+                while events.sessions is not NULL:  # they cannot know what they have missed: they begin anew
+                    session = events.sessions.session
+                    self._want_no_more(events.sessions)
+                    self.up.on_leave(session)
+                batch = events.waiting
+                batch_clear(&events.waiting)
+                while batch.head is not NULL:
+                    waiting = batch_pop(&batch)
+                    self.unreachable(waiting, error)
+
+    cdef void on_session_end(self, void *session) noexcept nogil:
+        cdef cql_session_t *cs = <cql_session_t *>session_slots(<session_t *>session)[self.slot]
+        if cs is NULL:
+            return
+        self._want_no_more(cs)
+        if cs.switching is not NULL:
+            cs.switching.tenant = NULL
+            self.numbered_retire(cs.switching)
+        self._begin_anew(cs)
+        session_slots(<session_t *>session)[self.slot] = NULL
+        slab_give(&self.sessions, cs)
+
+    def samples(self):
+        labels = {"chain": self.chain.name, "transform": self.type_name, "name": self.name}
+        return CassandraPool.samples(self) + [
+            ("shotover_upstream_handshakes_count", labels, "counter", self.handshakes_total),
+            ("shotover_upstream_events_count", labels, "counter", self.events_total),
+            ("shotover_upstream_keyspace_switches_count", labels, "counter", self.switches_total),
+            ("shotover_limits_hit_count", {"source": self.chain.name, "limit": "upstream_pending"}, "counter", self.over_pending),
+        ]
