@@ -30,6 +30,7 @@ from shotover._net.loop cimport (
     stream_write_chunk,
 )
 from shotover._net.peer cimport peer_parse
+from shotover._proxy.order cimport order_append, order_behind_first, order_insert, order_to_front
 from shotover._proxy.step cimport LOG_WARNING
 
 from shotover._net.tls import tls_samples
@@ -167,7 +168,7 @@ cdef void session_stream(request_t *request, const uint8_t *data, size_t size) n
     if session is NULL or request.discard:
         return
     if unlikely((<Source>session.source).numbered) and session.order_head is not request and not session.order_head.begun:
-        _to_front(session, request)
+        order_to_front(session, request)
     if likely(session.order_head is request):
         request.begun = 1
         if unlikely(request.reply.size):        # it came while a step still held the reply before it
@@ -219,13 +220,7 @@ cdef void _push_behind(request_t *before, session_t *session, Source source, con
     push.left = 0
     push.queued = 1
     push.done = 1
-    push.after = before.after
-    push.before = before
-    before.after = push
-    if push.after is NULL:
-        session.order_tail = push
-    else:
-        push.after.before = push
+    order_insert(session, push, before)
 
 
 cdef void session_complete(request_t *request) noexcept nogil:
@@ -240,9 +235,9 @@ cdef void session_complete(request_t *request) noexcept nogil:
         return
     if unlikely((<Source>session.source).numbered) and session.order_head is not request:
         if session.order_head.begun:
-            _behind_first(session, request)     # half a reply stands before it: nothing may get into the middle
+            order_behind_first(session, request)     # half a reply stands before it: nothing may get into the middle
         else:
-            _to_front(session, request)
+            order_to_front(session, request)
     if session.order_head is request:
         _release(session, <Source>session.source)
     elif not request_own_reply(&(<Source>session.source).loop.pool, request):
@@ -253,35 +248,6 @@ cdef void session_complete(request_t *request) noexcept nogil:
         session.bytes += request.charged
         if unlikely((<Source>session.source).client_memory_max):
             (<Source>session.source).check_memory(session)
-
-
-cdef inline void _take_out(session_t *session, request_t *request) noexcept nogil:
-    """Out of the order, of which it is not the first."""
-    request.before.after = request.after
-    if request.after is NULL:
-        session.order_tail = request.before
-    else:
-        request.after.before = request.before
-
-
-cdef void _to_front(session_t *session, request_t *request) noexcept nogil:
-    """It is the turn of whoever has a reply, where replies may come in any order. It is not the first."""
-    _take_out(session, request)
-    request.after = session.order_head
-    session.order_head.before = request
-    session.order_head = request
-
-
-cdef void _behind_first(session_t *session, request_t *request) noexcept nogil:
-    """Its turn is when the first one has gone."""
-    cdef request_t *first = session.order_head
-    if first.after is request:
-        return
-    _take_out(session, request)
-    request.before = first
-    request.after = first.after
-    first.after.before = request
-    first.after = request
 
 
 cdef void _release(session_t *session, Source source) noexcept nogil:
@@ -762,23 +728,15 @@ cdef class Source(Acceptor):
         request.charged = 0 if request.streamed else request.wire.size      # its head goes on at once
         session.bytes += request.charged
         request.queued = 1
-        request.after = NULL
-        request.before = session.order_tail
-        if session.order_tail is NULL:
-            session.order_head = request
-        else:
-            session.order_tail.after = request
-        session.order_tail = request
+        order_append(session, request)
         session.pending += request.count
 
     cdef void protocol_error(self, session_t *session, const char *text, size_t size) noexcept nogil:
         self.end_with(session, b"ERR", text, size)
 
     cdef void end_with(self, session_t *session, const char *code, const char *text, size_t size) noexcept nogil:
-        cdef:
-            uint8_t out[512]
-            size_t  out_size = self.codec.error(out, sizeof(out), code, text, size)
-        self.end_with_reply(session, out, out_size)
+        cdef uint8_t out[512]
+        self.end_with_reply(session, out, self.codec.error(out, sizeof(out), code, text, size))
 
     cdef void end_with_reply(self, session_t *session, const uint8_t *reply, size_t size) noexcept nogil:
         """Earlier requests are answered, then this is said, then the connection closes. (Where replies may come in any order,

@@ -6,6 +6,7 @@ from libc.stdlib cimport free, malloc
 from libc.string cimport memcmp, memcpy, memset, strlen
 
 from shotover._codec.cql.frame cimport (
+    FLAG_COMPRESSED,
     HEADER_SIZE,
     OP_AUTH_RESPONSE,
     OP_AUTH_SUCCESS,
@@ -272,12 +273,12 @@ cdef class CassandraPool(NumberedSink):
             self._opened(upstream)
         else:
             size = 0
-            if answer == OP_ERROR and greeting.reply.size >= HEADER_SIZE + 6:
+            if answer == OP_ERROR and greeting.reply.size >= HEADER_SIZE + 6 and not reply[1] & FLAG_COMPRESSED:
                 size = min(<size_t>read_short(reply + HEADER_SIZE + 4), greeting.reply.size - HEADER_SIZE - 6, <size_t>200)
             if size:
                 snprintf(self.refusal, sizeof(self.refusal), b"%.*s", <int>size, <const char *>reply + HEADER_SIZE + 6)
             else:
-                snprintf(self.refusal, sizeof(self.refusal), b"it asks for credentials")
+                snprintf(self.refusal, sizeof(self.refusal), b"it refused the greeting")
             self.connect_error = EACCES
             stream_close(&upstream.stream, EACCES)
         self.hub.request_free(greeting)

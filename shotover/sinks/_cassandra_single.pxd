@@ -8,7 +8,7 @@ that keyspace from then on. Who REGISTERs gets events from one connection for al
 
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
 
-from shotover._core.memory cimport slab_t
+from shotover._core.memory cimport chunk_t, slab_t
 from shotover._core.request cimport batch_t, request_t
 from shotover._proxy.session cimport session_t
 from shotover._proxy.upstream cimport upstream_t
@@ -38,6 +38,7 @@ cdef struct cql_session_t:
     uint8_t        rounds       # AUTH_RESPONSEs so far
     uint8_t        events       # EVENT_* bits
     uint8_t        alone        # everything of it goes over `hand`
+    uint8_t        compression  # COMPRESSION_*
 
 cdef struct events_t:           # of one version
     upstream_t    *upstream     # NULL: nobody wants any
@@ -59,6 +60,8 @@ cdef class CassandraSinkSingle(CassandraPool):
     cdef void _options(self, request_t *request) noexcept nogil
     cdef void _asked(self, upstream_t *upstream, request_t *request) noexcept nogil
     cdef void _forget_supported(self) noexcept nogil
+    cdef int _use_in(self, request_t *request, cql_session_t *cs) noexcept nogil
+    cdef chunk_t *_unpacked(self, const uint8_t *frame, size_t size, int compression, size_t *plain_size) noexcept nogil
     cdef void _startup(self, request_t *request, cql_session_t *cs) noexcept nogil
     cdef void _started(self, upstream_t *upstream, request_t *request) noexcept nogil
     cdef void _login(self, request_t *request, cql_session_t *cs) noexcept nogil

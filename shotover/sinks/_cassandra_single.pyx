@@ -4,6 +4,13 @@ from libc.errno cimport EACCES
 from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy, memset
 
+from shotover._codec.cql.compression cimport (
+    COMPRESSION_LZ4,
+    COMPRESSION_NONE,
+    COMPRESSION_SNAPPY,
+    body_size,
+    body_unpack,
+)
 from shotover._codec.cql.frame cimport (
     FLAG_COMPRESSED,
     FLAG_PAYLOAD,
@@ -29,9 +36,10 @@ from shotover._codec.cql.frame cimport (
 from shotover._codec.cql.peek cimport peek_option, peek_plain, peek_set_keyspace, peek_use, startup_for_all
 from shotover._codec.cql.supported cimport supported_trim
 from shotover._core.debug cimport likely, unlikely
-from shotover._core.memory cimport slab_close, slab_give, slab_init, slab_take
+from shotover._core.memory cimport chunk_data, chunk_put, pool_take, slab_close, slab_give, slab_init, slab_take
 from shotover._core.request cimport WATCHED_BY_SINK, batch_clear, batch_pop, batch_push
 from shotover._core.slice cimport slice_t
+from shotover._core.status cimport OK
 from shotover._net.loop cimport CLOSE_LOCAL, stream_close
 from shotover._proxy.session cimport session_slots
 from shotover.sinks._cassandra_pool cimport (
@@ -57,6 +65,14 @@ from shotover.sinks._cassandra_pool cimport (
     state_fields,
 )
 
+cdef enum:
+    PLAIN_SIZE_MAX = 16777216   # of a compressed statement, decompressed
+
+cdef enum:                      # what _use_in finds
+    NO_USE = 0
+    IS_USE = 1
+    TOO_LONG = 2
+
 cdef enum:                      # what can be registered for; bits
     EVENT_TOPOLOGY = 1
     EVENT_STATUS = 2
@@ -78,13 +94,13 @@ cdef uint8_t _event_bit(const slice_t *name) noexcept nogil:
     return 0
 
 
-cdef bint _is_use(request_t *request) noexcept nogil:
+cdef bint _is_use(const uint8_t *frame, size_t frame_size) noexcept nogil:
     """Whether a QUERY or PREPARE, whose body is not compressed, is USE."""
     cdef:
-        uint8_t *at = request.wire.data + HEADER_SIZE
-        uint8_t *end = request.wire.data + request.wire.size
-        uint32_t count, size
-    if unlikely(request.wire.data[1] & FLAG_PAYLOAD):       # a map of bytes comes first
+        const uint8_t *at = frame + HEADER_SIZE
+        const uint8_t *end = frame + frame_size
+        uint32_t       count, size
+    if unlikely(frame[1] & FLAG_PAYLOAD):       # a map of bytes comes first
         if end - at < 2:
             return False
         count = read_short(at)
@@ -145,7 +161,13 @@ cdef class CassandraSinkSingle(CassandraPool):
 
     cdef void _plain(self, request_t *request, cql_session_t *cs) noexcept nogil:
         """A request of a client that is through its handshake."""
-        if unlikely(request.opcode == OP_QUERY or request.opcode == OP_PREPARE) and unlikely(_is_use(request)):
+        cdef int use = NO_USE
+        if unlikely(request.opcode == OP_QUERY or request.opcode == OP_PREPARE):
+            use = self._use_in(request, cs)
+        if unlikely(use != NO_USE):
+            if use == TOO_LONG:
+                self._refuse(request, b"INVALID", b"shotover: what this statement decompresses to is too long")
+                return
             if request.opcode == OP_PREPARE:
                 self._refuse(request, b"INVALID", b"shotover: USE cannot be prepared, for connections are shared; send it as a query")
                 return
@@ -156,6 +178,43 @@ cdef class CassandraSinkSingle(CassandraPool):
             self._pass(cs.hand, request)
         else:
             self._pass(self._shared(cs.session, cs.state), request)
+
+    cdef int _use_in(self, request_t *request, cql_session_t *cs) noexcept nogil:
+        """Whether a QUERY or PREPARE is USE: IS_USE, NO_USE or TOO_LONG."""
+        cdef:
+            size_t   size
+            chunk_t *chunk
+            bint     use
+        if likely(not request.wire.data[1] & FLAG_COMPRESSED):
+            return IS_USE if unlikely(_is_use(request.wire.data, request.wire.size)) else NO_USE
+        chunk = self._unpacked(request.wire.data, request.wire.size, cs.compression, &size)
+        if chunk is NULL:
+            return TOO_LONG if size else NO_USE         # what cannot be read is for the server to refuse
+        use = _is_use(chunk_data(chunk), size)
+        chunk_put(&self.loop.pool, chunk)
+        return IS_USE if use else NO_USE
+
+    cdef chunk_t *_unpacked(self, const uint8_t *frame, size_t size, int compression, size_t *plain_size) noexcept nogil:
+        """A compressed frame with its body as it was; *plain_size: of all. NULL: it cannot be read (*plain_size 0), or there
+        is no room for it."""
+        cdef:
+            size_t   body
+            chunk_t *chunk
+        plain_size[0] = 0
+        if compression == COMPRESSION_NONE:
+            return NULL
+        if body_size(compression, frame + HEADER_SIZE, size - HEADER_SIZE, <size_t>-1, &body) != OK:
+            return NULL
+        plain_size[0] = HEADER_SIZE + body
+        chunk = pool_take(&self.loop.pool, HEADER_SIZE + body) if body <= PLAIN_SIZE_MAX else NULL
+        if chunk is NULL:
+            return NULL
+        memcpy(chunk_data(chunk), frame, HEADER_SIZE)
+        if body_unpack(compression, frame + HEADER_SIZE, size - HEADER_SIZE, chunk_data(chunk) + HEADER_SIZE, body) != OK:
+            chunk_put(&self.loop.pool, chunk)
+            plain_size[0] = 0
+            return NULL
+        return chunk
 
     cdef void _other(self, request_t *request, session_t *session, cql_session_t *cs) noexcept nogil:
         """What belongs to the handshake, or is not in its place."""
@@ -236,7 +295,7 @@ cdef class CassandraSinkSingle(CassandraPool):
             size_t   size
             uint8_t *kept
         if request.reply.size > HEADER_SIZE and reply[4] == OP_SUPPORTED:
-            size = supported_trim(reply + HEADER_SIZE, request.reply.size - HEADER_SIZE, request.version)
+            size = supported_trim(reply + HEADER_SIZE, request.reply.size - HEADER_SIZE)
             frame_head(reply, request.version | IS_REPLY, request.stream, OP_SUPPORTED, size)
             request.reply.size = HEADER_SIZE + size
             kept = <uint8_t *>malloc(size)
@@ -270,8 +329,13 @@ cdef class CassandraSinkSingle(CassandraPool):
         if size > FIELD_SIZE_MAX:
             self._refuse(request, b"PROTO", b"shotover: STARTUP has too many options")
             return
-        if found and value.size and not slice_is(&value, b"NONE"):
-            self._refuse(request, b"PROTO", b"Unknown compression algorithm (shotover has none yet)")
+        cs.compression = COMPRESSION_NONE
+        if found and slice_is(&value, b"LZ4"):
+            cs.compression = COMPRESSION_LZ4
+        elif found and slice_is(&value, b"SNAPPY"):
+            cs.compression = COMPRESSION_SNAPPY
+        elif found and value.size and not slice_is(&value, b"NONE"):
+            self._refuse(request, b"PROTO", b"Unknown compression algorithm: expected lz4 or snappy")
             return
         memset(fields, 0, sizeof(fields))
         fields[FIELD_STARTUP].data = kept
@@ -417,9 +481,16 @@ cdef class CassandraSinkSingle(CassandraPool):
             cql_state_t   *state
             slice_t        fields[FIELD_COUNT]
             slice_t        name
+            uint8_t       *reply = request.reply.data
+            size_t         size = request.reply.size
+            chunk_t       *chunk = NULL
         if session is not NULL:
             cs = <cql_session_t *>session_slots(session)[self.slot]
-            if peek_set_keyspace(request.reply.data, request.reply.size, &name):
+            if size >= HEADER_SIZE and reply[1] & FLAG_COMPRESSED:
+                chunk = self._unpacked(reply, size, cs.compression, &size)
+                reply = chunk_data(chunk) if chunk is not NULL else NULL
+                size = size if chunk is not NULL else 0
+            if peek_set_keyspace(reply, size, &name):
                 state_fields(cs.state, fields)
                 fields[FIELD_KEYSPACE] = name
                 state = self._state_for(cs.version, fields)
@@ -437,6 +508,8 @@ cdef class CassandraSinkSingle(CassandraPool):
                 cs.switching = NULL
                 upstream.tenant = NULL
                 self.numbered_retire(upstream)
+        if chunk is not NULL:
+            chunk_put(&self.loop.pool, chunk)
         self._let_through(request)
 
     # ---- events -------------------------------------------------------------------------------------------------

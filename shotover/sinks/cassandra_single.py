@@ -6,7 +6,6 @@ from shotover.config.address import Address
 from shotover.config.fields import address, integer, number
 from shotover.config.steps import SinkConfig
 from shotover.config.tls import tls_client
-from shotover.sinks import redis_fields
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -37,7 +36,9 @@ class CassandraSinkSingleConfig(SinkConfig, tag="CassandraSinkSingle"):
     protocols = frozenset({"cassandra"})
 
     remote_address: Address = address(doc="the server: host:port, [IPv6]:port or unix:/path")
-    connect_timeout_ms: int = redis_fields.connect_timeout_ms()
+    connect_timeout_ms: int = integer(
+        minimum=1, maximum=3_600_000, default=3000, doc="milliseconds a connect may take"
+    )
     read_timeout: float | None = number(
         minimum=0.001,
         maximum=86_400,
@@ -45,7 +46,12 @@ class CassandraSinkSingleConfig(SinkConfig, tag="CassandraSinkSingle"):
         nullable=True,
         doc="seconds a reply may take; null waits without end",
     )
-    connection_count: int = redis_fields.connection_count()
+    connection_count: int = integer(
+        minimum=1,
+        maximum=64,
+        default=2,
+        doc="shared connections a worker keeps for each client state",
+    )
     max_pending_requests: int = integer(
         minimum=1,
         maximum=32_768,

@@ -19,8 +19,6 @@ class QueryCounterConfig(TransformConfig, tag="QueryCounter"):
     `name`: with `counter_name` absent, `name` is used for both.
     """
 
-    protocols = frozenset({"redis"})
-
     name_is_label = True
 
     counter_name: str = text(

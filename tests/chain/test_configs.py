@@ -37,6 +37,7 @@ CONFIGS = {  # what `SET key value` is answered with
     "proxy_protocol": OK,
 }
 ELSEWHERE = {  # they need more than a server or two
+    "cassandra",  # tests/integration/cassandra
     "redis_cluster",  # tests/integration/cluster
     "redis_sentinel",  # tests/integration/sentinel
 }

@@ -72,8 +72,10 @@ def test_the_topologies_on_a_page_are_sound(config, block, monkeypatch):
         return
     indent = len(lines[0]) - len(lines[0].lstrip())
     steps = "\n".join("        " + line[indent:] for line in lines)
-    head = "sources:\n  - Redis:\n      listen_addr: h:1\n      chain:\n"
     last = re.findall(r"^ {8}- (\w+)", steps, re.MULTILINE)[-1]
+    spoken = catalogue.lookup(last).protocols or {"redis"}
+    source = "Redis" if "redis" in spoken else "Cassandra"
+    head = f"sources:\n  - {source}:\n      listen_addr: h:1\n      chain:\n"
     if not catalogue.lookup(last).terminating:
         steps += "\n        - NullSink"
     config.environ = {"CREDENTIALS_DIRECTORY": str(config.folder)}

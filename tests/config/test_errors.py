@@ -351,7 +351,7 @@ class TestLayouts:
         "sources: [Reddis: {}]": ["1: sources[0]: unknown source Reddis, did you mean Redis?"],
         "sources: [Kafka: {}]": ["1: sources[0]: Kafka is not supported yet by this version"],
         "sources: [NullSink]": ["1: sources[0]: NullSink is a transform, expected a source"],
-        "sources: [5]": ["1: sources[0]: unknown source 5, known are Redis, Valkey"],
+        "sources: [5]": ["1: sources[0]: unknown source 5, known are Cassandra, Redis, Valkey"],
     }
 
     @pytest.mark.parametrize(("text", "expected"), ROOTS.items(), ids=ROOTS.keys())

@@ -11,7 +11,7 @@ import subprocess
 import sys
 import tempfile
 import urllib.request
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -96,6 +96,22 @@ def redis_topology(
     }
 
 
+def cassandra_topology(
+    listen_port: int,
+    upstream_port: int,
+    *,
+    source: dict[str, Any] | None = None,
+    sink: dict[str, Any] | None = None,
+    chain: Sequence[Any] = (),
+    end: dict[str, Any] | None = None,
+) -> dict[str, Any]:
+    """The same for Cassandra."""
+    single = {"remote_address": f"127.0.0.1:{upstream_port}", **(sink or {})}
+    fields = {"name": "cassandra", "listen_addr": f"127.0.0.1:{listen_port}", **(source or {})}
+    steps = [*chain, end or {"CassandraSinkSingle": {"name": "sink", **single}}]
+    return {"sources": [{"Cassandra": {**fields, "chain": steps}}]}
+
+
 class Proxy:
     """A running `shotover` before one Redis server; `stop` proves a clean end."""
 
@@ -111,6 +127,7 @@ class Proxy:
         port: int = 0,
         log_format: str = "json",
         config: dict[str, Any] | None = None,
+        topology: Callable[..., dict[str, Any]] = redis_topology,
     ) -> None:
         self.port = port or free_port()
         self.log_format = log_format
@@ -120,7 +137,7 @@ class Proxy:
         self.looked = 0  # log lines that `check_log` has passed
         self._write(
             "topology.yaml",
-            redis_topology(
+            topology(
                 self.port, upstream_port, source=source, sink=sink, chain=chain, end=end
             ),
         )

@@ -109,7 +109,8 @@ def related(one: str, other: str) -> bool:
     transforms."""
     if any(one.startswith(whole) and other.startswith(whole) for whole in PARTED):
         return True
-    return one == other or one.split("_")[0] == other.split("_")[0] == "redis"
+    family = one.split("_")[0]
+    return one == other or (family == other.split("_")[0] and family in ("cassandra", "redis"))
 
 
 def test_a_compiled_step_knows_nothing_of_yaml() -> None:

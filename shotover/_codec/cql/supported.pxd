@@ -3,4 +3,4 @@
 from libc.stdint cimport uint8_t
 
 
-cdef size_t supported_trim(uint8_t *body, size_t size, uint8_t version) noexcept nogil
+cdef size_t supported_trim(uint8_t *body, size_t size) noexcept nogil

@@ -11,10 +11,12 @@ cdef bint _is_ours(const slice_t *name, const slice_t *value) noexcept nogil:
     """Whether both sides can do what a value stands for."""
     if slice_is(name, b"PROTOCOL_VERSIONS"):    # "4/v4", "6/v6-beta"
         return value.size > 1 and 48 <= value.data[0] <= 48 + VERSION_MAX and not 48 <= value.data[1] <= 57
-    return not slice_is(name, b"COMPRESSION")
+    if slice_is(name, b"COMPRESSION"):
+        return slice_is(value, b"LZ4") or slice_is(value, b"SNAPPY")
+    return True
 
 
-cdef size_t supported_trim(uint8_t *body, size_t size, uint8_t version) noexcept nogil:
+cdef size_t supported_trim(uint8_t *body, size_t size) noexcept nogil:
     """Takes out, in place, what the server can do and we cannot. Returns what is left of `size`; all of it where the body cannot
     be read."""
     cdef:
