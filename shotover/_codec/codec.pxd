@@ -76,6 +76,11 @@ cdef struct scan_t:             # where in a reply the bytes so far end; zero: b
     uint32_t errors             # error replies passed since somebody reset it
     uint8_t *error_at           # where the first of them began, among the bytes it was seen in; NULL since somebody reset it
 
+cdef enum:              # what a conversation's frames travel in
+    FRAMED_NOT = 0
+    FRAMED_PLAIN = 1    # segments of CQL version 5
+    FRAMED_LZ4 = 2      # ... compressed
+
 cdef struct head_t:             # of a frame, in protocols that number them
     uint64_t size               # of the whole frame
     uint32_t number             # of the request that it answers
@@ -97,4 +102,5 @@ cdef class Codec:
     ) noexcept nogil
     cdef status_t head(self, const uint8_t *at, const uint8_t *end, head_t *head) noexcept nogil
     cdef void renumber(self, uint8_t *frame, uint32_t number) noexcept nogil
+    cdef int framed_after(self, const request_t *request) noexcept nogil
     cdef bint key(self, request_t *request, slice_t *key) noexcept nogil

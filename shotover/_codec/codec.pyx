@@ -45,6 +45,10 @@ cdef class Codec:
         """Numbered protocols: changes the number of a frame, of which head_size bytes are there."""
         pass
 
+    cdef int framed_after(self, const request_t *request) noexcept nogil:
+        """What frames travel in, both ways, once the reply of this request has gone: FRAMED_*."""
+        return 0
+
     cdef bint key(self, request_t *request, slice_t *key) noexcept nogil:
         """The first key of a request of count 1; False: it has none."""
         return False

@@ -34,6 +34,11 @@ cdef struct layer_t:            # what stands between the bytes of a stream and 
     const layer_ops_t *ops
     queue_t    out              # for the wire; the stream's own queue holds what has not gone through here yet
 
+cdef struct framing_t:          # what changes the bytes of a stream in its own queue, above its layer; see segments.pxd
+    bint (*seal)(stream_t *stream) noexcept nogil       # all that was written is to be as it goes out. False: no memory
+    void (*free)(stream_t *stream) noexcept nogil
+    size_t     sealed           # bytes at the head of the queue that are
+
 cdef struct stash_t:            # what a stream keeps of a frame that was cut; few have one at a time
     chunk_t   *chunk
     uint32_t   start
@@ -48,6 +53,7 @@ cdef struct stream_t:
     queue_t    out
     size_t     out_size         # unsent bytes, those of its layer included
     layer_t   *layer            # NULL: they go out as they are
+    framing_t *framing          # NULL: what is written is what goes out
     stash_t   *stash            # a cut frame; NULL: none
     uint64_t  *sent_total       # its owner's count of bytes sent, added to here; NULL: none
     stream_t  *dirty_next
@@ -135,6 +141,7 @@ cdef class Loop:
     cdef void take_off(self, queue_t *queue, size_t size) noexcept nogil
 
 
+cdef bint queue_add(Loop loop, queue_t *queue, chunk_t *chunk, uint8_t *start, uint8_t *end) noexcept nogil
 cdef void stream_write(stream_t *stream, const uint8_t *data, size_t size) noexcept nogil
 cdef void stream_write_chunk(stream_t *stream, chunk_t *chunk, uint8_t *data, size_t size) noexcept nogil
 cdef bint stream_write_layer(stream_t *stream, const uint8_t *data, size_t size) noexcept nogil

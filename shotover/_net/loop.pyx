@@ -285,6 +285,8 @@ cdef class Loop:
         cdef queue_t *queue = &stream.out
         if stream.blocked or stream.handle.connecting or stream.handle.sending or stream.closed:
             return
+        if unlikely(stream.framing is not NULL) and not stream.framing.seal(stream):
+            return
         if unlikely(stream.layer is not NULL):
             if not stream.layer.ops.seal(stream):
                 return
@@ -332,6 +334,8 @@ cdef class Loop:
             stream.sent_total[0] += size
         invariant(size <= stream.out_size)
         stream.out_size -= size
+        if unlikely(stream.framing is not NULL) and stream.layer is NULL:
+            stream.framing.sealed -= size
         self.take_off(&stream.out if likely(stream.layer is NULL) else &stream.layer.out, size)
         if stream.out_size == 0 and stream.finishing:
             if stream.layer is NULL:
@@ -383,6 +387,8 @@ cdef class Loop:
         if unlikely(stream.layer is not NULL):
             self._empty(&stream.layer.out)
             stream.layer.ops.free(stream)
+        if unlikely(stream.framing is not NULL):
+            stream.framing.free(stream)
         self._empty(&stream.out)
         stash_drop(stream)
         self.streams_live -= 1
@@ -414,6 +420,11 @@ cdef segment_t *_add_segment(Loop loop, queue_t *queue, chunk_t *chunk, uint8_t 
         queue.tail.next = segment
     queue.tail = segment
     return segment
+
+
+cdef bint queue_add(Loop loop, queue_t *queue, chunk_t *chunk, uint8_t *start, uint8_t *end) noexcept nogil:
+    """Puts a span of a chunk behind a queue; takes over a reference on it. False: no memory."""
+    return _add_segment(loop, queue, chunk, start, end) is not NULL
 
 
 cdef bint _copy_out(Loop loop, stream_t *stream, queue_t *queue, const uint8_t *data, size_t size) noexcept nogil:
@@ -497,6 +508,7 @@ cdef void stream_write(stream_t *stream, const uint8_t *data, size_t size) noexc
         size >= BORROW_MIN
         and not (<Loop>stream.loop).poller.completion
         and stream.layer is NULL
+        and stream.framing is NULL
         and not (stream.blocked or stream.handle.connecting or stream.handle.sending)
     ):
         gone = _send_now(<Loop>stream.loop, stream, data, size)

@@ -27,6 +27,7 @@ cdef class NumberedSink(Sink):
     cdef bint numbered_send(self, upstream_t *upstream, request_t *request) noexcept nogil
     cdef void numbered_ready(self, upstream_t *upstream) noexcept nogil
     cdef void numbered_greet(self, upstream_t *upstream, request_t *request) noexcept nogil
+    cdef void numbered_frame(self, upstream_t *upstream, int framed) noexcept nogil
     cdef void numbered_retire(self, upstream_t *upstream) noexcept nogil
     # to be overridden:
     cdef void on_finished(self, upstream_t *upstream, request_t *request) noexcept nogil
@@ -34,6 +35,7 @@ cdef class NumberedSink(Sink):
     cdef void on_event(self, upstream_t *upstream, uint8_t *frame, size_t size) noexcept nogil
     cdef void on_retired(self, upstream_t *upstream) noexcept nogil
     # internal:
+    cdef void _read_frames(self, upstream_t *upstream, uint8_t *data, size_t size) noexcept nogil
     cdef bint _grow(self, numbered_t *numbered) noexcept nogil
     cdef bint _send(self, numbered_t *numbered, request_t *request) noexcept nogil
     cdef void _begin_reply(self, numbered_t *numbered, uint8_t *frame, size_t have, head_t *head) noexcept nogil

@@ -4,6 +4,7 @@ from libc.errno cimport ENOMEM, EPROTO, ETIMEDOUT
 from libc.stdlib cimport free, realloc
 from libc.string cimport memcpy
 
+from shotover._codec.codec cimport FRAMED_LZ4
 from shotover._core.counters cimport histogram_add
 from shotover._core.debug cimport likely, unlikely
 from shotover._core.memory cimport slab_init
@@ -19,6 +20,7 @@ from shotover._net.loop cimport (
     stream_write,
     stream_write_chunk,
 )
+from shotover._proxy.segments cimport segments_begin, segments_read
 
 cdef enum:
     ROOM_FIRST = 128            # numbers of a new connection
@@ -33,6 +35,10 @@ cdef void *FORGOTTEN = <void *>(<size_t>&FORGOTTEN_MARK & ~<size_t>1)
 
 cdef inline bint _is_free(void *entry) noexcept nogil:
     return <size_t>entry & 1
+
+
+cdef void _on_envelopes(stream_t *stream, uint8_t *data, size_t size) noexcept nogil:
+    (<NumberedSink>(<upstream_t *>stream).sink)._read_frames(<upstream_t *>stream, data, size)
 
 
 cdef class NumberedSink(Sink):
@@ -144,6 +150,17 @@ cdef class NumberedSink(Sink):
     # ---- up -----------------------------------------------------------------------------------------------------
 
     cdef void read(self, upstream_t *upstream, uint8_t *data, size_t size) noexcept nogil:
+        if unlikely(upstream.stream.framing is not NULL):
+            segments_read(&upstream.stream, data, size)
+        else:
+            self._read_frames(upstream, data, size)
+
+    cdef void numbered_frame(self, upstream_t *upstream, int framed) noexcept nogil:
+        """From here on frames travel in something: FRAMED_*."""
+        if framed and not segments_begin(&upstream.stream, framed == FRAMED_LZ4, _on_envelopes):
+            stream_close(&upstream.stream, ENOMEM)
+
+    cdef void _read_frames(self, upstream_t *upstream, uint8_t *data, size_t size) noexcept nogil:
         cdef:
             numbered_t *numbered = <numbered_t *>upstream
             head_t      head

@@ -116,7 +116,17 @@ cdef class SourceTop(Step):
 cdef inline void **session_slots(session_t *session) noexcept nogil:
     return <void **>(session + 1)
 
-cdef uint64_t session_bytes(session_t *session) noexcept nogil
+cdef inline uint64_t session_bytes(session_t *session) noexcept nogil:
+    """What its requests and replies take now, as far as they are its own: not what one of a server's streams holds of it."""
+    cdef uint64_t bytes = session.bytes + session.stream.out_size
+    if session.stream.stash is not NULL:
+        bytes += session.stream.stash.end - session.stream.stash.start
+    return bytes
+
+cdef inline bint session_is_uploading(session_t *session) noexcept nogil:
+    """More of a streamed request is to come."""
+    return session.upload is not NULL and session.upload.state != UPLOAD_ABORTED
+
 cdef void session_pause(session_t *session, uint8_t reason) noexcept nogil
 cdef void session_resume(session_t *session, uint8_t reason) noexcept nogil
 cdef void session_complete(request_t *request) noexcept nogil

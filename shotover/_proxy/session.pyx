@@ -4,7 +4,7 @@ from libc.errno cimport ENOMEM
 from libc.stdlib cimport calloc, free
 from libc.string cimport memset, strlen, strstr
 
-from shotover._codec.codec cimport decode_t, resume_t
+from shotover._codec.codec cimport FRAMED_LZ4, decode_t, resume_t
 from shotover._core.counters cimport histogram_add, histogram_value
 from shotover._core.debug cimport invariant, likely, unlikely
 from shotover._core.memory cimport chunk_data, chunk_put, slab_close, slab_give, slab_init, slab_take
@@ -31,6 +31,7 @@ from shotover._net.loop cimport (
 )
 from shotover._net.peer cimport peer_parse
 from shotover._proxy.order cimport order_append, order_behind_first, order_insert, order_to_front
+from shotover._proxy.segments cimport segments_begin, segments_read
 from shotover._proxy.step cimport LOG_WARNING
 
 from shotover._net.tls import tls_samples
@@ -49,9 +50,17 @@ cdef const char *TOO_BIG = b"shotover: the request takes more than half of clien
 
 cdef void _on_data(stream_t *stream, uint8_t *data, size_t size) noexcept nogil:
     cdef session_t *session = <session_t *>stream
-    if unlikely(session.leaving) and not _is_uploading(session):
+    if unlikely(session.leaving) and not session_is_uploading(session):
         return
-    (<Source>session.source).decode(session, data, size)
+    if unlikely(stream.framing is not NULL):
+        segments_read(stream, data, size)
+    else:
+        (<Source>session.source).decode(session, data, size)
+
+
+cdef void _on_envelopes(stream_t *stream, uint8_t *data, size_t size) noexcept nogil:
+    if likely(not (<session_t *>stream).leaving):
+        (<Source>(<session_t *>stream).source).decode(<session_t *>stream, data, size)
 
 
 cdef void _on_eof(stream_t *stream) noexcept nogil:
@@ -92,16 +101,6 @@ SESSION_OPS.on_close = _on_close
 SESSION_OPS.on_free = _on_free
 
 
-# ---- memory ------------------------------------------------------------------------------------------------------
-
-cdef uint64_t session_bytes(session_t *session) noexcept nogil:
-    """What its requests and replies take now, as far as they are its own: not what one of a server's streams holds of it."""
-    cdef uint64_t bytes = session.bytes + session.stream.out_size
-    if session.stream.stash is not NULL:
-        bytes += session.stream.stash.end - session.stream.stash.start
-    return bytes
-
-
 # ---- pausing ----------------------------------------------------------------------------------------------------
 
 cdef void session_pause(session_t *session, uint8_t reason) noexcept nogil:
@@ -122,7 +121,7 @@ cdef void session_resume(session_t *session, uint8_t reason) noexcept nogil:
 cdef void session_leave(session_t *session) noexcept nogil:
     """Reads no more than the rest of a request that has begun to run; answers what is pending, then closes."""
     session.leaving = 1
-    if not _is_uploading(session):
+    if not session_is_uploading(session):
         stash_drop(&session.stream)
         if session.order_head is NULL:
             stream_finish(&session.stream)
@@ -141,11 +140,6 @@ cdef void _ask_peer(session_t *session, Source source) noexcept nogil:
     if session.peer is not NULL:
         source.loop.poller.system.name(source.loop.poller, session.stream.handle.fd, True, name, sizeof(name))
         peer_parse(session.peer, name)
-
-
-cdef inline bint _is_uploading(session_t *session) noexcept nogil:
-    """More of a streamed request is to come."""
-    return session.upload is not NULL and session.upload.state != UPLOAD_ABORTED
 
 
 # ---- replies ----------------------------------------------------------------------------------------------------
@@ -275,6 +269,9 @@ cdef void _release(session_t *session, Source source) noexcept nogil:
             _close_here(session)
         elif request.failed and not request.mute:
             stream_close(&session.stream, CLOSE_LOCAL)          # an answer was owed and could not be made
+        if unlikely(source.numbered and source.codec.framed_after(request)) and not segments_begin(
+                &session.stream, source.codec.framed_after(request) == FRAMED_LZ4, _on_envelopes):
+            stream_close(&session.stream, ENOMEM)
         session.pending -= request.count
         session.bytes -= request.charged
         source.replies_total += request.count
@@ -289,7 +286,7 @@ cdef void _release(session_t *session, Source source) noexcept nogil:
     _check_output(session, <Source>session.source)
     if session.pauses & PAUSE_PENDING and session.pending <= source.pending_max // 2:
         session_resume(session, PAUSE_PENDING)
-    if session.leaving and not _is_uploading(session):
+    if session.leaving and not session_is_uploading(session):
         if unlikely(session.upload is not NULL):
             _close_target(session.upload)
         if session.order_head is NULL:
@@ -771,7 +768,7 @@ cdef class Source(Acceptor):
         while session is not NULL:
             following = session.next
             if not session.stream.closed and not session.leaving:
-                if not _is_uploading(session):
+                if not session_is_uploading(session):
                     self.loop.want(&session.stream.handle, False)
                 session_leave(session)
             session = following

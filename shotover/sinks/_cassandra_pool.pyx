@@ -5,6 +5,7 @@ from libc.stdio cimport snprintf
 from libc.stdlib cimport free, malloc
 from libc.string cimport memcmp, memcpy, memset, strlen
 
+from shotover._codec.cql.codec cimport startup_framing
 from shotover._codec.cql.frame cimport (
     FLAG_COMPRESSED,
     HEADER_SIZE,
@@ -16,6 +17,7 @@ from shotover._codec.cql.frame cimport (
     OP_READY,
     OP_RESULT,
     OP_STARTUP,
+    SEGMENTS_FROM,
     frame_head,
     put_int,
     put_short,
@@ -263,6 +265,8 @@ cdef class CassandraPool(NumberedSink):
             size_t       size
         if greeting.reply.size >= HEADER_SIZE:
             answer = reply[4]
+        if greeting.opcode == OP_STARTUP and greeting.version >= SEGMENTS_FROM and answer != OP_ERROR:
+            self.numbered_frame(upstream, startup_framing(greeting.wire.data + HEADER_SIZE, greeting.wire.size - HEADER_SIZE))
         if state is NULL:
             stream_close(&upstream.stream, CLOSE_LOCAL)
         elif greeting.opcode == OP_STARTUP and answer == OP_AUTHENTICATE and state.sizes[FIELD_AUTH]:

@@ -27,6 +27,7 @@ from shotover._codec.cql.frame cimport (
     OP_REGISTER,
     OP_STARTUP,
     OP_SUPPORTED,
+    SEGMENTS_FROM,
     frame_head,
     read_int,
     read_short,
@@ -169,7 +170,7 @@ cdef class CassandraSinkSingle(CassandraPool):
                 self._refuse(request, b"INVALID", b"shotover: what this statement decompresses to is too long")
                 return
             if request.opcode == OP_PREPARE:
-                self._refuse(request, b"INVALID", b"shotover: USE cannot be prepared, for connections are shared; send it as a query")
+                self._refuse(request, b"INVALID", b"shotover: USE cannot be prepared here; send it as a query")
                 return
             if not cs.alone:
                 self._use(request, cs)
@@ -332,7 +333,7 @@ cdef class CassandraSinkSingle(CassandraPool):
         cs.compression = COMPRESSION_NONE
         if found and slice_is(&value, b"LZ4"):
             cs.compression = COMPRESSION_LZ4
-        elif found and slice_is(&value, b"SNAPPY"):
+        elif found and slice_is(&value, b"SNAPPY") and request.version < SEGMENTS_FROM:
             cs.compression = COMPRESSION_SNAPPY
         elif found and value.size and not slice_is(&value, b"NONE"):
             self._refuse(request, b"PROTO", b"Unknown compression algorithm: expected lz4 or snappy")
@@ -385,6 +386,7 @@ cdef class CassandraSinkSingle(CassandraPool):
             uint8_t        answer = request.reply.data[4] if request.reply.size >= HEADER_SIZE else 0
             session_t     *session = upstream.tenant
             cql_session_t *cs
+        self.numbered_frame(upstream, self.codec.framed_after(request))
         if session is not NULL:
             cs = <cql_session_t *>session_slots(session)[self.slot]
             if answer == OP_READY:

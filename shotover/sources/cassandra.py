@@ -12,7 +12,7 @@ GiB = 1 << 30
 class CassandraSource(SourceConfig, tag="Cassandra"):
     """Listens for clients of Cassandra and sends their requests down a chain.
 
-    Versions 3 and 4 of the native protocol are understood; a client that asks for another one is
+    Versions 3, 4 and 5 of the native protocol are understood; a client that asks for another one is
     told so in the way that drivers step down for. Replies leave as they come, in any order.
 
     Limits are checked before memory is taken. A client that breaks a rule of the protocol gets

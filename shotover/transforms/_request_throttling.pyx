@@ -39,6 +39,7 @@ cdef class RequestThrottling(RefusingStep):
             request_t *request = batch.head
             batch_t    rest
             uint8_t    out[128]
+            size_t     size
             uint32_t   wanted = 0, granted
             bint       plain = True
         while request is not NULL:
@@ -57,7 +58,8 @@ cdef class RequestThrottling(RefusingStep):
                 self.track(request)
             elif granted == 0:
                 self.throttled_total += request.count
-                self.refuse_with(request, out, self.codec.error_for(request, out, sizeof(out), b"BUSY" if request.version else b"ERR", TEXT, 47))
+                size = self.codec.error_for(request, out, sizeof(out), b"BUSY" if request.version else b"ERR", TEXT, 47)
+                self.refuse_with(request, out, size)
                 continue
             elif granted < request.count:
                 self.throttled_total += request.count - granted

@@ -91,7 +91,9 @@ def query(text: str) -> bytes:
     return struct.pack(">i", len(data)) + data + struct.pack(">HB", 1, 0)
 
 
-def frame(opcode: int, body: bytes = b"", stream: int = 0, version: int = 4, flags: int = 0) -> bytes:
+def frame(
+    opcode: int, body: bytes = b"", stream: int = 0, version: int = 4, flags: int = 0
+) -> bytes:
     return struct.pack(">BBhBi", version, flags, stream, opcode, len(body)) + body
 
 

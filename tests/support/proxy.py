@@ -137,9 +137,7 @@ class Proxy:
         self.looked = 0  # log lines that `check_log` has passed
         self._write(
             "topology.yaml",
-            topology(
-                self.port, upstream_port, source=source, sink=sink, chain=chain, end=end
-            ),
+            topology(self.port, upstream_port, source=source, sink=sink, chain=chain, end=end),
         )
         self._write(
             "config.yaml",

@@ -4,11 +4,13 @@ A frame is a request: there are no runs. In version 5 codecs see envelopes, whic
 they travel in, segments, is a layer's business.
 """
 
-from libc.stdint cimport uint32_t
+from libc.stdint cimport uint8_t, uint32_t
 
 from shotover._codec.codec cimport Codec, decode_t
 from shotover._core.status cimport status_t
 
+
+cdef int startup_framing(const uint8_t *body, size_t size) noexcept nogil
 
 cdef class CqlCodec(Codec):
     cdef status_t _refuse(self, decode_t *decode, uint32_t code, const char *text) noexcept nogil

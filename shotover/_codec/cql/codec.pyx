@@ -4,7 +4,7 @@ from libc.stdint cimport uint8_t, uint16_t, uint64_t
 from libc.stdio cimport snprintf
 from libc.string cimport strcmp, strlen
 
-from shotover._codec.codec cimport head_t
+from shotover._codec.codec cimport FRAMED_LZ4, FRAMED_NOT, FRAMED_PLAIN, head_t
 from shotover._codec.commands cimport CONDUCT_PLAIN, CONDUCT_STATE, KIND_SESSION, KIND_UNKNOWN
 from shotover._core.debug cimport likely, unlikely
 from shotover._core.memory cimport chunk_data, chunk_ref, chunk_t, pool_take
@@ -22,6 +22,7 @@ from shotover._codec.cql.frame cimport (
     HEADER_SIZE_OLD,
     IS_REPLY,
     OP_AUTH_RESPONSE,
+    OP_AUTHENTICATE,
     OP_BATCH,
     OP_ERROR,
     OP_EVENT,
@@ -29,15 +30,20 @@ from shotover._codec.cql.frame cimport (
     OP_OPTIONS,
     OP_PREPARE,
     OP_QUERY,
+    OP_READY,
     OP_REGISTER,
     OP_STARTUP,
+    SEGMENTS_FROM,
     VERSION_MAX,
     VERSION_MIN,
     frame_error,
     put_short,
     read_int,
     read_short,
+    slice_is,
 )
+from shotover._codec.cql.peek cimport peek_option
+from shotover._core.slice cimport slice_t
 
 cdef enum:
     ERROR_ROOM = 512
@@ -49,6 +55,14 @@ cdef uint32_t REQUESTS = (
 )
 # ... and those that are about the connection, not about data.
 cdef uint32_t SESSION_REQUESTS = 1 << OP_STARTUP | 1 << OP_OPTIONS | 1 << OP_REGISTER | 1 << OP_AUTH_RESPONSE
+
+
+cdef int startup_framing(const uint8_t *body, size_t size) noexcept nogil:
+    """What frames of version 5 travel in after a STARTUP with this body: FRAMED_*."""
+    cdef slice_t value
+    if peek_option(body, size, b"COMPRESSION", &value) == 1 and slice_is(&value, b"LZ4"):
+        return FRAMED_LZ4
+    return FRAMED_PLAIN
 
 
 cdef class CqlCodec(Codec):
@@ -101,6 +115,8 @@ cdef class CqlCodec(Codec):
             if unlikely(SESSION_REQUESTS >> opcode & 1):
                 request.kind = KIND_SESSION
                 request.conduct = CONDUCT_STATE
+                if opcode == OP_STARTUP and at[0] >= SEGMENTS_FROM:
+                    request.argc = startup_framing(at + HEADER_SIZE, <size_t>size - HEADER_SIZE)
             batch_push(decode.batch, request)
             decode.requests += 1
             decode.at = at + size
@@ -124,7 +140,8 @@ cdef class CqlCodec(Codec):
         if chunk is NULL:
             return NO_MEMORY
         for number in range(VERSION_MIN, VERSION_MAX + 1):
-            used += <size_t>snprintf(versions + used, sizeof(versions) - used, b"%s%d/v%d", b", " if used else b"", number, number)
+            used += <size_t>snprintf(versions + used, sizeof(versions) - used, b"%s%d/v%d",
+                                     b", " if used else b"", number, number)
         if at[0] & IS_REPLY:
             snprintf(text, sizeof(text), b"Wrong protocol message direction: expected a request")
         else:
@@ -164,6 +181,13 @@ cdef class CqlCodec(Codec):
 
     cdef void renumber(self, uint8_t *frame, uint32_t number) noexcept nogil:
         put_short(frame + 2, number)
+
+    cdef int framed_after(self, const request_t *request) noexcept nogil:
+        if likely(request.opcode != OP_STARTUP) or request.reply.size < HEADER_SIZE:
+            return FRAMED_NOT
+        if request.reply.data[4] == OP_READY or request.reply.data[4] == OP_AUTHENTICATE:
+            return <int>request.argc        # kept there by decode
+        return FRAMED_NOT
 
     cdef size_t error(self, uint8_t *out, size_t room, const char *code, const char *text, size_t text_size) noexcept nogil:
         """To nobody in particular: in the lowest version, which every client reads, for its first request."""

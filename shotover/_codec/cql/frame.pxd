@@ -12,7 +12,8 @@ cdef enum:
     HEADER_SIZE = 9             # version, flags, stream (2), opcode, length (4)
     HEADER_SIZE_OLD = 8         # of versions 1 and 2, whose stream has one byte
     VERSION_MIN = 3
-    VERSION_MAX = 4
+    VERSION_MAX = 5
+    SEGMENTS_FROM = 5           # the version from which on frames travel in segments
     IS_REPLY = 0x80             # in the byte of the version
     FRAME_SIZE_MAX = 0x10000000     # the protocol's own bound on a body, 256 MiB
 

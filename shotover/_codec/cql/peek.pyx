@@ -53,7 +53,7 @@ cdef bint peek_set_keyspace(const uint8_t *frame, size_t size, slice_t *name) no
     cdef:
         const uint8_t *at = frame + HEADER_SIZE
         const uint8_t *end = frame + size
-        uint32_t       count, left, length
+        uint32_t       count, _, length
     if size < HEADER_SIZE + 4 or frame[4] != OP_RESULT:
         return False
     if frame[1] & FLAG_TRACING:
@@ -61,14 +61,14 @@ cdef bint peek_set_keyspace(const uint8_t *frame, size_t size, slice_t *name) no
     if frame[1] & FLAG_WARNING and end - at >= 2:
         count = read_short(at)
         at += 2
-        for left in range(count):
+        for _ in range(count):
             if end - at < 2 or end - at - 2 < read_short(at):
                 return False
             at += 2 + read_short(at)
     if frame[1] & FLAG_PAYLOAD and end - at >= 2:
         count = read_short(at)
         at += 2
-        for left in range(count):
+        for _ in range(count):
             if end - at < 2 or end - at - 2 < read_short(at) + 4:
                 return False
             at += 2 + read_short(at)
@@ -107,11 +107,11 @@ cdef int peek_option(const uint8_t *body, size_t size, const char *name, slice_t
         const uint8_t *end = body + size
         const uint8_t *at = body + 2
         slice_t        key, found
-        uint32_t       left
+        uint32_t       _
         int            result = 0
     if size < 2:
         return -1
-    for left in range(read_short(body)):
+    for _ in range(read_short(body)):
         at = read_string(read_string(at, end, &key), end, &found)
         if at is NULL:
             return -1
@@ -129,8 +129,8 @@ cdef size_t startup_for_all(const uint8_t *body, size_t size, uint8_t *out, bint
         const uint8_t *at = body + 2
         uint8_t       *to = out + 2
         slice_t        key, value
-        uint32_t       count = 0, left
-    for left in range(read_short(body)):
+        uint32_t       count = 0, _
+    for _ in range(read_short(body)):
         at = read_string(read_string(at, end, &key), end, &value)
         if at is NULL:
             break

@@ -25,7 +25,7 @@ cdef size_t supported_trim(uint8_t *body, size_t size) noexcept nogil:
         uint8_t       *to = body + 2
         uint8_t       *count_at
         slice_t        name, value
-        uint32_t       names, left, kept
+        uint32_t       names, left, kept, _
     if size < 2:
         return size
     names = read_short(body)
@@ -42,7 +42,7 @@ cdef size_t supported_trim(uint8_t *body, size_t size) noexcept nogil:
             left -= 1
         names -= 1
     at = body + 2
-    for names in range(read_short(body)):
+    for _ in range(read_short(body)):
         at = read_string(at, end, &name)
         left = read_short(at)
         memmove(to, name.data - 2, name.size + 2)

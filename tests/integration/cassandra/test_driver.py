@@ -59,7 +59,7 @@ def keyspace(session: Session) -> Iterator[str]:
         session.execute(f"DROP KEYSPACE {name}")
 
 
-@pytest.mark.parametrize("version", [3, 4])
+@pytest.mark.parametrize("version", [3, 4, 5])
 @pytest.mark.parametrize("compression", [False, "lz4"])
 def test_ordinary_work(cql_port: int, version: int, compression: bool | str) -> None:
     with cluster(cql_port, version, compression=compression) as made:
@@ -132,15 +132,16 @@ def test_the_driver_finds_the_version(cql_port: int) -> None:
     )
     try:
         assert made.connect().execute("SELECT key FROM system.local").one().key == "local"
-        assert made.protocol_version in (4, 5)
+        assert made.protocol_version == 5
     finally:
         made.shutdown()
 
 
-def test_login(login_port: int) -> None:
+@pytest.mark.parametrize("version", [4, 5])
+def test_login(login_port: int, version: int) -> None:
     for _ in range(3):
         with cluster(
-            login_port, auth_provider=PlainTextAuthProvider("cassandra", "cassandra")
+            login_port, version, auth_provider=PlainTextAuthProvider("cassandra", "cassandra")
         ) as made:
             session = made.connect()
             with keyspace(session):

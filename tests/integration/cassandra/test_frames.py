@@ -44,10 +44,10 @@ def test_options_offer_what_both_sides_can_do(proxy: Proxy) -> None:
         for stream in (0, 5):
             reply = client.ask(OPTIONS, stream=stream)
             assert (reply.opcode, reply.stream, reply.version) == (SUPPORTED, stream, 0x84)
-            assert b"4/v4" in reply.body and b"v6" not in reply.body and b"v5" not in reply.body
+            assert b"4/v4" in reply.body and b"5/v5" in reply.body and b"v6" not in reply.body
 
 
-@pytest.mark.parametrize("version", [1, 2, 5, 6, 0x42, 0x7F])
+@pytest.mark.parametrize("version", [1, 2, 6, 0x42, 0x7F])
 def test_other_versions_are_told_what_is_spoken(proxy: Proxy, version: int) -> None:
     with CqlClient(proxy.port) as client:
         if version < 3:
@@ -58,9 +58,9 @@ def test_other_versions_are_told_what_is_spoken(proxy: Proxy, version: int) -> N
             client.send(frame(OPTIONS, stream=3, version=version))
             reply = client.read()
             assert reply is not None and reply.code == PROTOCOL
-            assert (reply.version, reply.stream) == (0x84, 3)
+            assert (reply.version, reply.stream) == (0x85, 3)
             assert "unsupported protocol version" in reply.message
-            assert "(3/v3, 4/v4)" in reply.message
+            assert "(3/v3, 4/v4, 5/v5)" in reply.message
             assert client.read() is None
 
 
@@ -75,9 +75,7 @@ def test_other_versions_are_told_what_is_spoken(proxy: Proxy, version: int) -> N
         (struct.pack(">BBhBi", 0x84, 0, 7, OPTIONS, 0), PROTOCOL),
     ],
 )
-def test_what_breaks_the_protocol_ends_the_connection(
-    proxy: Proxy, data: bytes, code: int
-) -> None:
+def test_what_breaks_the_protocol_ends_the_connection(proxy: Proxy, data: bytes, code: int) -> None:
     with CqlClient(proxy.port) as other, CqlClient(proxy.port) as client:
         other.open()
         client.send(data)
@@ -123,9 +121,7 @@ def test_an_id_twice_at_a_time_gets_two_replies(proxy: Proxy) -> None:
         assert all(reply and (reply.stream, reply.opcode) == (4, RESULT) for reply in replies)
 
 
-def test_the_topology_of_the_docs_runs(
-    node: int
-) -> None:
+def test_the_topology_of_the_docs_runs(node: int) -> None:
     """configs/cassandra.yaml, with the ports that this test has."""
     text = (ROOT / "configs" / "cassandra.yaml").read_text()
     given = yaml.safe_load(text.replace("9043", str(node)))
@@ -156,7 +152,12 @@ def test_use_in_every_spelling(proxy: Proxy) -> None:
     with CqlClient(proxy.port) as client, CqlClient(proxy.port) as other:
         client.open()
         other.open()
-        for text in ("USE system", "/* a */ use\tsystem", "-- x\n//y\nuSe\n\"system\";", 'USE"system"'):
+        for text in (
+            "USE system",
+            "/* a */ use\tsystem",
+            '-- x\n//y\nuSe\n"system";',
+            'USE"system"',
+        ):
             reply = client.ask(QUERY, query(text))
             assert reply.opcode == RESULT and reply.body[:4] == b"\0\0\0\3", text
             assert client.ask(QUERY, query("SELECT key FROM local")).opcode == RESULT
@@ -207,7 +208,9 @@ def test_more_than_max_pending_requests(
         replies = [client.read() for _ in range(50)]
         good = [reply for reply in replies if reply and reply.opcode == RESULT]
         assert len(good) >= 4
-        assert all(reply and (reply.opcode == RESULT or reply.code == OVERLOADED) for reply in replies)
+        assert all(
+            reply and (reply.opcode == RESULT or reply.code == OVERLOADED) for reply in replies
+        )
         assert sorted(reply.stream for reply in replies if reply) == list(range(50))
 
 
@@ -230,7 +233,11 @@ def test_null_sink_answers_each(start_cassandra_proxy: Callable[..., Proxy]) -> 
         client.send(frame(OPTIONS, stream=1) + frame(EXECUTE, b"x", stream=2, version=3))
         for stream, version in ((1, 0x84), (2, 0x83)):
             reply = client.read()
-            assert reply is not None and (reply.code, reply.stream, reply.version) == (SERVER, stream, version)
+            assert reply is not None and (reply.code, reply.stream, reply.version) == (
+                SERVER,
+                stream,
+                version,
+            )
             assert "null transform" in reply.message
 
 
