@@ -31,6 +31,8 @@ FOR_TESTS = {
     "redis-cli": "redis-tools",
     "redis-benchmark": "redis-tools",
     "nutcracker": "nutcracker",
+    "java": "openjdk-17-jre-headless",
+    "mvn": "maven",
 }
 """Programs that the tests need, and the Debian packages that bring them."""
 SBIN = "/usr/sbin:/usr/local/sbin"
@@ -105,7 +107,7 @@ def for_tests() -> None:
         packages = " ".join(packages_of(lacking))
         sys.exit(
             f"the tests need {', '.join(lacking)} on PATH; install what is missing: "
-            f"sudo apt-get install {packages} (Debian, Ubuntu), brew install redis nutcracker (macOS)"
+            f"sudo apt-get install {packages} (Debian, Ubuntu), brew install redis nutcracker openjdk@17 maven (macOS)"
         )
 
 
