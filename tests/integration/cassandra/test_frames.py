@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+import zlib
 from collections.abc import Callable
 from typing import Any
 
@@ -251,3 +252,50 @@ def test_a_client_that_leaves_disturbs_nobody(proxy: Proxy) -> None:
             assert other.ask(QUERY, query(LOCAL), stream=5).stream == 5
         wait_until_equal(proxy.sessions, 1.0, "only one client is left")
     wait_until(lambda: proxy.sessions() == 0, "none is left")
+
+
+def checked(payload: bytes) -> bytes:
+    """A plain segment of version 5 that holds whole envelopes; sums by the polynomials of the specification."""
+    head = struct.pack("<I", len(payload) | 1 << 17)[:3]
+    crc = 0x875060
+    for byte in head:
+        crc ^= byte << 16
+        for _ in range(8):
+            crc = (crc << 1) ^ (0x1974F0B if crc & 0x800000 else 0)
+    body_crc = zlib.crc32(payload, zlib.crc32(b"\xfa\x2d\x55\xca"))
+    return head + struct.pack("<I", crc)[:3] + payload + struct.pack("<I", body_crc)
+
+
+def query_5(text: str, stream: int) -> bytes:
+    data = text.encode()
+    body = struct.pack(">i", len(data)) + data + struct.pack(">HI", 1, 0)
+    return frame(QUERY, body, stream, version=5)
+
+
+def test_a_segment_holds_envelopes_however_they_are_cut(proxy: Proxy) -> None:
+    with CqlClient(proxy.port) as client:
+        client.open(5)
+        asked = query_5(LOCAL, 1) + query_5(LOCAL, 2)
+        data = checked(asked) + checked(query_5(LOCAL, 3))
+        for at in range(0, len(data), 7):
+            client.send(data[at : at + 7])
+        got = b""
+        while got.count(b"\x85\0\0") < 3:
+            head = client._read(6)
+            assert head is not None and head[2] & 2, "whole envelopes alone"
+            payload = client._read((struct.unpack("<I", head[:3] + b"\0")[0] & 0x1FFFF) + 4)
+            assert payload is not None
+            assert head + payload == checked(payload[:-4])
+            got += payload[:-4]
+
+
+@pytest.mark.parametrize("at", [0, 4, 10, -1])
+def test_a_segment_whose_sum_is_wrong_ends_the_connection(proxy: Proxy, at: int) -> None:
+    with CqlClient(proxy.port) as other, CqlClient(proxy.port) as client:
+        other.open()
+        client.open(5)
+        data = bytearray(checked(query_5(LOCAL, 1)))
+        data[at] ^= 0x10
+        client.send(bytes(data))
+        assert client._read(1) is None
+        assert other.ask(QUERY, query(LOCAL)).opcode == RESULT
