@@ -71,7 +71,10 @@ cdef void _free(stream_t *stream) noexcept nogil:
 # ---- out ------------------------------------------------------------------------------------------------------------
 
 cdef bint _seal(stream_t *stream) noexcept nogil:
-    return _seal_queue(<segments_t *>stream.framing, stream, <Loop>stream.loop)
+    cdef bint good = _seal_queue(<segments_t *>stream.framing, stream, <Loop>stream.loop)
+    if stream.layer is not NULL:
+        stream.framing.sealed = 0               # it takes all that is there
+    return good
 
 
 cdef bint _seal_queue(segments_t *segments, stream_t *stream, Loop loop) noexcept nogil:
@@ -126,8 +129,6 @@ cdef bint _seal_queue(segments_t *segments, stream_t *stream, Loop loop) noexcep
     stream.out_size += fresh
     stream.out_size -= left
     segments.framing.sealed += fresh
-    if stream.layer is not NULL:
-        segments.framing.sealed = 0             # it takes them all
     return True
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -19,6 +19,8 @@ from cassandra.cluster import (
 )
 from cassandra.policies import WhiteListRoundRobinPolicy
 from cassandra.query import BatchStatement, SimpleStatement
+from support.certificates import usual
+from support.proxy import Proxy
 from support.wait import wait_until
 
 pytestmark = pytest.mark.timeout(240)  # the first one may have to bring the server
@@ -135,6 +137,19 @@ def test_the_driver_finds_the_version(cql_port: int) -> None:
         assert made.protocol_version == 5
     finally:
         made.shutdown()
+
+
+@pytest.mark.parametrize("version", [4, 5])
+def test_behind_tls(node: int, start_cassandra_proxy: Callable[..., Proxy], version: int) -> None:
+    """Records of TLS hold segments, if it is version 5."""
+    proxy = start_cassandra_proxy(node, source={"tls": usual().source()})
+    context = usual().authority.client_context()
+    with cluster(proxy.port, version, ssl_context=context, compression="lz4") as made:
+        session = made.connect()
+        with keyspace(session):
+            big = "wide" * 200_000
+            session.execute("INSERT INTO t (k, v) VALUES (1, %s)", (big,))
+            assert session.execute("SELECT v FROM t WHERE k = 1").one().v == big
 
 
 @pytest.mark.parametrize("version", [4, 5])
