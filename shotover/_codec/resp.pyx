@@ -4,7 +4,7 @@ The wording of protocol errors is the server's own, since drivers and people mat
 """
 
 from libc.stdint cimport INT32_MAX, INT64_MAX, INT64_MIN
-from libc.string cimport memchr, memcpy, memset, strlen
+from libc.string cimport memchr, memcpy, memset, strlen, strstr
 
 from shotover._codec.codec cimport MERGE_KIN, SCAN_BAD, SCAN_DONE, SCAN_MORE, SCAN_PUSH, follow_t, limits_t, resume_t
 from shotover._codec.commands cimport (
@@ -208,6 +208,7 @@ cdef class RespCodec(Codec):
     cdef status_t _bad(self, decode_t *decode, const char *text) noexcept nogil:
         decode.error = text
         decode.error_size = strlen(text)
+        decode.error_limit = strstr(text, b"(shotover: ") is not NULL       # it names the limit
         return BAD
 
     cdef status_t _bad_type(self, decode_t *decode, uint8_t found) noexcept nogil:

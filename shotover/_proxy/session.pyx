@@ -2,7 +2,7 @@
 
 from libc.errno cimport ENOMEM
 from libc.stdlib cimport calloc, free
-from libc.string cimport memset, strlen, strstr
+from libc.string cimport memset, strlen
 
 from shotover._codec.codec cimport FRAMED_LZ4, decode_t, resume_t
 from shotover._core.counters cimport histogram_add, histogram_value
@@ -555,9 +555,7 @@ cdef class Source(Acceptor):
                 stash_drop(&session.stream)
         elif status == BAD:
             self.protocol_errors += 1
-            if decode.error_limit or (decode.error is not NULL and decode.error_chunk is NULL
-                                      and strstr(decode.error, b"(shotover: ") is not NULL):
-                self.over_requests += 1         # it names the limit
+            self.over_requests += decode.error_limit
             if decode.error is NULL:
                 stream_close(&session.stream, CLOSE_LOCAL)
             elif decode.error_whole:
@@ -727,8 +725,7 @@ cdef class Source(Acceptor):
         self.end_with_reply(session, out, self.codec.error(out, sizeof(out), code, text, size))
 
     cdef void end_with_reply(self, session_t *session, const uint8_t *reply, size_t size) noexcept nogil:
-        """Earlier requests are answered, then this is said, then the connection closes. (Where replies may come in any order,
-        this comes before those of requests that servers still have.)"""
+        """Earlier requests are answered (later, where replies may come in any order), this is said, the connection closes."""
         cdef request_t *request = self.hub.request_new(self.chain)
         if request is NULL or not request_add_reply(&self.loop.pool, request, reply, size):
             if request is not NULL:

@@ -39,6 +39,13 @@ class Issued:
         return {"certificate_path": str(self.certificate), "private_key_path": str(self.key)}
 
 
+def _replace(path: Path, data: bytes) -> None:
+    """Whoever reads the file meanwhile sees the old one or the new one, never half."""
+    new = path.with_suffix(".new")
+    new.write_bytes(data)
+    new.replace(path)
+
+
 class Authority:
     """Signs certificates into `directory`; `certificate` is the file of its own."""
 
@@ -82,9 +89,9 @@ class Authority:
         signed = made.sign(self.key, hashes.SHA256())
         file = file or name
         issued = Issued(self.directory / f"{file}.crt", self.directory / f"{file}.key")
-        issued.certificate.write_bytes(signed.public_bytes(Encoding.PEM))
+        _replace(issued.certificate, signed.public_bytes(Encoding.PEM))
         lock = NoEncryption() if password is None else BestAvailableEncryption(password)
-        issued.key.write_bytes(key.private_bytes(Encoding.PEM, form, lock))
+        _replace(issued.key, key.private_bytes(Encoding.PEM, form, lock))
         return issued
 
     def client_context(self, shown: Issued | None = None) -> ssl.SSLContext:
