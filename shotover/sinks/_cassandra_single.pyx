@@ -78,6 +78,7 @@ cdef enum:                      # what can be registered for; bits
     EVENT_TOPOLOGY = 1
     EVENT_STATUS = 2
     EVENT_SCHEMA = 4
+    EVENT_UNKNOWN = 128         # or the list is none
 
 # Body of a REGISTER for all of them.
 cdef const char *ALL_EVENTS = b"\0\3\0\x0fTOPOLOGY_CHANGE\0\x0dSTATUS_CHANGE\0\x0dSCHEMA_CHANGE"
@@ -93,6 +94,26 @@ cdef uint8_t _event_bit(const slice_t *name) noexcept nogil:
     if slice_is(name, b"SCHEMA_CHANGE"):
         return EVENT_SCHEMA
     return 0
+
+
+cdef uint8_t _events_in(const uint8_t *at, const uint8_t *end) noexcept nogil:
+    """What the body of a REGISTER asks for; EVENT_UNKNOWN: something that there is not."""
+    cdef:
+        slice_t  name
+        uint32_t left
+        uint8_t  wanted = 0, bit
+    if end - at < 2:
+        return EVENT_UNKNOWN
+    left = read_short(at)
+    at += 2
+    while left:
+        at = read_string(at, end, &name)
+        bit = _event_bit(&name) if at is not NULL else 0
+        if bit == 0:
+            return EVENT_UNKNOWN
+        wanted |= bit
+        left -= 1
+    return wanted
 
 
 cdef bint _is_use(const uint8_t *frame, size_t frame_size) noexcept nogil:
@@ -398,16 +419,25 @@ cdef class CassandraSinkSingle(CassandraPool):
         self._let_through(request)
 
     cdef void _login(self, request_t *request, cql_session_t *cs) noexcept nogil:
-        cdef size_t size = request.wire.size - HEADER_SIZE
+        cdef:
+            const uint8_t *frame = request.wire.data
+            size_t         size = request.wire.size
+            chunk_t       *chunk = NULL
         free(cs.auth)
         cs.auth = NULL
         cs.rounds += cs.rounds < 255
-        if cs.rounds == 1 and size <= FIELD_SIZE_MAX and not request.wire.data[1] and \
-                peek_plain(request.wire.data + HEADER_SIZE, size):
+        if frame[1] == FLAG_COMPRESSED:
+            chunk = self._unpacked(frame, size, cs.compression, &size)
+            frame = chunk_data(chunk) if chunk is not NULL else frame
+        size -= HEADER_SIZE
+        if cs.rounds == 1 and size <= FIELD_SIZE_MAX and (not frame[1] or chunk is not NULL) and \
+                peek_plain(frame + HEADER_SIZE, size):
             cs.auth = <uint8_t *>malloc(size)
             if cs.auth is not NULL:
-                memcpy(cs.auth, request.wire.data + HEADER_SIZE, size)
+                memcpy(cs.auth, frame + HEADER_SIZE, size)
                 cs.auth_size = size
+        if chunk is not NULL:
+            chunk_put(&self.loop.pool, chunk)
         request.sink_state = S_AUTH
         request.watched |= WATCHED_BY_SINK
         self._pass(cs.hand, request)
@@ -518,25 +548,19 @@ cdef class CassandraSinkSingle(CassandraPool):
 
     cdef void _register(self, request_t *request, cql_session_t *cs) noexcept nogil:
         cdef:
-            events_t      *events = &self.events[cs.version]
-            const uint8_t *at = request.wire.data + HEADER_SIZE
-            const uint8_t *end = request.wire.data + request.wire.size
-            slice_t        name
-            uint32_t       left
-            uint8_t        wanted = 0, bit = 0
-        if end - at < 2 or request.wire.data[1] & (FLAG_COMPRESSED | FLAG_PAYLOAD):
-            at = NULL
-        else:
-            left = read_short(at)
-            at += 2
-            while left and at is not NULL:
-                at = read_string(at, end, &name)
-                bit = _event_bit(&name) if at is not NULL else 0
-                if bit == 0:
-                    at = NULL
-                wanted |= bit
-                left -= 1
-        if at is NULL:
+            events_t *events = &self.events[cs.version]
+            uint8_t   flags = request.wire.data[1]
+            size_t    size
+            chunk_t  *chunk
+            uint8_t   wanted = EVENT_UNKNOWN
+        if flags & FLAG_COMPRESSED and not flags & FLAG_PAYLOAD:
+            chunk = self._unpacked(request.wire.data, request.wire.size, cs.compression, &size)
+            if chunk is not NULL:
+                wanted = _events_in(chunk_data(chunk) + HEADER_SIZE, chunk_data(chunk) + size)
+                chunk_put(&self.loop.pool, chunk)
+        elif not flags & FLAG_PAYLOAD:
+            wanted = _events_in(request.wire.data + HEADER_SIZE, request.wire.data + request.wire.size)
+        if wanted == EVENT_UNKNOWN:
             self._refuse(request, b"PROTO", b"REGISTER for something that is no type of event")
             return
         request.conduct = wanted                # kept there until the connection for events is there
