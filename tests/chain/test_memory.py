@@ -124,7 +124,7 @@ def test_a_request_that_has_to_be_gathered_and_is_too_big_is_answered(run) -> No
 
 @pytest.mark.parametrize("where", ["process", "source"])
 def test_the_heaviest_go_before_the_limit_is_reached(run, server, where) -> None:
-    limit = 16 * MiB
+    limit = 32 * MiB  # a turn's reads must fit between three quarters of it and all of it
     if where == "process":
         bench = run(sink(server.port), memory_limit=limit)
     else:
@@ -133,7 +133,7 @@ def test_the_heaviest_go_before_the_limit_is_reached(run, server, where) -> None
     most = 0
     slow = []
     for _ in range(10):
-        slow.append(asks_and_does_not_read(bench, 80))
+        slow.append(asks_and_does_not_read(bench, 160))
         before = other.count
         wait_until(lambda before=before: other.count > before + 20, "the other client is served")
         most = max(most, bench.memory.bytes if where == "process" else bench.memory_taken())
