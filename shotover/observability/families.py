@@ -292,6 +292,21 @@ FAMILIES: dict[str, tuple[str, str, str]] = {
         "exceptions",
     ),
     "shotover_upstream_retries_count": (COUNTER, "Requests sent to a server again.", "requests"),
+    "shotover_upstream_handshakes_count": (
+        COUNTER,
+        "Handshakes of clients that a Cassandra server was asked to judge.",
+        "requests",
+    ),
+    "shotover_upstream_events_count": (
+        COUNTER,
+        "Events that Cassandra servers have sent.",
+        "events",
+    ),
+    "shotover_upstream_keyspace_switches_count": (
+        COUNTER,
+        "USE of clients that a Cassandra server was asked for.",
+        "requests",
+    ),
     "shotover_learned_commands_count": (
         COUNTER,
         "Commands that a server was asked about since no table had them.",

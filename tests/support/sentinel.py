@@ -15,7 +15,7 @@ from redis.sentinel import Sentinel
 from support.certificates import usual
 from support.resp import RawClient
 from support.servers import PATHS, Server
-from support.wait import DEADLINE_S, can_connect, free_port, wait_until
+from support.wait import DEADLINE_S, answers, free_port, wait_until
 
 NAME = "primary"  # what the sentinels call the primary
 DOWN_MS = 1000  # without an answer for so long, a server counts as down
@@ -56,7 +56,7 @@ class SentinelServer:
             )
         process = self.process
         wait_until(
-            lambda: process.poll() is not None or can_connect(self.port),
+            lambda: process.poll() is not None or answers(self.port),
             f"a sentinel accepts on {self.port}",
         )
         assert process.poll() is None, f"the sentinel ended:\n{self.log()[-2000:]}"

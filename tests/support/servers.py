@@ -18,7 +18,7 @@ import redis
 
 from support.certificates import usual
 from support.resp import RawClient
-from support.wait import DEADLINE_S, can_connect, free_port, wait_until
+from support.wait import DEADLINE_S, answers, free_port, wait_until
 
 ATTEMPTS = 5  # a port found free may be taken before the server binds it
 FAST = [
@@ -105,7 +105,7 @@ class Server:
             )
         process = self.process
         wait_until(
-            lambda: process.poll() is not None or can_connect(self.port),
+            lambda: process.poll() is not None or answers(self.port),
             f"{self.kind} accepts on {self.port}",
         )
         return process.poll() is None

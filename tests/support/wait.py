@@ -95,6 +95,16 @@ def can_connect(port: int) -> bool:
     return True
 
 
+def answers(port: int) -> bool:
+    """Whether a Redis or Valkey server on 127.0.0.1:`port` says something: one that has only begun to listen may still end."""
+    try:
+        with socket.create_connection(("127.0.0.1", port), timeout=1) as client:
+            client.sendall(b"PING\r\n")
+            return client.recv(1) != b""
+    except OSError:
+        return False
+
+
 def wait_until_still(look: Callable[[], T], what: str, *, still_s: float = 0.3) -> T:
     """Wait until `look()` has returned the same for `still_s`, and return that."""
     seen: tuple[T, float] = (look(), time.monotonic())
