@@ -18,7 +18,6 @@ import time
 from collections.abc import Iterable
 from pathlib import Path
 
-import cassandra_node
 from make_venv import apt_install
 
 HOST = "127.0.0.1"
@@ -113,6 +112,8 @@ def for_tests() -> None:
             f"the tests need {', '.join(lacking)} on PATH; install what is missing: "
             f"sudo apt-get install {packages} (Debian, Ubuntu), brew install redis nutcracker haproxy openjdk@17 maven (macOS)"
         )
+    import cassandra_node  # here, for this file is also used where only a wheel is tried
+
     cassandra_node.fetch()
 
 
