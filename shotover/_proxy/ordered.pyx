@@ -18,7 +18,7 @@ from shotover._core.request cimport (
 )
 from shotover._net.loop cimport CLOSE_EOF, stash_drop, stash_join, stash_keep, stream_close
 from shotover._proxy.retry cimport budget_take
-from shotover._proxy.session cimport upload_lost
+from shotover._proxy.upload cimport upload_lost
 
 
 cdef class OrderedSink(Sink):

@@ -100,10 +100,6 @@ cdef class Source(Acceptor):
     cdef void end_with(self, session_t *session, const char *code, const char *text, size_t size) noexcept nogil
     cdef void end_with_reply(self, session_t *session, const uint8_t *reply, size_t size) noexcept nogil
     cdef void end_session(self, session_t *session) noexcept nogil
-    cdef bint _begin_upload(self, session_t *session, batch_t *batch, follow_t *follow) noexcept nogil
-    cdef uint8_t *_upload(self, session_t *session, uint8_t *at, uint8_t *end) noexcept nogil
-    cdef void _end_upload(self, session_t *session) noexcept nogil
-    cdef void abort_upload(self, session_t *session, const char *text) noexcept nogil
     cdef void _enqueue(self, session_t *session, request_t *request) noexcept nogil
     cdef void check_memory(self, session_t *session) noexcept nogil
     cdef void stop(self) noexcept nogil
@@ -134,5 +130,3 @@ cdef void session_stream(request_t *request, const uint8_t *data, size_t size) n
 cdef void session_push(session_t *session, const uint8_t *data, size_t size) noexcept nogil
 cdef void session_leave(session_t *session) noexcept nogil
 cdef const peer_t *session_peer(session_t *session) noexcept nogil
-cdef void upload_open(upload_t *upload, stream_t *target, upload_t **home) noexcept nogil
-cdef void upload_lost(upload_t *upload) noexcept nogil

@@ -6,9 +6,9 @@ from libc.string cimport memset, strlen
 
 from shotover._codec.codec cimport FRAMED_LZ4, decode_t, resume_t
 from shotover._core.counters cimport histogram_add, histogram_value
-from shotover._core.debug cimport invariant, likely, unlikely
-from shotover._core.memory cimport chunk_data, chunk_put, slab_close, slab_give, slab_init, slab_take
-from shotover._core.request cimport LOST, batch_clear, batch_pop, batch_remove, request_add_reply
+from shotover._core.debug cimport likely, unlikely
+from shotover._core.memory cimport chunk_put, slab_close, slab_give, slab_init, slab_take
+from shotover._core.request cimport LOST, batch_clear, batch_pop, request_add_reply
 from shotover._core.request cimport request_drop_reply, request_own_reply
 from shotover._core.status cimport BAD, HEAD, NEED_DATA, NO_MEMORY, OK, status_t
 from shotover._net.loop cimport (
@@ -26,6 +26,14 @@ from shotover._net.peer cimport peer_parse
 from shotover._proxy.order cimport order_append, order_behind_first, order_insert, order_to_front
 from shotover._proxy.segments cimport segments_begin, segments_read
 from shotover._proxy.step cimport LOG_WARNING
+from shotover._proxy.upload cimport (
+    upload_abort,
+    upload_begin,
+    upload_close_target,
+    upload_data,
+    upload_detach,
+    upload_end,
+)
 
 from shotover._net.tls import tls_samples
 from shotover._proxy.step import assign_slots
@@ -33,7 +41,6 @@ from shotover._proxy.step import assign_slots
 
 cdef enum:
     STREAM_MIN = 65536              # bytes of a request that is cut, from which on it is not gathered
-    UPLOAD_QUEUE_MAX = 262144       # unsent bytes of an upstream beyond which the uploading client is not read
     BLOCKED_MORE = 65536            # requests read beyond pending_max while one blocks: who is not read cannot be seen to leave
 
 cdef const char *TOO_BIG = b"shotover: the request takes more than half of client_memory_limit"
@@ -60,7 +67,7 @@ cdef void _on_eof(stream_t *stream) noexcept nogil:
     """A client that has finished sending still gets its replies; the chain decides which of them may never come."""
     cdef session_t *session = <session_t *>stream
     if unlikely(session.upload is not NULL):
-        (<Source>session.source).abort_upload(session, b"shotover: the request was cut short")
+        upload_abort(<Source>session.source, session, b"shotover: the request was cut short")
     session_leave(session)
     if session.order_head is not NULL:
         (<Source>session.source).chain.session_eof(session)
@@ -206,7 +213,7 @@ cdef void session_complete(request_t *request) noexcept nogil:
         session_t *session = <session_t *>request.session
     request.done = 1
     if unlikely(request.upload is not NULL):
-        _detach(<upload_t *>request.upload)
+        upload_detach(<upload_t *>request.upload)
     if session is NULL or not request.queued:       # its client has gone; `session` may be a memory of it
         (<Chain>request.chain).hub.request_free(request)
         return
@@ -271,7 +278,7 @@ cdef void _release(session_t *session, Source source) noexcept nogil:
         session_resume(session, PAUSE_PENDING)
     if session.leaving and not session_is_uploading(session):
         if unlikely(session.upload is not NULL):
-            _close_target(session.upload)
+            upload_close_target(session.upload)
         if session.order_head is NULL:
             stream_finish(&session.stream)
         elif session.stream.ended:
@@ -286,57 +293,6 @@ cdef void _close_here(session_t *session) noexcept nogil:
         request = request.after
     session.leaving = 1
     stream_finish(&session.stream)
-
-
-# ---- big requests, streamed ---------------------------------------------------------------------------------------
-
-cdef void upload_open(upload_t *upload, stream_t *target, upload_t **home) noexcept nogil:
-    """The head of the request has just been written to `target`: what comes of it is written behind. *home, the
-    upstream's, is kept in step; upload_lost must be called if `target` dies while it is not NULL."""
-    upload.target = target
-    upload.home = home
-    home[0] = upload
-    if upload.state == UPLOAD_ABORTED:
-        _close_target(upload)
-        return
-    invariant(upload.state == UPLOAD_WAITING)
-    upload.state = UPLOAD_OPEN
-    _go_on(upload.session)
-
-
-cdef void upload_lost(upload_t *upload) noexcept nogil:
-    """The rest can go nowhere any more; the client does not hear of that before its reply."""
-    upload.home[0] = NULL
-    upload.home = NULL
-    upload.target = NULL
-    if upload.state == UPLOAD_OPEN:
-        upload.state = UPLOAD_SWALLOWED
-        session_resume(upload.session, PAUSE_UPLOAD)
-
-
-cdef void _close_target(upload_t *upload) noexcept nogil:
-    """The rest will not come, and half a request can be followed by nothing: its upstream closes, but not before what
-    the client had sent ahead of it has been answered there."""
-    if upload.target is not NULL and (upload.request is NULL or upload.session.order_head is upload.request):
-        stream_close(upload.target, CLOSE_LOCAL)
-
-
-cdef void _detach(upload_t *upload) noexcept nogil:
-    """The request has been answered; its rest is still to come."""
-    upload.request.upload = NULL
-    upload.request = NULL
-    if upload.state == UPLOAD_ABORTED:
-        _close_target(upload)
-    elif upload.state == UPLOAD_WAITING:
-        upload.state = UPLOAD_SWALLOWED
-        _go_on(upload.session)
-
-
-cdef void _go_on(session_t *session) noexcept nogil:
-    """What came while the upload waited."""
-    if session.stream.stash is not NULL and not session.stream.closed:
-        (<Source>session.source).decode(session, chunk_data(session.stream.stash.chunk), 0)
-    session_resume(session, PAUSE_UPLOAD)
 
 
 cdef class SourceTop(Step):
@@ -467,7 +423,7 @@ cdef class Source(Acceptor):
             session.upload.request = NULL
         self.chain.session_end(session)
         if session.upload is not NULL:
-            self._end_upload(session)
+            upload_end(self, session)
         if session.idle is not NULL:
             self.loop.cancel_timer(&session.idle.timer)
             slab_give(&self.idle_slab, session.idle)
@@ -512,7 +468,7 @@ cdef class Source(Acceptor):
             resume = (<resume_t *>session.stream.stash.note)[0]
             decode.owner = session.stream.stash.chunk
         if unlikely(session.upload is not NULL):
-            at = self._upload(session, at, end)
+            at = upload_data(self, session, at, end)
             if at is NULL:
                 return
         batch_clear(&batch)
@@ -536,7 +492,7 @@ cdef class Source(Acceptor):
         status = self.codec.decode(&decode)
         self.requests_total += decode.requests
         if unlikely(status == HEAD):
-            status = OK if self._begin_upload(session, &batch, &follow) else NO_MEMORY
+            status = OK if upload_begin(self, session, &batch, &follow) else NO_MEMORY
         while batch.head is not NULL:
             request = batch_pop(&batch)
             self._enqueue(session, request)
@@ -577,92 +533,6 @@ cdef class Source(Acceptor):
             self.check_memory(session)
         if unlikely(session.upload is not NULL and size > 0):
             self.chain.run_now()                # more may come in this turn: it should find its way open
-
-    cdef bint _begin_upload(self, session_t *session, batch_t *batch, follow_t *follow) noexcept nogil:
-        """The last request of the batch goes on. False: no memory; it is taken back."""
-        cdef:
-            upload_t  *upload = <upload_t *>slab_take(&self.upload_slab)
-            request_t *previous = NULL
-            request_t *request = batch.head
-        while request.next is not NULL:
-            previous = request
-            request = request.next
-        if upload is NULL:
-            batch_remove(batch, previous, request)
-            self.hub.request_free(request)
-            return False
-        memset(upload, 0, sizeof(upload_t))
-        upload.follow = follow[0]
-        upload.session = session
-        upload.request = request
-        request.upload = upload
-        session.upload = upload
-        self.chain.upload_room -= 1
-        self.uploads_total += 1
-        return True
-
-    cdef uint8_t *_upload(self, session_t *session, uint8_t *at, uint8_t *end) noexcept nogil:
-        """[at, end) goes on with a request that has begun to run. Returns what follows it; NULL: nothing to decode now."""
-        cdef:
-            upload_t *upload = session.upload
-            stream_t *target = upload.target
-            uint8_t  *start = at
-            status_t  status
-        if upload.state == UPLOAD_WAITING:      # at most what the poller had in hand: it is not read further
-            if not stash_keep(&session.stream, at, end, 0):
-                stream_close(&session.stream, ENOMEM)
-            session_pause(session, PAUSE_UPLOAD)
-            return NULL
-        status = self.codec.follow(&upload.follow, &self.limits, &at, end)
-        if unlikely(status == BAD):
-            self.protocol_errors += 1
-            self.abort_upload(session, upload.follow.error)
-            return NULL
-        if target is not NULL:
-            if session.stream.stash is not NULL:
-                stream_write_chunk(target, session.stream.stash.chunk, start, <size_t>(at - start))
-            else:
-                stream_write(target, start, <size_t>(at - start))
-            if target.blocked or target.out_size > UPLOAD_QUEUE_MAX:
-                target.over_high = 1            # so that its owner hears when it has been drained
-                session_pause(session, PAUSE_UPLOAD)
-            if upload.request is not NULL:
-                upload.request.sent_ns = self.loop.now      # time-outs of its reply begin anew with each piece
-        if status == OK:
-            self._end_upload(session)
-            if not session.leaving:
-                return at
-            self.loop.want(&session.stream.handle, False)
-            session_leave(session)
-        stash_drop(&session.stream)
-        return NULL
-
-    cdef void _end_upload(self, session_t *session) noexcept nogil:
-        """The request is whole, or its client gone."""
-        cdef upload_t *upload = session.upload
-        session.upload = NULL
-        if upload.request is not NULL:
-            upload.request.upload = NULL
-        if upload.home is not NULL:
-            upload.home[0] = NULL
-        slab_give(&self.upload_slab, upload)
-
-    cdef void abort_upload(self, session_t *session, const char *text) noexcept nogil:
-        """The rest will not come, or is no good: the request is answered with `text`, the session ends after that."""
-        cdef:
-            upload_t  *upload = session.upload
-            request_t *request = upload.request
-            uint8_t    out[256]
-            size_t     size = self.codec.error_for(request, out, sizeof(out), b"ERR", text, strlen(text))
-        upload.state = UPLOAD_ABORTED
-        if request is not NULL:
-            request_drop_reply(&self.loop.pool, request)
-            if not request_add_reply(&self.loop.pool, request, out, size):
-                stream_close(&session.stream, ENOMEM)
-            request.left = 0                    # whoever fails it has nothing to add
-            request.failed = 1
-        _close_target(upload)
-        session_leave(session)
 
     cdef void check_memory(self, session_t *session) noexcept nogil:
         """client_memory_limit: from half of it on a client is not read until it is down to a quarter; beyond it, it goes."""

@@ -30,8 +30,9 @@ from shotover._net.loop cimport (
     stream_write_chunk,
 )
 from shotover._proxy.retry cimport BUDGET_FIRST
-from shotover._proxy.session cimport PAUSE_UPLOAD, session_complete, session_resume, session_stream, upload_lost, upload_open
+from shotover._proxy.session cimport PAUSE_UPLOAD, session_complete, session_resume, session_stream
 from shotover._proxy.step cimport LOG_WARNING, put_text
+from shotover._proxy.upload cimport upload_lost, upload_open
 
 
 cdef enum:
