@@ -111,7 +111,8 @@ cdef class CassandraPool(NumberedSink):
         for index in range(FIELD_COUNT):
             state.fields[index] = at
             state.sizes[index] = <uint16_t>fields[index].size
-            memcpy(at, fields[index].data, fields[index].size)
+            if fields[index].size:
+                memcpy(at, fields[index].data, fields[index].size)
             at += fields[index].size
         state.version = version
         state.hash = hash
@@ -249,7 +250,8 @@ cdef class CassandraPool(NumberedSink):
             stream_close(&upstream.stream, CLOSE_LOCAL)
             return
         frame_head(greeting.wire.data, state.version, 0, opcode, size)
-        memcpy(greeting.wire.data + HEADER_SIZE, body, size)
+        if size:
+            memcpy(greeting.wire.data + HEADER_SIZE, body, size)
         greeting.version = state.version
         greeting.opcode = opcode
         greeting.watched = WATCHED_BY_SINK

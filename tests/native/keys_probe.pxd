@@ -1,0 +1,1 @@
+"""Partition keys of statements, as _codec/cql/keys finds them."""
