@@ -35,7 +35,6 @@ from shotover._codec.cql.statement cimport (
 from shotover._codec.cql.wire cimport wire_bytes, wire_int, wire_left, wire_read, wire_reader_t, wire_writer_t
 
 
-
 cdef bint cql_key_plan(
     const cql_statement_t *statement, const uint8_t *text, uint16_t which, const slice_t *columns, uint32_t count,
     cql_key_plan_t *plan
