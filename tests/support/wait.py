@@ -6,6 +6,7 @@ import asyncio
 import random
 import socket
 import time
+from collections import deque
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
@@ -74,15 +75,21 @@ def stays_true(condition: Callable[[], object], what: str, *, period_s: float) -
         time.sleep(POLL_S)
 
 
+_given: deque[int] = deque(maxlen=1000)
+
+
 def free_port() -> int:
-    """A loopback TCP port nobody listens on now."""
+    """A loopback TCP port nobody listens on now, and none that this process was given lately."""
     while True:
         port = random.randint(PORT_FIRST, PORT_LAST)
+        if port in _given:
+            continue
         with socket.socket() as probe:
             try:
                 probe.bind(("127.0.0.1", port))
             except OSError:
                 continue
+        _given.append(port)
         return port
 
 
