@@ -22,3 +22,34 @@ STATEMENTS = {
 def test_parse(cost: Any, what: str) -> None:
     probe = load("cql_probe")
     cost(what, ROUNDS, lambda: probe.parse_often(STATEMENTS[what], ROUNDS))
+
+
+def frames_of_facts() -> dict[str, tuple[Any, list[bytes]]]:
+    """What is measured: a client and the frames that it sends, each once."""
+    from cassandra.protocol import BatchMessage, ExecuteMessage
+    from cassandra.query import BatchType
+    from codec.cql.test_facts import message, prepare, query
+
+    facts = load("facts_probe")
+    text = "SELECT a, b, c FROM keyspace1.standard1 WHERE key = 'user:000000012345'"
+    client = facts.Client()
+    prepare(client, "SELECT a FROM t WHERE k = ?", b"0123456789abcdef", [("k", 13)], [0])
+    client.forget()
+    execute = message(ExecuteMessage(b"0123456789abcdef", [b"user:000000012345"], 1))
+    batch = BatchMessage(BatchType.LOGGED, [(True, b"0123456789abcdef", [b"user:0000"])] * 10, 1)
+    each = [query(f"SELECT a, b, c FROM keyspace1.standard1 WHERE key = 'user:{n:012}'") for n in range(5000)]  # fmt: skip
+    blind = facts.Client(wants_facts=False)
+    return {
+        "decode an EXECUTE, nobody asks": (blind, [execute] * 5000),
+        "decode an EXECUTE with its facts": (client, [execute] * 5000),
+        "decode a QUERY, nobody asks": (blind, [query(text)] * 5000),
+        "decode a QUERY, its text known": (client, [query(text)] * 5000),
+        "decode a QUERY, its text new": (facts.Client(), each * 2),
+        "decode a BATCH of 10 EXECUTEs": (client, [message(batch)] * 5000),
+    }
+
+
+@pytest.mark.parametrize("what", range(6))
+def test_decode(cost: Any, what: int) -> None:
+    name, (client, frames) = list(frames_of_facts().items())[what]
+    cost(name, len(frames), lambda: client.each_once(frames))

@@ -52,6 +52,7 @@ cdef struct decode_t:           # what decode reads and gives
     resume_t *resume
     void     *session
     void     *chain
+    void     *talk              # what the codec keeps of this conversation, of Codec.talk_size; NULL: nobody wants facts
     uint64_t  now
     uint8_t   merge             # MERGE_*
     uint64_t  stream_min        # cut requests of at least so many bytes may be given out by their head; 0: none
@@ -92,6 +93,7 @@ cdef class Codec:
     cdef readonly str protocol
     cdef readonly bint numbered     # replies bear the numbers of their requests, and may come in any order
     cdef readonly uint32_t head_size    # bytes of a frame that `head` needs, if it is numbered
+    cdef uint32_t talk_size             # of what it keeps of a conversation to find facts; 0: it has none to give
     cdef status_t decode(self, decode_t *decode) noexcept nogil
     cdef status_t follow(self, follow_t *follow, const limits_t *limits, uint8_t **at, uint8_t *end) noexcept nogil
     cdef int scan(self, scan_t *scan, uint8_t **at, uint8_t *end, uint32_t *left) noexcept nogil
@@ -103,4 +105,6 @@ cdef class Codec:
     cdef status_t head(self, const uint8_t *at, const uint8_t *end, head_t *head) noexcept nogil
     cdef void renumber(self, uint8_t *frame, uint32_t number) noexcept nogil
     cdef int framed_after(self, const request_t *request) noexcept nogil
+    cdef void learn(self, request_t *request, void *talk, pool_t *pool) noexcept nogil
+    cdef void let_go(self, pool_t *pool) noexcept nogil
     cdef bint key(self, request_t *request, slice_t *key) noexcept nogil

@@ -49,6 +49,17 @@ cdef class Codec:
         """What frames travel in, both ways, once the reply of this request has gone: FRAMED_*."""
         return 0
 
+    cdef void learn(self, request_t *request, void *talk, pool_t *pool) noexcept nogil:
+        """The reply of a request with `tells`, whole, as it goes to the client of that conversation."""
+        pass
+
+    cdef void let_go(self, pool_t *pool) noexcept nogil:
+        """The worker has stopped: gives back what it keeps."""
+        pass
+
+    def configure(self, dict options):
+        """Limits of its own, from a source's options."""
+
     cdef bint key(self, request_t *request, slice_t *key) noexcept nogil:
         """The first key of a request of count 1; False: it has none."""
         return False

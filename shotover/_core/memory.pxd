@@ -12,6 +12,7 @@ from shotover._core.debug cimport invariant, unlikely
 
 cdef enum:
     CHUNK_CLASSES = 4
+    CHUNK_KEPT = 5              # klass of those from pool_take_exact
     CHUNK_TINY = 128            # a short reply that waits for its turn
     CHUNK_SMALL = 4096          # whole chunks, header included
     CHUNK_MEDIUM = 16384
@@ -28,7 +29,8 @@ cdef struct pool_t:
     chunk_t  *free[CHUNK_CLASSES]
     uint32_t  free_count[CHUNK_CLASSES]
     uint64_t  live_count        # chunks out
-    uint64_t  live_bytes        # their bytes
+    uint64_t  live_bytes        # their bytes, and those of the kept ones
+    uint64_t  kept_count        # chunks out that outlast requests (pool_take_exact), not among the live ones
     uint64_t  bytes_max         # the ledger: takes beyond it fail
     uint64_t  refused_count     # takes that failed
 
@@ -46,6 +48,7 @@ cdef struct slab_t:
 cdef void pool_init(pool_t *pool, uint64_t bytes_max) noexcept nogil
 cdef void pool_close(pool_t *pool) noexcept nogil
 cdef chunk_t *pool_take(pool_t *pool, size_t size) noexcept nogil
+cdef chunk_t *pool_take_exact(pool_t *pool, size_t size) noexcept nogil
 cdef void pool_give(pool_t *pool, chunk_t *chunk) noexcept nogil
 cdef void slab_init(slab_t *slab, size_t size) noexcept nogil
 cdef void slab_close(slab_t *slab) noexcept nogil

@@ -52,11 +52,33 @@ cdef chunk_t *pool_take(pool_t *pool, size_t size) noexcept nogil:
     return chunk
 
 
+cdef chunk_t *pool_take_exact(pool_t *pool, size_t size) noexcept nogil:
+    """As pool_take, but of just so many bytes: for what is kept long, and in numbers."""
+    cdef chunk_t *chunk
+    if pool.live_bytes + size + sizeof(chunk_t) > pool.bytes_max:
+        pool.refused_count += 1
+        return NULL
+    chunk = <chunk_t *>malloc(size + sizeof(chunk_t))
+    if chunk is NULL:
+        pool.refused_count += 1
+        return NULL
+    chunk.klass = CHUNK_KEPT
+    chunk.size = size
+    chunk.next = NULL
+    chunk.refs = 1
+    pool.kept_count += 1
+    pool.live_bytes += size + sizeof(chunk_t)
+    return chunk
+
+
 cdef void pool_give(pool_t *pool, chunk_t *chunk) noexcept nogil:
     """Takes over a chunk that has no references left."""
     cdef uint32_t klass = chunk.klass
-    invariant(pool.live_count > 0)
-    pool.live_count -= 1
+    if unlikely(klass == CHUNK_KEPT):
+        pool.kept_count -= 1
+    else:
+        invariant(pool.live_count > 0)
+        pool.live_count -= 1
     pool.live_bytes -= chunk.size + sizeof(chunk_t)
     if klass < CHUNK_CLASSES and pool.free_count[klass] < CLASS_KEPT[klass]:
         chunk.next = pool.free[klass]

@@ -10,7 +10,8 @@ request beyond the batch calls request_own first.
 from libc.stdint cimport int32_t, uint8_t, uint16_t, uint32_t, uint64_t
 from libc.string cimport memcpy, memset
 
-from shotover._core.debug cimport invariant
+from shotover._core.debug cimport invariant, unlikely
+from shotover._core.facts cimport facts_put
 from shotover._core.memory cimport chunk_data, chunk_put, chunk_ref, chunk_t, pool_t, pool_take, slab_give, slab_t, slab_take
 from shotover._core.slice cimport slice_t
 
@@ -61,6 +62,8 @@ cdef struct request_t:
     uint16_t   stream           # its client's number for it, in protocols that have such; a reply must bear it
     uint8_t    version          # of the protocol, where requests state it; 0: they do not
     uint8_t    opcode           # what it is, in protocols that say so by a number
+    uint8_t    tells            # its reply tells the codec something of its client or server: see Codec.learn
+    chunk_t   *facts            # what the codec knows of its statement (facts_t), a reference; NULL: nothing, or nobody asked
     uint64_t   arrived_ns       # when the turn began that read it
     uint64_t   stamp            # how new what its reply shows is: larger is newer; 0: not known
     uint64_t   sent_ns          # when it was handed to an upstream (0: never); once answered: when that was whole
@@ -157,6 +160,8 @@ cdef inline void request_free(slab_t *slab, pool_t *pool, request_t *request) no
         chunk_put(pool, request.owner)
     if request.reply_owner is not NULL:
         chunk_put(pool, request.reply_owner)
+    if unlikely(request.facts is not NULL):
+        facts_put(pool, request.facts)
     slab_give(slab, request)
 
 cdef inline bint request_own(pool_t *pool, request_t *request) noexcept nogil:
@@ -191,6 +196,9 @@ cdef inline void request_like(request_t *copy, const request_t *request) noexcep
     copy.version = request.version
     copy.opcode = request.opcode
     copy.edited = request.edited
+    copy.facts = request.facts
+    if unlikely(copy.facts is not NULL):
+        chunk_ref(copy.facts)
 
 cdef inline bint request_own_reply(pool_t *pool, request_t *request) noexcept nogil:
     """Makes `reply` outlive the turn. False: no memory."""

@@ -57,13 +57,14 @@ cdef struct session_t:
     uint64_t   id
     idle_t    *idle             # when the source has a time-out
     upload_t  *upload           # the request that is coming is streamed; NULL: none is
+    void      *talk             # what the codec keeps of the conversation, for facts; NULL: nobody wants them
     peer_t    *peer             # its address, once somebody has asked (session_peer); NULL: nobody has
     uint64_t   bytes            # of its requests in order, and of their replies as far as they wait for their turn
     uint32_t   pending          # requests (not runs) in order
     uint8_t    pauses           # PAUSE_* bits
     uint8_t    leaving          # reads no more; closes when order is empty and all is sent
     uint32_t   blocking         # requests below that may never be answered: it is read on, to learn that it goes
-    # then: void *slots[]
+    # then: void *slots[], and what `talk` points to
 
 cdef class Source(Acceptor):
     cdef:
@@ -82,6 +83,7 @@ cdef class Source(Acceptor):
         uint64_t   memory_published
         uint64_t   idle_ns              # 0: never
         uint32_t   slot_count
+        size_t     session_size         # bytes of a session_t with its slots and its talk
         bint       numbered             # replies leave as they come, see Codec.numbered
         session_t *sessions
         uint64_t   session_ids

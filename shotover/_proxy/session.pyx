@@ -36,7 +36,7 @@ from shotover._proxy.upload cimport (
 )
 
 from shotover._net.tls import tls_samples
-from shotover._proxy.step import assign_slots
+from shotover._proxy.step import assign_notes, assign_slots
 
 
 cdef enum:
@@ -209,9 +209,10 @@ cdef void _push_behind(request_t *before, session_t *session, Source source, con
 
 cdef void session_complete(request_t *request) noexcept nogil:
     """Takes over a request whose reply is whole (in `reply`, or already sent); releases what may go now."""
-    cdef:
-        session_t *session = <session_t *>request.session
+    cdef session_t *session = <session_t *>request.session
     request.done = 1
+    if unlikely(request.tells) and session is not NULL and request.queued and session.talk is not NULL:
+        (<Source>session.source).codec.learn(request, session.talk, &(<Source>session.source).loop.pool)
     if unlikely(request.upload is not NULL):
         upload_detach(<upload_t *>request.upload)
     if session is NULL or not request.queued:       # its client has gone; `session` may be a memory of it
@@ -319,8 +320,7 @@ cdef void _on_idle(timer_t *timer) noexcept nogil:
 
 cdef void _check_idle(session_t *session, Source source) noexcept nogil:
     """Time-outs are exact without touching the timer for every request: when it fires early, it is set again."""
-    cdef:
-        uint64_t due = session.idle.active_ns + source.idle_ns
+    cdef uint64_t due = session.idle.active_ns + source.idle_ns
     if session.order_head is not NULL and (session.upload is NULL or session.pauses):
         source.loop.set_timer(&session.idle.timer, source.idle_ns)     # waiting for the server is not idling
     elif due > source.loop.now:
@@ -351,11 +351,15 @@ cdef class Source(Acceptor):
         self.limits.arguments_max = options.get("max_arguments", 0)
         self.limits.inline_bytes_max = options.get("max_inline_bytes", 0)
         self.numbered = self.codec.numbered
+        self.codec.configure(options)
         self.slot_count = assign_slots(chain, 0)
+        assign_notes(chain)
         self.kept = <histogram_t *>calloc(1, sizeof(histogram_t))
         if self.kept is NULL:
             raise MemoryError()
-        slab_init(&self.session_slab, sizeof(session_t) + self.slot_count * sizeof(void *))
+        self.session_size = sizeof(session_t) + self.slot_count * sizeof(void *)
+        self.session_size += self.codec.talk_size if chain.statements else 0
+        slab_init(&self.session_slab, self.session_size)
         slab_init(&self.idle_slab, sizeof(idle_t))
         slab_init(&self.upload_slab, sizeof(upload_t))
         slab_init(&self.peer_slab, sizeof(peer_t))
@@ -370,17 +374,18 @@ cdef class Source(Acceptor):
 
     cdef void begin(self, int fd) noexcept nogil:
         """A new session on an accepted socket."""
-        cdef session_t *session
-        session = <session_t *>slab_take(&self.session_slab)
+        cdef session_t *session = <session_t *>slab_take(&self.session_slab)
         if session is NULL:
             self.close_fd(fd)
             return
-        memset(session, 0, sizeof(session_t) + self.slot_count * sizeof(void *))
+        memset(session, 0, self.session_size)
         if self.loop.attach(&session.stream, fd, &SESSION_OPS) != 0:
             self.accept_failures_total += 1
             slab_give(&self.session_slab, session)
             self.close_fd(fd)
             return
+        if self.chain.statements and self.codec.talk_size:
+            session.talk = session_slots(session) + self.slot_count
         self.loop.poller.system.tune(self.loop.poller, fd, self.family)
         self.session_ids += 1
         self.opened_total += 1
@@ -481,6 +486,7 @@ cdef class Source(Acceptor):
         decode.resume = &resume
         decode.session = session
         decode.chain = <void *>self.chain
+        decode.talk = session.talk
         decode.now = self.loop.now
         decode.merge = self.chain.merge
         decode.stream_min = STREAM_MIN if self.chain.upload_room else 0
@@ -496,7 +502,10 @@ cdef class Source(Acceptor):
         while batch.head is not NULL:
             request = batch_pop(&batch)
             self._enqueue(session, request)
-            self.chain.submit(request)
+            if unlikely(request.left == 0):
+                session_complete(request)       # decode knows the answer
+            else:
+                self.chain.submit(request)
         if status == NEED_DATA:
             if unlikely(not stash_keep(&session.stream, decode.at, decode.end, decode.need)):
                 stream_close(&session.stream, ENOMEM)

@@ -87,6 +87,8 @@ cdef class Step:
         bint       wants_errors         # set in __init__, beside wants_replies: errors that servers give come through on_replies
         bint       wants_each           # set in __init__: no runs, every request by itself
         bint       wants_kin            # set in __init__: runs only of requests of the same command
+        bint       wants_statements     # set in __init__: requests have facts, where the protocol has statements
+        int        note                 # index into facts_t.notes if it asked for one (0 in __init__), else -1
         bint       reads_bodies         # cleared in __init__: of a request with `streamed` it needs no more than there is
         bint       wants_end            # set in __init__: on_session_eof and on_session_end are called
         bint       wants_slot           # set in __init__: has a pointer of its own in every session
@@ -130,6 +132,7 @@ cdef class Chain:
         uint8_t    merge                # MERGE_*: which runs the codec may make
         bint       watched              # some step wants replies
         bint       errors               # some step here, or above the step that owns this chain, wants errors
+        bint       statements           # some step here, or in a sub-chain, wants facts
         bint       streams              # no step reads bodies: big requests may run while they still come
         uint32_t   upload_room          # how many more of them the sink can take now
         batch_t    requests             # of this turn, not yet run

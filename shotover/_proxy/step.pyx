@@ -7,6 +7,7 @@ from shotover._codec.codec cimport MERGE_ANY, MERGE_KIN, MERGE_NONE
 from shotover._core.clock cimport clock_ns
 from shotover._core.counters cimport histogram_add, histogram_value, size_histogram_add, size_histogram_value
 from shotover._core.debug cimport invariant, unlikely
+from shotover._core.facts cimport FACTS_NOTES
 from shotover._core.memory cimport chunk_data, chunk_t, pool_take, slab_close, slab_init
 from shotover._core.request cimport (
     REQUEST_TAGS,
@@ -111,6 +112,7 @@ cdef class Step:
         self.tag = -1
         self.index = -1
         self.slot = -1
+        self.note = -1
         self.reads_bodies = True
         self.chains = []
         if context is not None:
@@ -343,6 +345,8 @@ cdef class Chain:
             if step.wants_replies:
                 up = step
                 self.watched = True
+            self.statements = self.statements or step.wants_statements or any(
+                [(<Chain>inner).statements for inner in step.chains])
             self.errors = self.errors or step.wants_errors
             if self.errors:
                 for inner in step.chains:
@@ -534,4 +538,18 @@ def assign_slots(Chain chain, int used):
             used += 1
         for inner in step.chains:
             used = assign_slots(inner, used)
+    return used
+
+
+def assign_notes(Chain chain, int used=0):
+    """Numbers the notes that steps of this chain and of its sub-chains keep with statements."""
+    cdef Step step
+    for step in chain.steps:
+        if step.note >= 0:
+            if used == FACTS_NOTES:
+                raise ValueError(f"chain {chain.name}: at most {FACTS_NOTES} steps below one source can keep notes of statements")
+            step.note = used
+            used += 1
+        for inner in step.chains:
+            used = assign_notes(inner, used)
     return used

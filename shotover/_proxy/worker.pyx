@@ -86,6 +86,7 @@ cdef class Worker:
             result = self._run()
         for source in self.sources:
             (<Source>source).chain.close()
+            (<Source>source).codec.let_go(&self.loop.pool)
         if result < 0:
             raise OSError(-result, f"the poller {self.loop.poller_name} has failed")
 
@@ -201,6 +202,7 @@ cdef class Worker:
         return {
             "requests": self.hub.requests.live_count,
             "chunks": self.loop.pool.live_count,
+            "facts": self.loop.pool.kept_count,
             "segments": self.loop.segments.live_count,
             "stashes": self.loop.stashes.live_count,
             "streams": self.loop.streams_live,

@@ -54,6 +54,11 @@ FAMILIES: dict[str, tuple[str, str, str]] = {
     "shotover_failed_requests_count": (COUNTER, "Requests a sink failed.", "requests"),
     "shotover_out_of_rack_requests_count": (COUNTER, "Sent to another rack.", "requests"),
     "shotover_query_count": (COUNTER, "Requests seen by a QueryCounter.", "requests"),
+    "shotover_table_query_count": (
+        COUNTER,
+        "Statements of CQL seen by a QueryCounter, by table.",
+        "requests",
+    ),
     "shotover_cache_miss_count": (COUNTER, "Reads the cache had no answer for.", "requests"),
     "shotover_tee_dropped_messages_count": (COUNTER, "Batches a Tee dropped.", "batches"),
     "shotover_converted_requests_count": (

@@ -26,6 +26,7 @@ class CassandraSource(SourceConfig, tag="Cassandra"):
         "max_frame_bytes",
         "max_pending_requests",
         "client_output_buffer_bytes",
+        "max_prepared_statements",
     )
 
     transport: str = choice("Tcp", default="Tcp", doc="accepted, since other versions have it")
@@ -46,4 +47,11 @@ class CassandraSource(SourceConfig, tag="Cassandra"):
         maximum=64 * GiB,
         default=256 * MiB,
         doc="replies that may wait for a client that does not read them, bytes",
+    )
+    max_prepared_statements: int = integer(
+        minimum=1,
+        maximum=1_000_000,
+        default=10_000,
+        doc="prepared statements that a worker remembers, where a transform looks at statements; "
+        "clients prepare forgotten ones anew",
     )

@@ -9,6 +9,7 @@ from shotover._proxy.refusing cimport RefusingStep
 cdef class QueryTypeFilter(RefusingStep):
     cdef:
         uint32_t kinds          # refused KIND_*, a bit each
+        const char *code        # of its errors
         bint     scripts        # scripts that may write are refused
         uint64_t refused_total
 

@@ -4,6 +4,8 @@
   ReadWrite                                  what may be either: scripts, and commands that no table knows; refused
                                              with Write, too, since letting it through would let writes through
   none                                       the connection's own business always passes
+
+Of CQL it is the statement that counts, that of an EXECUTE included; a text that cannot be followed may be anything.
 """
 
 cimport cython
@@ -28,9 +30,13 @@ cdef class QueryTypeFilter(RefusingStep):
     def __init__(self, context, *, str name, refused):
         self.wants_kin = True
         self.reads_bodies = False
+        self.wants_statements = True
         for query_type in refused:
             self.kinds |= <uint32_t>QUERY_KINDS[query_type]
         self.scripts = bool({"Write", "ReadWrite"} & set(refused))
+
+    def on_linked(self):
+        self.code = b"ERR" if self.codec.protocol == "redis" else b"INVALID"
 
     cdef inline bint refuses(self, request_t *request) noexcept nogil:
         cdef const command_t *command = <const command_t *>request.command
@@ -58,7 +64,8 @@ cdef class QueryTypeFilter(RefusingStep):
         while batch.head is not NULL:
             request = batch_pop(batch)
             if self.refuses(request):
-                size = self.codec.error(out, sizeof(out), b"ERR", b"Message was filtered out by shotover", 36)
+                size = self.codec.error_for(
+                    request, out, sizeof(out), self.code, b"Message was filtered out by shotover", 36)
                 self.refused_total += request.count
                 self.refuse_with(request, out, size)
                 continue

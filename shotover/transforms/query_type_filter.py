@@ -27,9 +27,14 @@ class QueryTypeFilterConfig(TransformConfig, tag="QueryTypeFilter"):
     does is taken from the server's own description of its commands, so that `EXISTS` is a read
     and `APPEND` a write. The connection's own business (`AUTH`, `HELLO`, `SELECT`, `PING`)
     always passes.
+
+    Before Cassandra a statement of CQL is a read, a write or a change of the schema (roles and
+    permissions count as such), whether it comes as a query, in a batch or prepared: an `EXECUTE`
+    is what it executes. What cannot be understood is refused with `Write` and `ReadWrite`.
+    Preparing and `USE` always pass. The error is that of an invalid query (0x2200).
     """
 
-    protocols = frozenset({"redis"})
+    protocols = frozenset({"redis", "cassandra"})
 
     filter: str | None = choice(
         *QUERY_TYPES, default=None, doc="one type that is refused: the older spelling of DenyList"

@@ -8,7 +8,7 @@ from shotover._codec.codec cimport FRAMED_LZ4, FRAMED_NOT, FRAMED_PLAIN, head_t
 from shotover._codec.commands cimport CONDUCT_PLAIN, CONDUCT_STATE, KIND_SESSION, KIND_UNKNOWN
 from shotover._core.debug cimport likely, unlikely
 from shotover._core.memory cimport chunk_data, chunk_ref, chunk_t, pool_take
-from shotover._core.request cimport batch_push, request_new, request_t
+from shotover._core.request cimport batch_push, request_free, request_new, request_t
 from shotover._core.status cimport BAD, NEED_DATA, NO_MEMORY, OK
 from shotover._codec.cql.frame cimport (
     ERROR_CREDENTIALS,
@@ -42,8 +42,12 @@ from shotover._codec.cql.frame cimport (
     read_short,
     slice_is,
 )
+from shotover._codec.cql.attach cimport attach, attach_learn, talk_t
+from shotover._codec.cql.library cimport library_close, library_init
 from shotover._codec.cql.peek cimport peek_option
 from shotover._core.slice cimport slice_t
+
+import os
 
 cdef enum:
     ERROR_ROOM = 512
@@ -71,6 +75,11 @@ cdef class CqlCodec(Codec):
         self.protocol = "cassandra"
         self.numbered = True
         self.head_size = HEADER_SIZE
+        self.talk_size = sizeof(talk_t)
+        library_init(&self.library, int.from_bytes(os.urandom(8), "little"))
+
+    def configure(self, dict options):
+        self.library.prepared.most = options.get("max_prepared_statements", self.library.prepared.most)
 
     cdef status_t decode(self, decode_t *decode) noexcept nogil:
         cdef:
@@ -117,10 +126,21 @@ cdef class CqlCodec(Codec):
                 request.conduct = CONDUCT_STATE
                 if opcode == OP_STARTUP and at[0] >= SEGMENTS_FROM:
                     request.argc = startup_framing(at + HEADER_SIZE, <size_t>size - HEADER_SIZE)
+            if unlikely(decode.talk is not NULL) and attach(
+                    &self.library, <talk_t *>decode.talk, request, decode.pool,
+                    decode.limits.frame_bytes_max - HEADER_SIZE) == NO_MEMORY:
+                request_free(decode.slab, decode.pool, request)
+                return NO_MEMORY
             batch_push(decode.batch, request)
             decode.requests += 1
             decode.at = at + size
         return OK
+
+    cdef void learn(self, request_t *request, void *talk, pool_t *pool) noexcept nogil:
+        attach_learn(&self.library, <talk_t *>talk, request, pool)
+
+    cdef void let_go(self, pool_t *pool) noexcept nogil:
+        library_close(&self.library, pool)
 
     cdef status_t _cut(self, decode_t *decode, size_t need) noexcept nogil:
         decode.need = need

@@ -48,6 +48,7 @@ cdef enum:                      # error codes made here
     ERROR_OVERLOADED = 0x1001
     ERROR_UNAUTHORIZED = 0x2100
     ERROR_INVALID = 0x2200
+    ERROR_UNPREPARED = 0x2500
 
 cdef enum:
     RESULT_SET_KEYSPACE = 0x0003
