@@ -2,8 +2,6 @@
 
 from libc.string cimport memcpy
 
-from shotover._codec.cql.codec cimport CqlCodec
-from shotover._codec.resp cimport RespCodec
 from shotover._core.ledger cimport Share
 from shotover._net.loop cimport CLOSE_LOCAL, stream_close
 from shotover._proxy.session cimport Source, session_t
@@ -13,8 +11,6 @@ from shotover._net.address import resolve
 
 cdef enum:
     LISTEN_BACKLOG = 4096
-
-CODECS = {"cassandra": CqlCodec, "redis": RespCodec}
 
 
 cdef void _on_deadline(timer_t *timer) noexcept nogil:
@@ -44,7 +40,13 @@ cdef class Worker:
 
     def codec(self, str protocol):
         """A codec of a protocol, for the chain of one source: it learns what that chain's server knows."""
-        return CODECS[protocol]()
+        if protocol == "cassandra":         # a parser of CQL is no use to those who do not speak it
+            from shotover._codec.cql.codec import CqlCodec
+
+            return CqlCodec()
+        from shotover._codec.resp import RespCodec
+
+        return RespCodec()
 
     def listen(self, str source_name, str protocol, listen_addr, Chain chain, **options):
         """Opens a listener for a chain; returns the address it got. OSError: it cannot be had."""
