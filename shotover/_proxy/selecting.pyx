@@ -15,13 +15,23 @@ from shotover._codec.commands cimport (
     command_t,
     word_is,
 )
+from shotover._codec.cql.attach cimport talk_t
+from shotover._codec.cql.facts cimport cql_facts
+from shotover._codec.cql.frame cimport HEADER_SIZE, OP_AUTH_RESPONSE, OP_AUTH_SUCCESS, OP_PREPARE
 from shotover._codec.login cimport login_user
 from shotover._codec.resp cimport resp_words
 from shotover._core.debug cimport likely, unlikely
-from shotover._core.memory cimport slab_close, slab_give, slab_init, slab_take
+from shotover._core.facts cimport facts_of
+from shotover._core.memory cimport chunk_data, chunk_t, pool_take_exact, slab_close, slab_give, slab_init, slab_take
 from shotover._core.request cimport WATCHED_BY_STEP, batch_pop, request_own
 from shotover._net.peer cimport network_fill, peer_in, peer_t
 from shotover._proxy.session cimport session_peer, session_slots
+from shotover._proxy.statement_rules cimport (
+    statement_rule_fits,
+    statement_rule_free,
+    statement_rule_level,
+    statement_rule_set,
+)
 
 cdef enum:
     LOGIN_WORDS = 16
@@ -41,6 +51,9 @@ cdef class SelectingStep(RefusingStep):
         self.wants_end = True
         self.texts = []
         self.client_size = sizeof(selected_t)
+        self.cql = context.protocol == "cassandra"
+        self.wants_statements = self.cql
+        self.note = 0 if self.cql else -1
 
     def __dealloc__(self):
         cdef uint32_t index
@@ -48,23 +61,28 @@ cdef class SelectingStep(RefusingStep):
             free(self.rules[index].commands)
             free(self.rules[index].networks)
             free(self.rules[index].users)
+            statement_rule_free(&self.rules[index].statement)
         slab_close(&self.clients)
 
     def set_rules(self, rows):
-        """Once, while it is built. Each row: (commands, query types, networks, users), None where it does not matter."""
+        """Once, while it is built. Each row: (commands, query types, networks, users, what statement_rule_set takes), None
+        where it does not matter."""
         cdef:
             rule_t  *rule
             uint64_t bit
         if len(rows) > RULES_MAX:
             raise ValueError(f"at most {RULES_MAX} rules")
         slab_init(&self.clients, self.client_size)
-        for commands, query_types, networks, users in rows:
+        for commands, query_types, networks, users, statement in rows:
             rule = &self.rules[self.rule_count]
             bit = <uint64_t>1 << self.rule_count
             self.rule_count += 1
             self.rules_all |= bit
             for query_type in query_types or ():
                 rule.kinds |= <uint32_t>QUERY_KINDS[query_type]
+            statement_rule_set(&rule.statement, statement, self.texts)
+            if rule.statement.levels:
+                self.rules_of_levels |= bit
             if commands is not None:
                 rule.commands = self._slices(commands)
                 rule.command_count = len(commands)
@@ -133,9 +151,12 @@ cdef class SelectingStep(RefusingStep):
     cdef void _find_users(self, selected_t *client) noexcept nogil:
         cdef:
             rule_t        *rule
-            const uint8_t *user = client.user if client.user is not NULL else <const uint8_t *>b"default"
-            size_t         size = client.user_size if client.user is not NULL else 7
+            const uint8_t *user = <const uint8_t *>b"anonymous" if self.cql else <const uint8_t *>b"default"
+            size_t         size = 9 if self.cql else 7
             uint32_t       index, inner
+        if client.user is not NULL:
+            user = client.user
+            size = client.user_size
         client.fits = client.addressed
         for index in range(self.rule_count if self.knows_users else 0):
             rule = &self.rules[index]
@@ -151,6 +172,8 @@ cdef class SelectingStep(RefusingStep):
         cdef uint64_t fits = self.rules_of_anyone if client is NULL else client.fits
         if fits == 0:
             return 0
+        if self.cql:
+            return fits & self.rules_of_statement(request)
         return fits & self.rules_of_command(request)
 
     cdef uint64_t rules_of_command(self, request_t *request) noexcept nogil:
@@ -161,6 +184,45 @@ cdef class SelectingStep(RefusingStep):
             self.cached_rules[place] = self._naming(request)
             self.cached[place] = request.command
         return self.cached_rules[place]
+
+    cdef uint64_t rules_of_statement(self, request_t *request) noexcept nogil:
+        """The rules that hold for a request of CQL. What follows from its statement is worked out once, and noted with that."""
+        cdef:
+            const cql_facts_t *facts = cql_facts(request)
+            chunk_t    *note
+            uint64_t    found, levels
+            uint32_t    index
+        if facts is NULL or request.opcode == OP_PREPARE:       # to prepare is not to do
+            found = self._stating(request.kind, NULL)
+        elif facts.text.data is NULL:                           # a BATCH, whose facts are its own
+            found = self._stating(facts.kind, facts)
+        else:
+            note = facts.head.notes[self.note]
+            if likely(note is not NULL):
+                found = (<uint64_t *>chunk_data(note))[0]
+            else:
+                found = self._stating(facts.kind, facts)
+                note = pool_take_exact(&self.loop.pool, sizeof(uint64_t))
+                if note is not NULL:
+                    (<uint64_t *>chunk_data(note))[0] = found
+                    facts_of(request.facts).notes[self.note] = note
+        levels = found & self.rules_of_levels
+        for index in range(self.rule_count if levels else 0):
+            if levels >> index & 1 and not statement_rule_level(&self.rules[index].statement, request):
+                found &= ~(<uint64_t>1 << index)
+        return found
+
+    cdef uint64_t _stating(self, uint8_t kind, const cql_facts_t *facts) noexcept nogil:
+        """Those of which all conditions on the statement but its consistency hold."""
+        cdef:
+            uint64_t found = 0
+            uint32_t index
+        for index in range(self.rule_count):
+            if self.rules[index].kinds and not self.rules[index].kinds >> kind & 1:
+                continue
+            if statement_rule_fits(&self.rules[index].statement, facts):
+                found |= <uint64_t>1 << index
+        return found
 
     cdef uint64_t _naming(self, request_t *request) noexcept nogil:
         """The rules that hold for a command, looked at one by one. A container's name stands for all its subcommands."""
@@ -200,7 +262,9 @@ cdef class SelectingStep(RefusingStep):
 
     cdef void follow_login(self, request_t *request) noexcept nogil:
         """To be called for what goes on and is not plain: the reply of a login will be looked at (see_login)."""
-        if self.knows_users and request.queued and (request.conduct == CONDUCT_STATE or request.conduct == CONDUCT_RESET):
+        if self.cql or not self.knows_users or not request.queued:
+            return
+        if request.conduct == CONDUCT_STATE or request.conduct == CONDUCT_RESET:
             if request_own(&self.loop.pool, request):
                 request.watched |= WATCHED_BY_STEP
 
@@ -212,6 +276,9 @@ cdef class SelectingStep(RefusingStep):
             uint32_t    count
             selected_t *client
             uint8_t    *name = NULL
+        if unlikely(self.cql):
+            self._see_login_of_cql(request)
+            return
         if not self.knows_users or not request.queued or request.reply.size == 0 or request.reply.data[0] == b'-':
             return
         if request.conduct != CONDUCT_STATE and request.conduct != CONDUCT_RESET:
@@ -232,6 +299,26 @@ cdef class SelectingStep(RefusingStep):
             client.user_size = user.size
         free(client.user)
         client.user = name
+        self._find_users(client)
+
+    cdef void _see_login_of_cql(self, request_t *request) noexcept nogil:
+        cdef:
+            selected_t *client
+            talk_t     *talk
+            uint8_t    *name
+        if request.opcode != OP_AUTH_RESPONSE or not self.knows_users or not request.queued:
+            return
+        talk = <talk_t *>(<session_t *>request.session).talk
+        if talk is NULL or request.reply.size < HEADER_SIZE or request.reply.data[4] != OP_AUTH_SUCCESS:
+            return
+        client = self.client_of(request.session)
+        name = <uint8_t *>malloc(talk.claimed_size + 1) if client is not NULL else NULL
+        if name is NULL:
+            return
+        memcpy(name, talk.claimed, talk.claimed_size)
+        free(client.user)
+        client.user = name
+        client.user_size = talk.claimed_size
         self._find_users(client)
 
     cdef void on_replies(self, batch_t *batch) noexcept nogil:

@@ -9,15 +9,18 @@ from shotover.config.fields import Field, choice, list_of, text
 from shotover.config.lists import Commands, Entries
 from shotover.config.models import Model
 from shotover.config.reading import Invalid, Reader
+from shotover.config.statements import Keyspaces, Levels, Statements, Tables, statement_row
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from typing import Any
 
     from shotover.config.errors import Place
     from shotover.config.source import Node
 
 QUERY_TYPES = ("Read", "Write", "ReadWrite", "SchemaChange", "PubSubMessage")
+CQL_ONLY = ("statements", "keyspaces", "tables", "consistency")
 RULES_MAX = 64
 """Most rules of one transform: one bit each in the data plane."""
 
@@ -98,8 +101,30 @@ class Conditions(Model):
         text(), default=None, doc="clients logged in as one of these users"
     )
 
+    statements: tuple[str, ...] | None = Statements(  # type: ignore[assignment]
+        default=None, doc="statements of CQL of these types (SELECT, CREATE TABLE)"
+    )
+    keyspaces: tuple[str, ...] | None = Keyspaces(  # type: ignore[assignment]
+        default=None, doc="statements on these keyspaces"
+    )
+    tables: tuple[str, ...] | None = Tables(default=None, doc="statements on these tables")  # type: ignore[assignment]
+    consistency: tuple[str, ...] | None = Levels(  # type: ignore[assignment]
+        default=None, doc="statements with these levels of consistency"
+    )
+
+    def unfit(self, protocol: str) -> Iterator[tuple[str, str]]:
+        """(what is wrong, attribute) of each condition that clients of `protocol` cannot meet."""
+        wrong: tuple[str, ...] = CQL_ONLY
+        instead = "commands"
+        if protocol == "cassandra":
+            wrong = ("commands",)
+            instead = "statements, keyspaces, tables or query_types"
+        for name in wrong:
+            if getattr(self, name) is not None:
+                yield f"{name} says nothing about requests of {protocol}; use {instead}", name
+
     def row(self) -> tuple[Any, ...]:
-        """(commands, query types, networks, users), each None where it does not matter."""
+        """(commands, query types, networks, users, statements), each None where it does not matter."""
         networks = None
         if self.clients is not None:
             networks = [(network.packed, network.bits) for network in self.clients]
@@ -108,6 +133,7 @@ class Conditions(Model):
             self.query_types,
             networks,
             None if self.users is None else [user.encode() for user in self.users],
+            statement_row(self.statements, self.keyspaces, self.tables, self.consistency),
         )
 
 

@@ -39,7 +39,9 @@ class Model:
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
-        fields = dict(cls.fields)
+        fields: dict[str, Field] = {}
+        for base in reversed(cls.__mro__[1:]):
+            fields.update(vars(base).get("fields", {}))
         for name, value in vars(cls).items():
             if isinstance(value, Field):
                 fields[name] = value

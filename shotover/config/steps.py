@@ -113,6 +113,10 @@ class StepConfig(Named):
         """(address, attribute) of each address it listens on itself."""
         return []
 
+    def unfit(self, protocol: str) -> Iterator[tuple[Place, str]]:
+        """(place, reason) of each thing that is asked of it and cannot be had for clients of one of its `protocols`."""
+        return iter(())
+
     def watched_file(self) -> str | None:
         """A file of its own that is read again when it changes; see `reread`."""
         return None

@@ -59,6 +59,9 @@ def check_protocol(chain: ChainConfig, source: SourceConfig, problems: Problems)
                 f"{step.type_name} works with {wanted}, but source "
                 f"{source.name} speaks {source.protocol}",
             )
+            continue
+        for place, reason in step.unfit(source.protocol):
+            problems.add(place, reason)
 
 
 def walk(chain: ChainConfig) -> Iterator[StepConfig]:

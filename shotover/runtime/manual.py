@@ -25,6 +25,7 @@ GUIDES = {
     "topology": "Topology files: layouts, names, addresses, variables.",
     "process": "config.yaml, the command line, signals.",
     "commands": "What becomes of each Redis command in each topology.",
+    "statements": "Conditions on statements of CQL: type, keyspace, table, consistency.",
     "observability": "Metrics, health, logs.",
     "security": "What is promised against whom, and how to run it hardened.",
     "TLS": "TLS with clients and servers: certificates, identities, renewal.",

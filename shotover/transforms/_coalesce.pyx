@@ -6,6 +6,7 @@ until it gets replies, when a client leaves (its state on the server goes with i
 
 cimport cython
 
+from shotover._codec.commands cimport CONDUCT_PLAIN
 from shotover._core.request cimport batch_clear, batch_pop, batch_push, request_own
 from shotover._proxy.session cimport session_t
 
@@ -37,12 +38,18 @@ cdef class Coalesce(Step):
         cdef:
             request_t *request
             bint       now = self.draining
+            batch_t    rest
         if now and self.held.head is NULL:
             self.pass_down(batch)
             return
+        batch_clear(&rest)
         while batch.head is not NULL:
             request = batch_pop(batch)
-            now = self._hold(request) or now
+            if request.version and request.conduct != CONDUCT_PLAIN:    # a handshake of CQL, whose replies have no order
+                batch_push(&rest, request)
+            else:
+                now = self._hold(request) or now
+        self.pass_down(&rest)
         if now or (self.count_max and self.held_count >= self.count_max):
             self.flush()
         elif self.interval_ns and self.timer.home is NULL:

@@ -4,4 +4,4 @@ from shotover._proxy.step cimport Step
 
 
 cdef class DebugPrinter(Step):
-    pass
+    cdef bint cql

@@ -21,6 +21,7 @@ cdef struct fault_t:
     uint64_t  delay_ns
     uint64_t  delay_span_ns     # of the random part on top
     uint64_t *left              # how often it may still happen, in all workers; NULL: as often as it likes
+    const char *code            # of the error, as Codec.error takes it; NULL: none
     const char *text
     size_t    text_size
     uint64_t  injected_total
@@ -51,6 +52,7 @@ cdef class FaultInjection(SelectingStep):
     cdef uint8_t _judge(self, request_t *request, uint64_t rules, uint64_t *delay_ns, fault_t **fault) noexcept nogil
     cdef bint _strikes(self, fault_t *fault) noexcept nogil
     cdef bint _hold(self, faulted_t *client, request_t *request, uint64_t delay_ns) noexcept nogil
+    cdef void _insert(self, faulted_t *client, request_t *request, uint64_t due) noexcept nogil
     cdef void _release(self, faulted_t *client, bint all_of_it) noexcept nogil
     cdef void _cut(self, request_t *request) noexcept nogil
     cdef bint _spoil(self, request_t *request, bint frame) noexcept nogil

@@ -2,6 +2,8 @@
 
 A client's order holds: what it sends behind a delayed request waits for that, and other clients do not. Faults are drawn
 as requests arrive, in that order, so that the same requests meet the same faults when the seed is the same.
+
+Requests of CQL have no order: each waits by itself, and `held` is in the order in which they are due.
 """
 
 cimport cython
@@ -10,6 +12,7 @@ from libc.stdint cimport uint32_t
 from libc.string cimport memcpy
 
 from shotover._codec.commands cimport CONDUCT_PLAIN
+from shotover._codec.cql.spoil cimport cql_spoil_frame, cql_spoil_value
 from shotover._codec.resp_spoil cimport spoil_frame, spoil_value
 from shotover._core.debug cimport likely
 from shotover._core.memory cimport chunk_data, chunk_t, pool_take
@@ -19,6 +22,7 @@ from shotover._core.request cimport (
     batch_clear,
     batch_pop,
     batch_push,
+    batch_unshift,
     request_drop_reply,
     request_own,
 )
@@ -40,6 +44,8 @@ ACTIONS = {
     "delay": FAULT_DELAY, "error": FAULT_ERROR, "close": FAULT_CLOSE, "close_after": FAULT_CLOSE_AFTER,
     "value": FAULT_VALUE, "frame": FAULT_FRAME,
 }
+
+CQL_CODES = {b"OVERLOADED", b"BOOTSTRAPPING", b"TRUNCATE", b"SYNTAX", b"UNAUTHORIZED", b"INVALID", b"CONFIG", b"PROTO"}
 
 cdef const char *CLOSED = b"shotover: connection lost (FaultInjection)"
 cdef const char *NO_MEMORY_TEXT = b"shotover: no memory (FaultInjection)"
@@ -81,6 +87,12 @@ cdef class FaultInjection(SelectingStep):
             fault.delay_ns = delay_ns
             fault.delay_span_ns = span_ns
             self.texts.append(text)
+            code, _, rest = text.partition(b" ")
+            if self.cql and code in CQL_CODES:
+                self.texts.append(code)
+                self.texts.append(rest)
+                fault.code = <const char *>code
+                text = rest
             fault.text = <const char *>text
             fault.text_size = len(text)
             fault.left = &counts.left[<size_t>index] if counted else NULL
@@ -125,7 +137,7 @@ cdef class FaultInjection(SelectingStep):
                 action = self._judge(request, rules, &delay_ns, &fault)
             if action == FAULT_ERROR:
                 self.mark_broken(request)
-                self.refuse_take(request, NULL, fault.text, fault.text_size)
+                self.refuse_take(request, fault.code, fault.text, fault.text_size)
                 continue
             if action == FAULT_CLOSE:
                 client.closing = request.queued
@@ -138,7 +150,7 @@ cdef class FaultInjection(SelectingStep):
             if request.conduct != CONDUCT_PLAIN:
                 self.track(request)
                 self.follow_login(request)
-            if likely(delay_ns == 0 and client.held.head is NULL) or self.draining:
+            if likely(delay_ns == 0 and (client.held.head is NULL or self.cql)) or self.draining:
                 batch_push(&rest, request)
             elif not self._hold(client, request, delay_ns):
                 self.mark_broken(request)
@@ -186,8 +198,11 @@ cdef class FaultInjection(SelectingStep):
         if not request_own(&self.loop.pool, request):
             return False
         request.tags[self.tag] = <void *>(<size_t>request.tags[self.tag] | <size_t>due << ACTION_BITS)
-        batch_push(&client.held, request)
         self.held_count += 1
+        if self.cql and client.held.head is not NULL:
+            self._insert(client, request, due)
+            return True
+        batch_push(&client.held, request)
         if client.held.count == 1:
             client.next = self.holding
             client.previous = NULL
@@ -199,6 +214,23 @@ cdef class FaultInjection(SelectingStep):
             client.timer.owner = client
             self.loop.set_timer(&client.timer, delay_ns)
         return True
+
+    cdef void _insert(self, faulted_t *client, request_t *request, uint64_t due) noexcept nogil:
+        """Among others, by when they are due."""
+        cdef request_t *before = client.held.head
+        if due < <size_t>before.tags[self.tag] >> ACTION_BITS:
+            batch_unshift(&client.held, request)
+            self.loop.cancel_timer(&client.timer)
+            self.loop.set_timer(&client.timer, due - self.loop.now)
+            return
+        if due >= <size_t>client.held.tail.tags[self.tag] >> ACTION_BITS:
+            batch_push(&client.held, request)
+            return
+        while <size_t>before.next.tags[self.tag] >> ACTION_BITS <= due:
+            before = before.next
+        request.next = before.next
+        before.next = request
+        client.held.count += 1
 
     cdef void _release(self, faulted_t *client, bint all_of_it) noexcept nogil:
         """Sends on what is due at the head of what a client waits with."""
@@ -302,7 +334,12 @@ cdef class FaultInjection(SelectingStep):
         request.reply.data = chunk_data(chunk)
         request.reply.size = size
         request.reply_owner = chunk
-        if frame:
+        if self.cql:
+            if frame:
+                cql_spoil_frame(request.reply.data, size)
+            else:
+                cql_spoil_value(request.reply.data, size, self._draw())
+        elif frame:
             spoil_frame(request.reply.data, size)
         else:
             spoil_value(request.reply.data, size, self._draw())

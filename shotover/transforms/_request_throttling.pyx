@@ -5,12 +5,22 @@ cimport cython
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
 
 from shotover._codec.commands cimport CONDUCT_PLAIN
+from shotover._codec.cql.frame cimport FLAG_COMPRESSED, FLAG_PAYLOAD, HEADER_SIZE, OP_BATCH, read_short
 from shotover._core.debug cimport likely, unlikely
 from shotover._core.request cimport batch_clear, batch_pop, batch_push, batch_t, request_t
 from shotover._proxy.refusing cimport ends_or_begins
-from shotover.transforms._request_throttling_meter cimport TICKS_SHIFT, meter_take
+from shotover.transforms._request_throttling_meter cimport TICKS_SHIFT, meter_sub, meter_take
 
 cdef const char *TEXT = b"Server overloaded (shotover: RequestThrottling)"
+
+
+cdef inline uint32_t _cost(const request_t *request) noexcept nogil:
+    """Requests of the run; of a BATCH of CQL its statements, where that can be seen without more ado."""
+    if likely(request.opcode != OP_BATCH) or request.version == 0:
+        return request.count
+    if request.wire.size < HEADER_SIZE + 3 or request.wire.data[1] & (FLAG_COMPRESSED | FLAG_PAYLOAD):
+        return 1
+    return max(<uint32_t>read_short(request.wire.data + HEADER_SIZE + 1), <uint32_t>1)
 
 
 @cython.final
@@ -43,7 +53,7 @@ cdef class RequestThrottling(RefusingStep):
             uint32_t   wanted = 0, granted
             bint       plain = True
         while request is not NULL:
-            wanted += request.count
+            wanted += _cost(request)
             plain = plain and request.conduct == CONDUCT_PLAIN
             request = request.next
         granted = self.limiter.take(self.loop.now, wanted)
@@ -56,7 +66,7 @@ cdef class RequestThrottling(RefusingStep):
             if ends_or_begins(request):
                 granted -= min(granted, request.count)      # these pass in any case
                 self.track(request)
-            elif granted == 0:
+            elif granted == 0 or (request.version and granted < _cost(request)):
                 self.throttled_total += request.count
                 size = self.codec.error_for(request, out, sizeof(out), b"BUSY" if request.version else b"ERR", TEXT, 47)
                 self.refuse_with(request, out, size)
@@ -67,10 +77,12 @@ cdef class RequestThrottling(RefusingStep):
                 self.shorten(request, granted, 0)
                 granted = 0
             else:
-                granted -= request.count
+                granted -= _cost(request)
                 if request.conduct != CONDUCT_PLAIN:
                     self.track(request)
             batch_push(&rest, request)
+        if granted:                             # a batch for which it was not enough
+            meter_sub(&self.limiter.until, self.limiter.interval * granted)
         self.pass_down(&rest)
 
     cdef void on_replies(self, batch_t *batch) noexcept nogil:

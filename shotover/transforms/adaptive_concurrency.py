@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from shotover._proxy.step import Step
+    from shotover.config.errors import Place
     from shotover.runtime.assemble import BuildContext
 
 PRIORITIES = ("critical", "normal", "background")
@@ -74,6 +75,11 @@ class AdaptiveConcurrencyConfig(TransformConfig, tag="AdaptiveConcurrency"):
                 f"expected at least min_concurrency ({self.min_concurrency})",
                 "max_concurrency",
             )
+
+    def unfit(self, protocol: str) -> Iterator[tuple[Place, str]]:
+        for priority in self.priorities or ():
+            for message, name in priority.unfit(protocol):
+                yield priority.place_of(name), message
 
     def build(self, context: BuildContext) -> Step:
         from ._adaptive_concurrency import AdaptiveConcurrency

@@ -17,7 +17,7 @@ class DebugPrinterConfig(TransformConfig, tag="DebugPrinter"):
     The log takes a bounded number of lines; what is beyond is counted and dropped.
     """
 
-    protocols = frozenset({"redis"})
+    protocols = frozenset({"redis", "cassandra"})
 
     def build(self, context: BuildContext) -> Step:
         from ._debug_printer import DebugPrinter

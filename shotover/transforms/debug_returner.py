@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from shotover._proxy.step import Step
+    from shotover.config.errors import Place
     from shotover.runtime.assemble import BuildContext
 
 
@@ -23,7 +24,7 @@ class DebugReturnerConfig(TransformConfig, tag="DebugReturner"):
       `Intentional Fail`.
     """
 
-    protocols = frozenset({"redis"})
+    protocols = frozenset({"redis", "cassandra"})
 
     terminating = True
     shorthands = ("Fail",)
@@ -41,6 +42,13 @@ class DebugReturnerConfig(TransformConfig, tag="DebugReturner"):
         if (self.reply is not None) == self.fail:
             got = "both" if self.fail else "neither"
             yield f"expected exactly one of Redis (or Valkey) and Fail, got {got}", None
+
+    def unfit(self, protocol: str) -> Iterator[tuple[Place, str]]:
+        if protocol != "redis" and self.reply is not None:
+            yield (
+                self.place_of("reply"),
+                f"a bulk string is no reply to clients of {protocol}; they can only be failed (Fail)",
+            )
 
     def build(self, context: BuildContext) -> Step:
         from ._debug_returner import DebugReturner

@@ -102,9 +102,12 @@ class FaultInjectionConfig(TransformConfig, tag="FaultInjection"):
     Each entry of `faults` has one of `delay_ms`, `error`, `close` and `corrupt`, and says by
     `percent`, `count`, `commands`, `query_types`, `clients` and `users` for which requests. The
     delays of all entries that strike add up; of the others the first that strikes is the one.
+
+    Before Cassandra `statements`, `keyspaces`, `tables` and `consistency` stand in the place of
+    `commands`.
     """
 
-    protocols = frozenset({"redis"})
+    protocols = frozenset({"redis", "cassandra"})
 
     faults: tuple[Fault, ...] = rules_of(
         Fault, "a list of faults", "a fault: a map", doc="what goes wrong"
@@ -115,6 +118,11 @@ class FaultInjectionConfig(TransformConfig, tag="FaultInjection"):
         default=None,
         doc="what chance is drawn from, so that a run can be had again; null is another one each time",
     )
+
+    def unfit(self, protocol: str) -> Iterator[tuple[Place, str]]:
+        for fault in self.faults or ():
+            for message, name in fault.unfit(protocol):
+                yield fault.place_of(name), message
 
     def build(self, context: BuildContext) -> Step:
         from ._fault_injection import FaultCounts, FaultInjection

@@ -16,9 +16,12 @@ class ParallelMapConfig(TransformConfig, tag="ParallelMap"):
 
     Copy i is named `NAME[i]`. With `ordered_results: true` replies keep the order of the
     requests; protocols whose clients rely on that order (Redis) always get it.
+
+    Before Cassandra each client has one of the copies for all that it sends: a conversation is
+    begun with a handshake, and replies come in any order anyway.
     """
 
-    protocols = frozenset({"redis"})
+    protocols = frozenset({"redis", "cassandra"})
 
     terminating = True
 

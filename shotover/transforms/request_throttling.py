@@ -6,15 +6,17 @@ from shotover.config.errors import one_of
 from shotover.config.fields import boolean, choice, integer, number, text
 from shotover.config.lists import Commands, Entries, Words
 from shotover.config.models import Model
+from shotover.config.statements import Keyspaces, Levels, Statements, Tables, statement_row
 from shotover.config.steps import TransformConfig
 from shotover.transforms.conditions import Conditions
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from typing import Any
+    from typing import Any, ClassVar
 
     from shotover._proxy.step import Step
+    from shotover.config.errors import Place
     from shotover.runtime.assemble import BuildContext
 
 ENTRIES_MAX = 63
@@ -43,8 +45,54 @@ class Classes(Words):
         return name
 
 
-class Limit(Conditions):
+class OfStatements(Model):
+    """Conditions on statements of CQL."""
+
+    cql_only: ClassVar[tuple[str, ...]] = ("statements", "keyspaces", "tables", "consistency")
+    redis_only: ClassVar[tuple[str, ...]] = ()
+
+    statements: tuple[str, ...] | None = Statements(  # type: ignore[assignment]
+        default=None, doc="statements of CQL of these types"
+    )
+    keyspaces: tuple[str, ...] | None = Keyspaces(  # type: ignore[assignment]
+        default=None, doc="statements on these keyspaces"
+    )
+    tables: tuple[str, ...] | None = Tables(default=None, doc="statements on these tables")  # type: ignore[assignment]
+    consistency: tuple[str, ...] | None = Levels(  # type: ignore[assignment]
+        default=None, doc="statements with these levels of consistency"
+    )
+
+    def unfit(self, protocol: str) -> Iterator[tuple[Place, str]]:
+        """What clients of `protocol` cannot meet."""
+        wrong, instead = (
+            (self.redis_only, self.cql_only)
+            if protocol == "cassandra"
+            else (
+                self.cql_only,
+                self.redis_only,
+            )
+        )
+        for name in wrong:
+            if name in self.given and getattr(self, name) is not None:
+                yield (
+                    self.place_of(name),
+                    f"{self.fields[name].key} says nothing about requests of {protocol}; use "
+                    f"{', '.join(self.fields[one].key for one in instead)}",
+                )
+
+    def statement_row(self, user: str | None = None) -> tuple[Any, ...]:
+        """As set_rules takes it."""
+        return (
+            *(None, None, None),
+            None if user is None else [user.encode()],
+            statement_row(self.statements, self.keyspaces, self.tables, self.consistency),
+        )
+
+
+class Limit(Conditions, OfStatements):
     """A rate, what comes under it, and what has a bucket of its own."""
+
+    redis_only = ("key", "prefix", "glob", "database", "command", "classes")
 
     name: str = text(doc="name in errors and metrics")
     classes: tuple[str, ...] | None = Classes(key="class", default=None, doc="commands of these")  # type: ignore[assignment]
@@ -54,6 +102,9 @@ class Limit(Conditions):
         "key",
         "prefix",
         "command",
+        "statement",
+        "keyspace",
+        "table",
         default=None,
         doc="what has a bucket of its own; null: there is one for all",
     )
@@ -91,6 +142,17 @@ class Limit(Conditions):
                 "burst",
             )
 
+    def unfit(self, protocol: str) -> Iterator[tuple[Place, str]]:
+        yield from super().unfit(protocol)
+        wrong = (
+            ("prefix", "command") if protocol == "cassandra" else ("statement", "keyspace", "table")
+        )
+        if self.per in wrong:
+            yield (
+                self.place_of("per"),
+                f"requests of {protocol} have no {self.per} to count them by",
+            )
+
     @property
     def tokens(self) -> int:
         """What a full bucket holds."""
@@ -101,6 +163,11 @@ class Limit(Conditions):
         """Classes that it leaves alone: the connection's own business, unless it asks for certain commands."""
         return () if self.command or self.classes else ("connection",)
 
+    def cql_row(self) -> tuple[Any, ...]:
+        """As StatementLimits takes it."""
+        condition = self.statement_row(self.user)
+        return (self.name, condition, self.per, False, self.rate, self.tokens, self.max_keys)
+
     def row(self) -> tuple[Any, ...]:
         """As Limits takes it."""
         keys = self.max_keys
@@ -110,8 +177,10 @@ class Limit(Conditions):
         )
 
 
-class Weight(Model):
-    """What requests of some commands count."""
+class Weight(OfStatements):
+    """What requests of some commands or statements count."""
+
+    redis_only = ("command", "classes", "each_key")
 
     command: tuple[str, ...] | None = Commands(default=None, doc="these commands")  # type: ignore[assignment]
     classes: tuple[str, ...] | None = Classes(key="class", default=None, doc="commands of these")  # type: ignore[assignment]
@@ -119,8 +188,9 @@ class Weight(Model):
     each_key: bool = boolean(default=False, doc="whether each takes so many for every key it names")
 
     def validate(self) -> Iterator[tuple[str, str | None]]:
-        if self.command is None and self.classes is None:
-            yield "expected a command or a class", None
+        said = (self.command, self.classes, *(getattr(self, name) for name in self.cql_only))
+        if all(one is None for one in said):
+            yield "expected a command or a class, or for Cassandra a condition on statements", None
 
     def row(self) -> tuple[Any, ...]:
         """As Limits takes it."""
@@ -178,6 +248,14 @@ class RequestThrottlingConfig(TransformConfig, tag="RequestThrottling"):
                 yield f"expected at most {ENTRIES_MAX} {name}, got {len(found)}", name
         if self.weights and not self.limits:
             yield f"have no effect without limits: {OVERALL} counts requests", "weights"
+        if len(self.limits) + len(self.weights) > ENTRIES_MAX and any(
+            entry.given.intersection(OfStatements.cql_only)
+            for entry in (*self.limits, *self.weights)
+        ):
+            yield (
+                f"expected at most {ENTRIES_MAX} limits and weights together for Cassandra",
+                "limits",
+            )
         names = {OVERALL: 0}
         for limit in self.limits:
             if limit.name in names:
@@ -195,12 +273,13 @@ class RequestThrottlingConfig(TransformConfig, tag="RequestThrottling"):
                     "weights",
                 )
 
-    def settle(self) -> None:
-        """Conditions of limits look at commands and keys of Redis."""
-        if self.limits:
-            self.__dict__["protocols"] = frozenset({"redis"})
+    def unfit(self, protocol: str) -> Iterator[tuple[Place, str]]:
+        for entry in (*self.limits, *self.weights):
+            yield from entry.unfit(protocol)
 
     def build(self, context: BuildContext) -> Step:
+        if self.limits and context.protocol == "cassandra":
+            return self._build_cql(context)
         if self.limits:
             return self._build_limits(context)
         from ._request_throttling import Limiter, RequestThrottling
@@ -220,6 +299,20 @@ class RequestThrottlingConfig(TransformConfig, tag="RequestThrottling"):
                 [weight.row() for weight in self.weights],
             )
         return RequestLimits(context, name=self.name, limits=limits)
+
+    def _build_cql(self, context: BuildContext) -> Step:
+        from ._request_throttling_cql import CqlLimits, StatementLimits
+
+        limits = self.__dict__.get("shared_limits")
+        if limits is None:
+            rows = [limit.cql_row() for limit in self.limits]
+            rate = self.max_requests_per_second
+            if rate is not None:
+                everything = (None, None, None, None, None)
+                rows.insert(0, (OVERALL, everything, None, True, float(rate), rate, 0))
+            weights = [(weight.statement_row(), weight.weight) for weight in self.weights]
+            limits = self.__dict__["shared_limits"] = StatementLimits(rows, weights)
+        return CqlLimits(context, name=self.name, limits=limits)
 
     def _overall(self) -> Iterator[tuple[Any, ...]]:
         """`max_requests_per_second` as one of the limits: it counts everything, as one each."""

@@ -38,6 +38,7 @@ CONFIGS = {  # what `SET key value` is answered with
 }
 ELSEWHERE = {  # they need more than a server or two
     "cassandra",  # tests/integration/cassandra
+    "cassandra_statements",
     "redis_cluster",  # tests/integration/cluster
     "redis_sentinel",  # tests/integration/sentinel
 }

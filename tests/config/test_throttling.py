@@ -32,7 +32,8 @@ FINE = "{name: fine, rate: 10}"
                                                 "expected at most 1000000"),
         ("{name: a, rate: 1, key: x, prefix: y}", ": expected one of key, prefix, glob, got key and prefix"),
         ("{name: a, rate: 1, pre: users}", ".pre: unknown field, did you mean prefix?"),
-        ("{name: a, rate: 1, per: users}", ".per: expected one of user, client, key, prefix, command, got users, "
+        ("{name: a, rate: 1, per: users}", ".per: expected one of user, client, key, prefix, command, "
+                                           "statement, keyspace, table, got users, "
                                            "did you mean user?"),
         ("{name: a, rate: 1, per: key, key: x}", ".per: has no effect with key; leave it out, or say prefix or glob"),
         ("{name: a, rate: 1, delimiter: '/'}", ".delimiter: has no effect without per: prefix; leave it out"),
@@ -71,7 +72,7 @@ def test_mistakes_between_limits(config) -> None:
 @pytest.mark.parametrize(
     ("weight", "wanted"),
     [
-        ("{weight: 2}", "[0]: expected a command or a class"),
+        ("{weight: 2}", "[0]: expected a command or a class, or for Cassandra a condition on statements"),
         ("{class: write, weight: -1}", "[0].weight: expected an integer from 0 to 1000000, got -1"),
         ("{class: write, weight: 11}", ": line 5: 11 is more than any limit's burst holds, so that such a request would "
                                        "never pass"),

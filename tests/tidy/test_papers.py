@@ -22,6 +22,7 @@ TOPICS = {
     "overload",
     "process",
     "security",
+    "statements",
     "topology",
 }
 """Pages of no name in a topology."""

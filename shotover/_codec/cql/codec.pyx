@@ -11,11 +11,15 @@ from shotover._core.memory cimport chunk_data, chunk_ref, chunk_t, pool_take
 from shotover._core.request cimport batch_push, request_free, request_new, request_t
 from shotover._core.status cimport BAD, NEED_DATA, NO_MEMORY, OK
 from shotover._codec.cql.frame cimport (
+    ERROR_BOOTSTRAPPING,
+    ERROR_CONFIG,
     ERROR_CREDENTIALS,
     ERROR_INVALID,
     ERROR_OVERLOADED,
     ERROR_PROTOCOL,
     ERROR_SERVER,
+    ERROR_SYNTAX,
+    ERROR_TRUNCATE,
     ERROR_UNAUTHORIZED,
     FRAME_SIZE_MAX,
     HEADER_SIZE,
@@ -221,7 +225,7 @@ cdef class CqlCodec(Codec):
 
 
 cdef uint32_t _number_of(const char *code) noexcept nogil:
-    """Words of Codec.error, and PROTO, INVALID, which only steps of Cassandra use."""
+    """Words of Codec.error, and those of errors that only Cassandra has: of ones that are no more than a code and a text."""
     if code is NULL or strcmp(code, b"ERR") == 0:
         return ERROR_SERVER
     if strcmp(code, b"PROTO") == 0:
@@ -232,6 +236,16 @@ cdef uint32_t _number_of(const char *code) noexcept nogil:
         return ERROR_OVERLOADED
     if strcmp(code, b"NOAUTH") == 0 or strcmp(code, b"WRONGPASS") == 0:
         return ERROR_CREDENTIALS
-    if strcmp(code, b"NOPERM") == 0:
+    if strcmp(code, b"NOPERM") == 0 or strcmp(code, b"UNAUTHORIZED") == 0:
         return ERROR_UNAUTHORIZED
+    if strcmp(code, b"OVERLOADED") == 0:
+        return ERROR_OVERLOADED
+    if strcmp(code, b"BOOTSTRAPPING") == 0:
+        return ERROR_BOOTSTRAPPING
+    if strcmp(code, b"TRUNCATE") == 0:
+        return ERROR_TRUNCATE
+    if strcmp(code, b"SYNTAX") == 0:
+        return ERROR_SYNTAX
+    if strcmp(code, b"CONFIG") == 0:
+        return ERROR_CONFIG
     return ERROR_SERVER
