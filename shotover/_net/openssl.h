@@ -28,6 +28,8 @@ typedef struct asn1_string_st ASN1_STRING;
 typedef struct asn1_object_st ASN1_OBJECT;
 typedef struct stack_st OPENSSL_STACK;
 typedef struct evp_md_st EVP_MD;
+typedef struct evp_md_ctx_st EVP_MD_CTX;
+typedef struct ossl_lib_ctx_st OSSL_LIB_CTX;
 
 typedef struct {        /* GENERAL_NAME (openssl/x509v3.h): its kind, and what that kind says */
     int type;           /* 1: e-mail, 2: DNS, 6: URI, 7: IP address */
@@ -116,7 +118,14 @@ typedef struct {        /* GENERAL_NAME (openssl/x509v3.h): its kind, and what t
     F(void *, BIO_get_data, (BIO *)) \
     F(void, BIO_set_init, (BIO *, int)) \
     F(void, BIO_set_flags, (BIO *, int)) \
-    F(void, BIO_clear_flags, (BIO *, int))
+    F(void, BIO_clear_flags, (BIO *, int)) \
+    F(EVP_MD *, EVP_MD_fetch, (OSSL_LIB_CTX *, const char *, const char *)) \
+    F(void, EVP_MD_free, (EVP_MD *)) \
+    F(EVP_MD_CTX *, EVP_MD_CTX_new, (void)) \
+    F(void, EVP_MD_CTX_free, (EVP_MD_CTX *)) \
+    F(int, EVP_DigestInit_ex, (EVP_MD_CTX *, const EVP_MD *, void *)) \
+    F(int, EVP_DigestUpdate, (EVP_MD_CTX *, const void *, size_t)) \
+    F(int, EVP_DigestFinal_ex, (EVP_MD_CTX *, unsigned char *, unsigned int *))
 
 #define OPENSSL_MEMBER(result, name, arguments) result (*name) arguments;
 typedef struct {

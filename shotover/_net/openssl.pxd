@@ -29,6 +29,10 @@ cdef extern from "shotover/_net/openssl.h" nogil:
         pass
     ctypedef struct OPENSSL_STACK:
         pass
+    ctypedef struct EVP_MD:
+        pass
+    ctypedef struct EVP_MD_CTX:
+        pass
     ctypedef struct GENERAL_NAME:
         int   type
         void *value
@@ -117,6 +121,13 @@ cdef extern from "shotover/_net/openssl.h" nogil:
         void (*BIO_set_init)(BIO *, int) noexcept nogil
         void (*BIO_set_flags)(BIO *, int) noexcept nogil
         void (*BIO_clear_flags)(BIO *, int) noexcept nogil
+        EVP_MD *(*EVP_MD_fetch)(void *, const char *, const char *) noexcept nogil
+        void (*EVP_MD_free)(EVP_MD *) noexcept nogil
+        EVP_MD_CTX *(*EVP_MD_CTX_new)() noexcept nogil
+        void (*EVP_MD_CTX_free)(EVP_MD_CTX *) noexcept nogil
+        int (*EVP_DigestInit_ex)(EVP_MD_CTX *, const EVP_MD *, void *) noexcept nogil
+        int (*EVP_DigestUpdate)(EVP_MD_CTX *, const void *, size_t) noexcept nogil
+        int (*EVP_DigestFinal_ex)(EVP_MD_CTX *, unsigned char *, unsigned int *) noexcept nogil
 
     enum:
         SSL_FILETYPE_PEM

@@ -207,11 +207,12 @@ class Choice(Field):
 
 
 class ListOf(Field):
-    """A list of at least one value of another kind, as a tuple; none of them twice."""
+    """A list of values of another kind, at least one unless `empty`, as a tuple; none of them twice."""
 
-    def __init__(self, item: Any, **common: Any) -> None:
+    def __init__(self, item: Any, empty: bool = False, **common: Any) -> None:
         super().__init__(**common)
         self.item: Field = item
+        self.empty = empty
 
     @property
     def expected(self) -> str:
@@ -221,7 +222,7 @@ class ListOf(Field):
         listed = reader.sequence(node, place, self.expected)
         if isinstance(listed, Invalid):
             return listed
-        if not listed.items:
+        if not listed.items and not self.empty:
             return reader.expected(self.expected, listed, place)
         values = [
             self.item.read(child, place.item(index, child.line), reader)

@@ -86,6 +86,8 @@ class StepConfig(Named):
 
     protocols: ClassVar[frozenset[str] | None] = None
     terminating: ClassVar[bool] = False
+    chain_protocol: ClassVar[str | None] = None
+    """What its own chains speak; None: the same as it does."""
     one_worker: ClassVar[bool] = False
     """Whether what it knows cannot be shared: a source above it is served by one worker."""
     name_is_label: ClassVar[bool] = False

@@ -182,6 +182,32 @@ FAMILIES: dict[str, tuple[str, str, str]] = {
         "Requests that a Coalesce holds until its next flush.",
         "requests",
     ),
+    "shotover_cache_hits_count": (
+        COUNTER,
+        "Reads that a RedisCache answered from Redis.",
+        "requests",
+    ),
+    "shotover_cache_misses_count": (
+        COUNTER,
+        "Reads that a RedisCache looked for in Redis, and the server answered.",
+        "requests",
+    ),
+    "shotover_cache_bypassed_count": (
+        COUNTER,
+        "Reads of one partition of a cached table that a RedisCache did not look for.",
+        "requests",
+    ),
+    "shotover_cache_fills_count": (COUNTER, "Replies that a RedisCache has kept.", "replies"),
+    "shotover_cache_writes_count": (
+        COUNTER,
+        "Requests for which a RedisCache marked what they may change.",
+        "requests",
+    ),
+    "shotover_cache_failures_count": (
+        COUNTER,
+        "Commands of a RedisCache that Redis refused or did not answer in time.",
+        "commands",
+    ),
     "shotover_coalesce_flushes_count": (
         COUNTER,
         "Times a Coalesce sent what it held.",

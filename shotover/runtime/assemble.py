@@ -120,11 +120,21 @@ class BuildContext:
         self.transform_name = transform_name
         self.transform_type = transform_type
 
-    def chain(self, name: str, models: Iterable[StepConfig], root: bool = False) -> Any:
+    def chain(
+        self,
+        name: str,
+        models: Iterable[StepConfig],
+        root: bool = False,
+        protocol: str | None = None,
+    ) -> Any:
         """The compiled chain of `models` for this worker, named `name`.
 
-        Not a root: it belongs to the step being built, which must adopt it.
+        Not a root: it belongs to the step being built, which must adopt it. With a `protocol` it
+        speaks that, with a codec of its own.
         """
+        if protocol is not None:
+            other = BuildContext(self.worker, self.source_name, protocol, name, self.built)
+            return other.chain(name, models, root)
         from shotover._proxy.session import SourceTop
         from shotover._proxy.step import Chain, SubTop
 

@@ -22,6 +22,7 @@ _REDIS_SOURCE = "shotover.sources.redis:RedisSource"
 _REDIS_SINGLE = "shotover.sinks.redis_single:RedisSinkSingleConfig"
 _REDIS_CLUSTER = "shotover.sinks.redis_cluster:RedisSinkClusterConfig"
 _REDIS_SENTINEL = "shotover.sinks.redis_sentinel:RedisSinkSentinelConfig"
+_REDIS_CACHE = "shotover.transforms.redis_cache:RedisCacheConfig"
 _PORTS_REWRITE = "shotover.transforms.cluster_ports_rewrite:ClusterPortsRewriteConfig"
 _REDIS_SHARDS = "shotover.sinks.redis_shards:RedisSinkShardsConfig"
 _PROTOCOL_CONVERTER = "shotover.transforms.redis_protocol_converter:RedisProtocolConverterConfig"
@@ -57,6 +58,7 @@ TRANSFORMS = {
     "Python": "shotover.transforms.python:PythonConfig",
     "QueryCounter": "shotover.transforms.query_counter:QueryCounterConfig",
     "QueryTypeFilter": "shotover.transforms.query_type_filter:QueryTypeFilterConfig",
+    "RedisCache": _REDIS_CACHE,
     "RedisClusterPortsRewrite": _PORTS_REWRITE,
     "RedisProtocolConverter": _PROTOCOL_CONVERTER,
     "RedisTimestampTagger": (
@@ -67,6 +69,7 @@ TRANSFORMS = {
     "TuneableConsistencyScatter": (
         "shotover.transforms.tuneable_consistency_scatter:TuneableConsistencyScatterConfig"
     ),
+    "ValkeyCache": _REDIS_CACHE,
     "ValkeyClusterPortsRewrite": _PORTS_REWRITE,
     "ValkeyProtocolConverter": _PROTOCOL_CONVERTER,
 }
@@ -86,8 +89,6 @@ NOT_YET = frozenset(
         "KafkaSinkSingle",
         "OpenSearchSinkSingle",
         "Protect",
-        "RedisCache",
-        "ValkeyCache",
     }
 )
 """Names users of other versions know, so that an error can say more than "unknown"."""

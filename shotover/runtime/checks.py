@@ -51,17 +51,26 @@ def check_chain(chain: ChainConfig, problems: Problems) -> None:
 
 def check_protocol(chain: ChainConfig, source: SourceConfig, problems: Problems) -> None:
     """Note each step that does not work with the protocol of the source its chain is bound to."""
-    for step in walk(chain):
-        if step.protocols is not None and source.protocol not in step.protocols:
+    _check_protocol(chain, source.protocol, f"source {source.name}", problems)
+
+
+def _check_protocol(chain: ChainConfig, protocol: str, speaker: str, problems: Problems) -> None:
+    for step in chain:
+        if step.protocols is not None and protocol not in step.protocols:
             wanted = " or ".join(sorted(step.protocols))
             problems.add(
                 step.place,
-                f"{step.type_name} works with {wanted}, but source "
-                f"{source.name} speaks {source.protocol}",
+                f"{step.type_name} works with {wanted}, but {speaker} speaks {protocol}",
             )
-            continue
-        for place, reason in step.unfit(source.protocol):
-            problems.add(place, reason)
+        else:
+            for place, reason in step.unfit(protocol):
+                problems.add(place, reason)
+        for subchain in step.own_chains():
+            if step.chain_protocol is None:
+                _check_protocol(subchain, protocol, speaker, problems)
+            else:
+                speaks = f"the chain of {step.label}"
+                _check_protocol(subchain, step.chain_protocol, speaks, problems)
 
 
 def walk(chain: ChainConfig) -> Iterator[StepConfig]:
