@@ -11,7 +11,7 @@ from shotover._core.memory cimport chunk_data, chunk_t, pool_t
 
 
 cdef enum:
-    FACTS_NOTES = 4             # steps of one source that may keep notes
+    FACTS_NOTES = 8             # that steps of one source may keep
 
 cdef struct facts_t:
     chunk_t  *notes[FACTS_NOTES]    # by Step.note; NULL: nothing yet

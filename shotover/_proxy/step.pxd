@@ -89,6 +89,7 @@ cdef class Step:
         bint       wants_kin            # set in __init__: runs only of requests of the same command
         bint       wants_statements     # set in __init__: requests have facts, where the protocol has statements
         int        note                 # index into facts_t.notes if it asked for one (0 in __init__), else -1
+        int        notes                # how many it has, from that one on: 1 unless it says so in __init__
         bint       reads_bodies         # cleared in __init__: of a request with `streamed` it needs no more than there is
         bint       wants_end            # set in __init__: on_session_eof and on_session_end are called
         bint       wants_slot           # set in __init__: has a pointer of its own in every session
@@ -161,7 +162,7 @@ cdef class Chain:
     cdef void probe(self) noexcept nogil
 
 cdef class SubTop(Step):
-    """Top of a sub-chain: replies go to the step that owns the chain, as on_child."""
+    """Top of a sub-chain: replies go to the step that owns the chain, as on_child; pieces of them go on by its way up."""
     cdef Step owner
 
 

@@ -113,6 +113,7 @@ cdef class Step:
         self.index = -1
         self.slot = -1
         self.note = -1
+        self.notes = 1
         self.reads_bodies = True
         self.chains = []
         if context is not None:
@@ -515,6 +516,9 @@ cdef class SubTop(Step):
             child = batch_pop(batch)
             self.owner.on_child(child)
 
+    cdef void on_piece(self, request_t *request, const uint8_t *data, size_t size) noexcept nogil:
+        self.owner.on_piece(request, data, size)
+
     cdef void on_push(self, void *session, const uint8_t *data, size_t size) noexcept nogil:
         self.owner.on_child_push(<void *>self.chain, session, data, size)
 
@@ -546,10 +550,10 @@ def assign_notes(Chain chain, int used=0):
     cdef Step step
     for step in chain.steps:
         if step.note >= 0:
-            if used == FACTS_NOTES:
-                raise ValueError(f"chain {chain.name}: at most {FACTS_NOTES} steps below one source can keep notes of statements")
+            if used + step.notes > FACTS_NOTES:
+                raise ValueError(f"chain {chain.name}: steps below one source can keep at most {FACTS_NOTES} notes of statements")
             step.note = used
-            used += 1
+            used += step.notes
         for inner in step.chains:
             used = assign_notes(inner, used)
     return used

@@ -54,6 +54,16 @@ FAMILIES: dict[str, tuple[str, str, str]] = {
     "shotover_failed_requests_count": (COUNTER, "Requests a sink failed.", "requests"),
     "shotover_out_of_rack_requests_count": (COUNTER, "Sent to another rack.", "requests"),
     "shotover_query_count": (COUNTER, "Requests seen by a QueryCounter.", "requests"),
+    "shotover_audit_records_count": (
+        COUNTER,
+        "Records of an Audit, by what became of them.",
+        "records",
+    ),
+    "shotover_audit_waiting_bytes": (
+        GAUGE,
+        "Records of an Audit that wait to be written.",
+        "bytes",
+    ),
     "shotover_table_query_count": (
         COUNTER,
         "Statements of CQL seen by a QueryCounter, by table.",

@@ -46,6 +46,7 @@ SINKS = {
 }
 TRANSFORMS = {
     "AdaptiveConcurrency": ("shotover.transforms.adaptive_concurrency:AdaptiveConcurrencyConfig"),
+    "Audit": "shotover.transforms.audit:AuditConfig",
     "Coalesce": "shotover.transforms.coalesce:CoalesceConfig",
     "ConnectionBalanceAndPool": _LOAD_BALANCE,
     "DebugPrinter": "shotover.transforms.debug_printer:DebugPrinterConfig",

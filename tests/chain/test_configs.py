@@ -24,6 +24,7 @@ CONFIGS = {  # what `SET key value` is answered with
     "query_type_filter": FILTERED,
     "request_throttling": OK,
     "cluster_ports_rewrite": OK,
+    "audit": OK,
     "coalesce": OK,
     "adaptive_concurrency": OK,
     "fault_injection": OK,
@@ -38,11 +39,14 @@ CONFIGS = {  # what `SET key value` is answered with
 }
 ELSEWHERE = {  # they need more than a server or two
     "cassandra",  # tests/integration/cassandra
+    "cassandra_audit",
+    "cassandra_redis_cache",
     "cassandra_statements",
     "redis_cluster",  # tests/integration/cluster
     "redis_sentinel",  # tests/integration/sentinel
 }
 TOGETHER = {  # transforms that make sense in one topology
+    "redis_cache": "cassandra_redis_cache",
     "redis_timestamp_tagger": "redis_multi",
     "tuneable_consistency_scatter": "redis_multi",
 }
@@ -50,9 +54,13 @@ TOGETHER = {  # transforms that make sense in one topology
 
 def test_every_topology_is_tried_and_every_transform_has_one() -> None:
     transforms = {path.stem.lstrip("_") for path in (ROOT / "shotover/transforms").glob("_*.pyx")}
-    parts = {name for name in transforms if name.startswith(("key_router_", "request_throttling_"))}
+    parts = {
+        name
+        for name in transforms
+        if name.startswith(("audit_", "key_router_", "redis_cache_", "request_throttling_"))
+    }
     assert transforms - parts - set(TOGETHER) <= set(CONFIGS)
-    assert set(TOGETHER.values()) <= set(CONFIGS)
+    assert set(TOGETHER.values()) <= {*CONFIGS, *ELSEWHERE}
     assert {path.stem for path in (ROOT / "configs").glob("*.yaml")} == {
         *CONFIGS,
         *ELSEWHERE,
@@ -71,6 +79,7 @@ def test_it_serves(name, tmp_path, start_server) -> None:
             REDIS_SECOND=second.port,
             REDIS_THIRD=third.port,
             SWITCH=free_port(),
+            AUDIT=str(tmp_path / "audit.jsonl"),
             CERTIFICATE=usual().server.certificate,
             PRIVATE_KEY=usual().server.key,
         ) as running,

@@ -4,6 +4,7 @@ from libc.stdint cimport uint8_t, uint32_t
 from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy
 
+from shotover._codec.cql.redact cimport cql_redact
 from shotover._codec.cql.literals cimport cql_literal_put
 from shotover._codec.cql.types cimport (
     TYPE_VECTOR,
@@ -138,6 +139,12 @@ def tokens(bytes text):
         found.append((token.kind, text[token.at:last], cql_word_class(token.word) if token.word != WORD_NONE else 0))
         if token.kind == TOKEN_END or token.kind == TOKEN_BAD:
             return found
+
+
+def redact(bytes text, size_t room=1 << 16):
+    """What is shown of a statement."""
+    cdef bytearray out = bytearray(room)
+    return bytes(out[:cql_redact(<uint8_t *><char *>out, room, <const uint8_t *><const char *>text, len(text))])
 
 
 def name(bytes text):

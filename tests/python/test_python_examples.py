@@ -172,7 +172,7 @@ def test_the_packaged_example(
     run: Any, direct: redis.Redis, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     site = tmp_path / "site"
-    source = shutil.copytree(EXAMPLES / "audit", tmp_path / "audit")  # building leaves files behind
+    source = shutil.copytree(EXAMPLES / "trail", tmp_path / "trail")  # building leaves files behind
     done = subprocess.run(
         [
             sys.executable,
@@ -193,7 +193,7 @@ def test_the_packaged_example(
     )
     assert done.returncode == 0, done.stdout + done.stderr
     monkeypatch.syspath_prepend(str(site))  # handed on by support.proxy.environment
-    with run("audit") as running, running.raw() as client:
+    with run("trail") as running, running.raw() as client:
         client.command("SET", "k" * 100, "v")
         client.command("GET", "k")
         client.command("LPUSH", "k" * 100, "v")
@@ -205,11 +205,11 @@ def test_the_packaged_example(
 
 
 def test_the_page_shows_each_example_as_it_is() -> None:
-    for file in [*EXAMPLES.glob("*.py"), EXAMPLES / "audit/shotover_audit.py"]:
+    for file in [*EXAMPLES.glob("*.py"), EXAMPLES / "trail/shotover_trail.py"]:
         assert f"```python\n{file.read_text().split(chr(10), 2)[2].lstrip()}```" in PAGE, file.name
         assert f"configs/python/{file.relative_to(EXAMPLES)}" in PAGE
 
 
 def test_every_example_is_run_here() -> None:
     tested = {name.removeprefix("test_") for name in globals() if name.startswith("test_")}
-    assert {path.stem for path in EXAMPLES.glob("*.yaml")} <= tested | {"audit"}
+    assert {path.stem for path in EXAMPLES.glob("*.yaml")} <= tested | {"trail"}

@@ -15,7 +15,7 @@ from support.proxy import READY, ROOT, environment
 from support.resp import RawClient
 from support.wait import free_port, wait_until
 
-BARE = ("LISTEN", "REDIS", "REDIS_SECOND", "REDIS_THIRD")
+BARE = ("CASSANDRA", "LISTEN", "REDIS", "REDIS_SECOND", "REDIS_THIRD")
 EXIT_S = 15.0  # its own drain is bounded by 10 s
 COMMAND = Path(sys.executable).with_name("shotover")  # as pip has installed it
 

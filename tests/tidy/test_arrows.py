@@ -44,7 +44,7 @@ UPWARDS = {
 """Arrows that still point up, each with what is wrong about it. None may be added without a reason."""
 HELPERS = {"base", "tasks", "python", "conditions"}
 """Modules in transforms/ that are no transform: what guests in Python stand on, and fields that several share."""
-PARTED = ("key_router", "request_throttling")
+PARTED = ("audit", "key_router", "request_throttling")
 """Transforms in several parts: the names of these begin with theirs."""
 
 

@@ -191,6 +191,16 @@ def test_a_transform_knows_whom_it_serves(
         assert raw.ask("ECHO", "me") == identity
 
 
+def test_an_audit_says_whom_the_certificate_names(
+    server, authority, local, start, tmp_path
+) -> None:
+    tls = {**local.fields(), "certificate_authority_path": str(authority.certificate)}
+    proxy = start(server, tls, chain=[{"Audit": {"file": str(tmp_path / "trail")}}])
+    with connect(proxy, authority.client_context(authority.issue("alice"))) as raw:
+        assert raw.command("PING") == b"+PONG\r\n"
+    wait_until(lambda: '"certificate":"alice"' in (tmp_path / "trail").read_text(), "it is written")
+
+
 def test_a_client_gets_the_certificate_of_the_name_it_asks_for(
     server, authority, local, start
 ) -> None:

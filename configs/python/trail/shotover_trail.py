@@ -3,7 +3,7 @@
 from shotover import Model, Transform, fields
 
 
-class Audit(Transform):
+class Trail(Transform):
     """Logs every write with its user and whether it succeeded. Reads pass without a trace."""
 
     class Config(Model):
