@@ -19,6 +19,8 @@ cdef struct outcome_t:          # what a call into Python has decided; carried o
 cdef class Guest(RefusingStep):
     cdef:
         Host      host
+        object    view_class            # Request, or its subclass for the protocol
+        bint      codec_numbers         # replies bear the numbers of their requests
         readonly object transform
         object    request_hook
         object    reply_hook

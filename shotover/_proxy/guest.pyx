@@ -22,11 +22,11 @@ from shotover._codec.commands cimport (
 from shotover._codec.resp_edit cimport resp_facts, resp_head_size, resp_put_bulk, resp_put_head
 from shotover._core.memory cimport chunk_data, chunk_put, chunk_t, pool_take
 from shotover._core.request cimport WATCHED_BY_STEP, batch_pop, batch_push, request_drop_reply
-from shotover._proxy.request cimport HOLD, IDLE, PASS, Args, PyObject, error_raw
+from shotover._proxy.request cimport HOLD, IDLE, IN_HOOK, PASS, Args, PyObject, error_raw
 from shotover._proxy.session cimport session_slots, session_t
 from shotover._proxy.step cimport LOG_ERROR, LOG_WARNING
 
-from shotover._proxy.request import HeldLimit
+from shotover._proxy.request import HeldLimit, Request
 
 cdef extern from "Python.h":
     Py_ssize_t Py_REFCNT(object)
@@ -47,6 +47,13 @@ cdef class Guest(RefusingStep):
 
         self.wants_each = True              # wants_replies: of logins and aborted EXECs; with a reply hook of all
         self.wants_end = True
+        self.wants_statements = True
+        self.view_class = Request
+        self.codec_numbers = context.codec.numbered
+        if context.protocol == "cassandra":
+            from shotover._proxy.cql_request import CqlRequest
+
+            self.view_class = CqlRequest
         self.hold_timeout_ns = <uint64_t>hold_timeout_ms * 1000000
         self.make_tasks = make_tasks
         self.jobs = []
@@ -97,7 +104,7 @@ cdef class Guest(RefusingStep):
             if full in names or self.host.names[index] in names:
                 self.wanted[index] = 1
                 known.add(full if full in names else self.host.names[index])
-        self.wants_unknown = names != known
+        self.wants_unknown = names != known or self.codec_numbers
         self.commands = names
 
     def note(self, int level, text, dict fields):
@@ -138,11 +145,21 @@ cdef class Guest(RefusingStep):
 
     cdef bint is_wanted(self, request_t *request):
         """As `wants`, and unknown commands by name."""
-        cdef Args words
+        cdef Args    words
+        cdef Request view
+        cdef bint    found
         if not self.wants(request):
             return False
         if self.wanted is NULL or request.command is not NULL:
             return True
+        if self.codec_numbers:
+            view = self.take()
+            view.request = request
+            view.stage = IN_HOOK
+            found = view.goes_by(self.commands)
+            self.close_view(view)
+            self.give(view)
+            return found
         words = Args.__new__(Args)
         words.request = request
         name = words.word(0).upper() if len(words) else b""
@@ -155,7 +172,7 @@ cdef class Guest(RefusingStep):
         cdef Request view
         if self.free:
             return <Request>(<list>self.free).pop()
-        view = Request.__new__(Request)
+        view = <Request>self.view_class.__new__(self.view_class)
         view.host = self.host
         return view
 
@@ -228,6 +245,9 @@ cdef class Guest(RefusingStep):
             request.failed = 1
             return
         memcpy(chunk_data(chunk), PyBytes_AS_STRING(raw), size)
+        if self.codec_numbers and size >= <Py_ssize_t>self.codec.head_size:
+            chunk_data(chunk)[0] = chunk_data(chunk)[0] & 0x80 | request.version
+            self.codec.renumber(chunk_data(chunk), request.stream)
         request.reply.data = chunk_data(chunk)
         request.reply.size = size
         request.reply_owner = chunk

@@ -31,6 +31,7 @@ from shotover._core.request cimport (
     batch_pop,
     batch_push,
     request_drop_reply,
+    request_like,
     request_own,
     request_own_reply,
 )
@@ -51,7 +52,6 @@ from shotover._proxy.request cimport (
     PASS,
     READY,
     SEND,
-    Reply,
 )
 from shotover._proxy.session cimport session_slots, session_t
 from shotover._proxy.step cimport Chain
@@ -397,6 +397,7 @@ cdef class PythonStep(Guest):
                 return self.hold(view, HELD)
             if view.words is not None and view.words.edited:
                 self.rewrite(view)
+            view.put_edits()
         if self.line_count:
             client = self.line_of(request)
             if client is not None:
@@ -442,14 +443,7 @@ cdef class PythonStep(Guest):
         child = self.hub.request_new(chain)
         if child is NULL:
             raise MemoryError()
-        child.wire = request.wire
-        child.owner = chunk_ref(request.owner)
-        child.command = request.command
-        child.kind = request.kind
-        child.conduct = request.conduct
-        child.argc = request.argc
-        child.key_at = request.key_at
-        child.key_size = request.key_size
+        request_like(child, request)
         child.arrived_ns = request.arrived_ns
         child.parent = request
         if request.queued:
@@ -504,7 +498,7 @@ cdef class PythonStep(Guest):
         view.stage = IN_REPLY_HOOK
         view.touched = True
         if view.its_reply is None:
-            view.its_reply = Reply.__new__(Reply)
+            view.its_reply = view.make_reply()
         view.its_reply.request = request
         view.its_reply.protocol = self.protocol_of(request)
         return view
@@ -647,6 +641,7 @@ cdef class PythonStep(Guest):
             else:
                 if view.words is not None and view.words.edited:
                     self.rewrite(view)
+                view.put_edits()
                 view.stage = READY
                 if client is None:
                     self.let_go(view, out)

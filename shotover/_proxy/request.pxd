@@ -142,6 +142,10 @@ cdef class Request:
     cdef Client client(self)
     cdef Args get_args(self)
     cdef void clear(self) noexcept
+    # of other protocols:
+    cdef Reply make_reply(self)
+    cdef int put_edits(self) except -1
+    cdef bint goes_by(self, frozenset names) except -1
 
 cdef class Held:
     cdef:

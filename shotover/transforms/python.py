@@ -91,7 +91,7 @@ class PythonConfig(TransformConfig, tag="Python"):
     group `shotover.transforms`, and a topology by that name, with its settings as fields.
     """
 
-    protocols = frozenset({"redis"})
+    protocols = frozenset({"redis", "cassandra"})
 
     path: str = text(doc="Python file, relative to the topology file")
     class_: str = text(key="class", doc="class in that file")
@@ -106,6 +106,14 @@ class PythonConfig(TransformConfig, tag="Python"):
 
     def subchains(self) -> list[tuple[str, ChainConfig]]:
         return [(f"{self.name}.{name}", steps) for name, steps in self.chains.items()]
+
+    def unfit(self, protocol: str) -> Iterator[tuple[Place, str]]:
+        if protocol == "cassandra" and self.chains:
+            yield (
+                self.place_of("chains"),
+                "clients of cassandra shake hands with the server at the end of the chain alone: "
+                "another one would not know them",
+            )
 
     @property
     def file(self) -> str:
@@ -145,7 +153,7 @@ class PackagedConfig(TransformConfig):
     Every field but `name`, `max_held` and `hold_timeout_ms` goes to the class as its config.
     """
 
-    protocols = frozenset({"redis"})
+    protocols = frozenset({"redis", "cassandra"})
 
     transform: ClassVar[type]
     config_model: ClassVar[type[Model] | None] = None
