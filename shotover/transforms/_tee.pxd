@@ -70,6 +70,7 @@ cdef struct tee_item_t:
 cdef class Tee(Step):
     cdef:
         public bint switched        # clients are answered by the side; set from any thread
+        bint     cql
         Chain    side
         Chain    aside              # for requests whose replies differ; or None
         int      behavior
@@ -101,6 +102,8 @@ cdef class Tee(Step):
     cdef void _copy_done(self, tee_item_t *item) noexcept nogil
     cdef void _batch_done(self, tee_batch_t *batch) noexcept nogil
     cdef void _request_back(self, tee_item_t *item) noexcept nogil
+    cdef uint8_t _how_cql(self, request_t *request) noexcept nogil
+    cdef void _check_joined(self, tee_item_t *item) noexcept nogil
     cdef void _settle(self, tee_item_t *item) noexcept nogil
     cdef bint _differ(self, tee_item_t *item) noexcept nogil
     cdef void _differing(self, tee_item_t *item) noexcept nogil

@@ -6,6 +6,9 @@
   CLIENT ID and the like  nothing: they concern the one connection that answers; the client is not switched while they last
   QUIT, WAIT              nothing
 
+Of CQL: a handshake and USE go to both, and its client waits for both, whatever the behavior; if the other chain does not take
+part, the client gets no more copies. OPTIONS and REGISTER go to the chain that answers alone.
+
 Room: of one client, one batch may be under way and `buffer_size` more; all copies together hold HELD_BYTES_MAX at most.
 Beyond that copies are dropped and counted; the client notices nothing under Ignore. Where it waits for both replies, a
 batch without room waits for one.
@@ -14,7 +17,7 @@ batch without room waits for one.
 cimport cython
 
 from libc.stdint cimport uint8_t, uint32_t
-from libc.string cimport memset
+from libc.string cimport memcmp, memset, strlen
 
 from shotover._codec.commands cimport (
     CONDUCT_DISCARD,
@@ -41,6 +44,10 @@ from shotover._codec.commands cimport (
     command_t,
 )
 from shotover._codec.compare cimport COMPARE_EXACT, COMPARE_OUTCOME, COMPARE_UNORDERED, replies_agree
+from shotover._codec.cql.agree cimport cql_replies_agree
+from shotover._codec.cql.facts cimport cql_facts, cql_facts_t
+from shotover._codec.cql.frame cimport OP_OPTIONS, OP_REGISTER
+from shotover._codec.cql.render cimport cql_render_reply, cql_render_request
 from shotover._codec.render cimport render_reply_to, render_request
 from shotover._core.debug cimport invariant, likely, unlikely
 from shotover._core.memory cimport slab_close, slab_give, slab_init, slab_take
@@ -67,7 +74,7 @@ cdef enum:                      # what becomes of a copy
     FATE_MUST = 3               # as SEND, room or not
 
 BEHAVIORS = {"Ignore": IGNORE, "FailOnMismatch": FAIL, "LogWarningOnMismatch": LOG, "SubchainOnMismatch": SUBCHAIN}
-cdef const char *NO_PLACE = b"-ERR shotover: the other chain of the Tee had no place within timeout_micros\r\n"
+cdef const char *NO_PLACE = b"shotover: the other chain of the Tee had no place within timeout_micros"
 cdef const char *DIFFER = b"the replies of the two chains differ (shotover: Tee, FailOnMismatch)"
 
 
@@ -94,6 +101,8 @@ cdef class Tee(Step):
         self.wants_slot = True
         self.wants_end = True
         self.wants_replies = True
+        self.cql = context.protocol == "cassandra"
+        self.wants_statements = True
         self.wants_each = self.behavior != IGNORE
         slab_init(&self.sessions, sizeof(tee_session_t))
         slab_init(&self.batches, sizeof(tee_batch_t))
@@ -193,6 +202,8 @@ cdef class Tee(Step):
     cdef int _fate(self, tee_session_t *client, request_t *request, bint room) noexcept nogil:
         """Whether the other chain gets a copy; follows transactions as they pass."""
         cdef uint8_t conduct = request.conduct
+        if self.cql and (request.opcode == OP_OPTIONS or request.opcode == OP_REGISTER):
+            return FATE_NONE
         if unlikely(self.held_bytes + request.wire.size > HELD_BYTES_MAX):
             room = False
             if client.transaction == TX_COPIED or conduct == CONDUCT_STATE or conduct == CONDUCT_WATCH \
@@ -295,7 +306,7 @@ cdef class Tee(Step):
         request_like(copy, request)
         copy.left = request.left
         copy.tags[self.tag] = item
-        if self.behavior == IGNORE:
+        if self.behavior == IGNORE and not (self.cql and copy.conduct == CONDUCT_STATE):
             # sinks look at the replies of what is not plain, and steps of the side may want to look at all
             copy.discard = copy.conduct == CONDUCT_PLAIN and not (item.to_side and self.side.watched)
         else:
@@ -317,6 +328,8 @@ cdef class Tee(Step):
         """How far two replies to this request must agree. What the servers call non-deterministic need not be equal."""
         cdef const command_t *command = <const command_t *>request.command
         cdef uint8_t how = COMPARE_EXACT
+        if self.cql:
+            return self._how_cql(request)
         if request.conduct == CONDUCT_EXEC:
             return COMPARE_OUTCOME if client.vague else COMPARE_EXACT
         if command is NULL:
@@ -329,6 +342,13 @@ cdef class Tee(Step):
         if client.transaction != TX_NONE and how != COMPARE_EXACT:
             client.vague = 1
         return how
+
+    cdef uint8_t _how_cql(self, request_t *request) noexcept nogil:
+        """What a server says of itself another one need not say."""
+        cdef const cql_facts_t *facts = cql_facts(request)
+        if facts is not NULL and facts.keyspace.size >= 6 and memcmp(facts.keyspace.data, b"system", 6) == 0:
+            return COMPARE_OUTCOME
+        return COMPARE_EXACT
 
     cdef void _send(self, tee_item_t *item, batch_t *main, batch_t *side) noexcept nogil:
         if item.to_side:
@@ -387,6 +407,7 @@ cdef class Tee(Step):
         cdef:
             tee_item_t *item = batch.head
             tee_item_t *following
+            uint8_t     out[256]
         self._unwait(batch)
         self.dropped_total += 1
         batch.session.outstanding += 1          # as if handed over, so that it ends like any other
@@ -395,7 +416,8 @@ cdef class Tee(Step):
             following = item.next
             item.copy.failed = 1
             if item.request is not NULL:
-                request_add_reply(&self.loop.pool, item.copy, <const uint8_t *>NO_PLACE, 78)
+                request_add_reply(&self.loop.pool, item.copy, out, self.codec.error_for(
+                    item.copy, out, sizeof(out), b"ERR", NO_PLACE, strlen(NO_PLACE)))
             self._copy_done(item)
             item = following
 
@@ -491,6 +513,8 @@ cdef class Tee(Step):
     cdef void _settle(self, tee_item_t *item) noexcept nogil:
         """Both replies are in."""
         cdef request_t *request = item.request
+        if self.cql and request.conduct == CONDUCT_STATE and request.queued:
+            self._check_joined(item)
         if request.queued or not request.discard:
             if self._differ(item):
                 self.mismatches_total += 1
@@ -501,6 +525,12 @@ cdef class Tee(Step):
         slab_give(&self.items, item)
         self.pass_up(request)
 
+    cdef void _check_joined(self, tee_item_t *item) noexcept nogil:
+        """A handshake or USE has been answered by both; where the other chain says something else, it does not know the client."""
+        cdef tee_session_t *client = <tee_session_t *>session_slots(<session_t *>item.request.session)[self.slot]
+        if client is not NULL and not cql_replies_agree(&item.request.reply, &item.copy.reply, COMPARE_OUTCOME):
+            client.lost = 1
+
     cdef bint _differ(self, tee_item_t *item) noexcept nogil:
         """Within a transaction a difference is held against its EXEC: an error before would leave the server in it."""
         cdef:
@@ -509,7 +539,10 @@ cdef class Tee(Step):
             bint           differ
         if request.mute or item.copy.mute:
             return False
-        differ = not replies_agree(&request.reply, &item.copy.reply, item.compare)
+        if self.cql:
+            differ = not cql_replies_agree(&request.reply, &item.copy.reply, item.compare)
+        else:
+            differ = not replies_agree(&request.reply, &item.copy.reply, item.compare)
         if self.behavior != FAIL or not request.queued:
             return differ
         client = <tee_session_t *>session_slots(<session_t *>request.session)[self.slot]
@@ -535,7 +568,14 @@ cdef class Tee(Step):
             size_t     size
         if self.behavior == SUBCHAIN and self._send_aside(item):
             return
-        if self.behavior == LOG:
+        if self.behavior == LOG and self.cql:
+            size = min(cql_render_request(line, 96, request), <size_t>95)
+            _append(line, &size, b": the replies of the Tee's chains differ: ")
+            size += min(cql_render_reply(line + size, 46, request.reply.data, request.reply.size), <size_t>45)
+            _append(line, &size, b" / ")
+            cql_render_reply(line + size, sizeof(line) - size, item.copy.reply.data, item.copy.reply.size)
+            self.hub.log(LOG_WARNING, line)
+        elif self.behavior == LOG:
             size = render_request(line, 72, request)
             _append(line, &size, b": the replies of the Tee's chains differ: ")
             size += render_reply_to(line + size, min(sizeof(line) - size, <size_t>58), request, request.reply.data,

@@ -10,6 +10,7 @@ from shotover.config.steps import ChainConfig, TransformConfig, chain, read_chai
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from typing import Any
 
     from shotover._proxy.step import Step
@@ -96,9 +97,11 @@ class TeeConfig(TransformConfig, tag="Tee"):
 
     With `switch_port`, `GET` and `PUT http://127.0.0.1:PORT/transform/tee/result-source` show and
     set whose replies clients get: `regular-chain` or `tee-chain`.
+
+    Before Cassandra a client's handshake and `USE` go to both chains, and it waits for both.
     """
 
-    protocols = frozenset({"redis"})
+    protocols = frozenset({"redis", "cassandra"})
 
     behavior: Behavior = BehaviorField(  # type: ignore[assignment]
         default=Behavior("Ignore"), doc="what becomes of the second chain's reply"
@@ -131,6 +134,14 @@ class TeeConfig(TransformConfig, tag="Tee"):
         if self.behavior.chain is not None:
             found.append((f"{self.name}.mismatch", self.behavior.chain))
         return found
+
+    def unfit(self, protocol: str) -> Iterator[tuple[Place, str]]:
+        if protocol == "cassandra" and self.behavior.chain is not None:
+            yield (
+                self.place_of("behavior"),
+                f"clients of cassandra do not shake hands with the chain of {SUBCHAIN}, which would not know "
+                "them; use FailOnMismatch or LogWarningOnMismatch",
+            )
 
     def listens(self) -> list[tuple[Address, str]]:
         if self.switch_port is None:
