@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from shotover.config.errors import one_of
 from shotover.config.lists import Words
+from shotover.config.models import Model
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
+    from collections.abc import Iterator
+    from typing import Any, ClassVar
+
+    from shotover.config.errors import Place
 
 TYPES = (
     "UNKNOWN", "SELECT", "INSERT", "UPDATE", "DELETE", "BATCH", "TRUNCATE", "USE", "CREATE", "ALTER", "DROP", "GRANT",
@@ -133,3 +137,47 @@ def statement_row(
         else [tuple(n.encode() for n in name.split("\0")) for name in tables],
         None if consistency is None else [LEVELS.index(level) for level in consistency],
     )
+
+
+class StatementConditions(Model):
+    """Conditions on statements of CQL."""
+
+    cql_only: ClassVar[tuple[str, ...]] = ("statements", "keyspaces", "tables", "consistency")
+    redis_only: ClassVar[tuple[str, ...]] = ()
+
+    statements: tuple[str, ...] | None = Statements(  # type: ignore[assignment]
+        default=None, doc="statements of CQL of these types"
+    )
+    keyspaces: tuple[str, ...] | None = Keyspaces(  # type: ignore[assignment]
+        default=None, doc="statements on these keyspaces"
+    )
+    tables: tuple[str, ...] | None = Tables(default=None, doc="statements on these tables")  # type: ignore[assignment]
+    consistency: tuple[str, ...] | None = Levels(  # type: ignore[assignment]
+        default=None, doc="statements with these levels of consistency"
+    )
+
+    def unfit(self, protocol: str) -> Iterator[tuple[Place, str]]:
+        """What clients of `protocol` cannot meet."""
+        wrong, instead = (
+            (self.redis_only, self.cql_only)
+            if protocol == "cassandra"
+            else (
+                self.cql_only,
+                self.redis_only,
+            )
+        )
+        for name in wrong:
+            if name in self.given and getattr(self, name) is not None:
+                yield (
+                    self.place_of(name),
+                    f"{self.fields[name].key} says nothing about requests of {protocol}; use "
+                    f"{', '.join(self.fields[one].key for one in instead)}",
+                )
+
+    def statement_row(self, user: str | None = None) -> tuple[Any, ...]:
+        """As set_rules takes it."""
+        return (
+            *(None, None, None),
+            None if user is None else [user.encode()],
+            statement_row(self.statements, self.keyspaces, self.tables, self.consistency),
+        )

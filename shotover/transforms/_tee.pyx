@@ -526,7 +526,7 @@ cdef class Tee(Step):
         self.pass_up(request)
 
     cdef void _check_joined(self, tee_item_t *item) noexcept nogil:
-        """A handshake or USE has been answered by both; where the other chain says something else, it does not know the client."""
+        """A handshake or USE has been answered by both; where the other chain says something else, the client is lost there."""
         cdef tee_session_t *client = <tee_session_t *>session_slots(<session_t *>item.request.session)[self.slot]
         if client is not NULL and not cql_replies_agree(&item.request.reply, &item.copy.reply, COMPARE_OUTCOME):
             client.lost = 1

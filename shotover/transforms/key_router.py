@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from shotover.config.errors import ConfigError
+from shotover.config.errors import ConfigError, Problem
 from shotover.config.fields import choice, text
 from shotover.config.steps import ChainConfig, TransformConfig, chain
 from shotover.transforms.key_router_rules import (
@@ -13,6 +13,7 @@ from shotover.transforms.key_router_rules import (
     RulesField,
     faults,
     read_file,
+    routes_of,
     table_of,
 )
 from shotover.transforms.python import ChainsField
@@ -24,7 +25,9 @@ if TYPE_CHECKING:
 
     from shotover._codec.key_rules import KeyRules
     from shotover._proxy.step import Step
+    from shotover.config.errors import Place
     from shotover.runtime.assemble import BuildContext
+    from shotover.transforms._key_router_cql import StatementRoutes
 
 
 class KeyRouterConfig(TransformConfig, tag="KeyRouter"):
@@ -38,10 +41,13 @@ class KeyRouterConfig(TransformConfig, tag="KeyRouter"):
     A request whose keys belong to several chains is split and its replies joined, where the
     servers say that it may be (`MGET`, `MSET`, `DEL`, `UNLINK`, `EXISTS`, `TOUCH`); other such
     requests, and all of them under `multi_key: refuse`, are answered with an error.
+
+    Before Cassandra, rules have conditions on statements (`statements`, `keyspaces`, `tables`)
+    and on `user`. Clients shake hands with all chains.
     """
 
     terminating = True
-    protocols = frozenset({"redis"})
+    protocols = frozenset({"redis", "cassandra"})
 
     chains: dict[str, ChainConfig] = ChainsField(  # type: ignore[assignment]
         doc="chains by name, each a list of steps; at most 32"
@@ -96,16 +102,48 @@ class KeyRouterConfig(TransformConfig, tag="KeyRouter"):
             found = self.__dict__["compiled"] = table_of(rules, self.chains)
         return found
 
+    def unfit(self, protocol: str) -> Iterator[tuple[Place, str]]:
+        self.__dict__["speaks"] = protocol
+        for rule in self.__dict__.get("read", self.rules):
+            yield from rule.unfit(protocol)
+
+    def routes(self) -> StatementRoutes:
+        """The same as `table`, for Cassandra."""
+        found = self.__dict__.get("compiled")
+        if found is None:
+            rules: Sequence[Rule] = self.__dict__.get("read", self.rules)
+            found = self.__dict__["compiled"] = routes_of(rules, self.chains, 1)
+        return found
+
     def reread(self, steps: Sequence[Any]) -> str:
         """Gives all copies the rules that the file has now. Raises ConfigError, with the old ones in force."""
         rules = read_file(self.file, self.chains)
-        table = table_of(rules, self.chains)
+        speaks = self.__dict__.get("speaks", "redis")
+        wrong = [Problem(place, text) for rule in rules for place, text in rule.unfit(speaks)]
+        if wrong:
+            raise ConfigError(wrong)
+        table: Any
+        if speaks == "cassandra":
+            self.__dict__["generation"] = generation = self.__dict__.get("generation", 1) + 1
+            table = routes_of(rules, self.chains, generation)
+        else:
+            table = table_of(rules, self.chains)
         self.__dict__["compiled"] = table
         for step in steps:
             step.set_rules(table)
         return f"{len(rules)} rules"
 
     def build(self, context: BuildContext) -> Step:
+        if context.protocol == "cassandra":
+            from ._key_router_cql import CqlRouter
+
+            return CqlRouter(
+                context,
+                name=self.name,
+                chains=[context.chain(name, steps) for name, steps in self.subchains()],
+                names=[DEFAULT, *self.chains],
+                routes=self.routes(),
+            )
         from ._key_router import KeyRouter
 
         return KeyRouter(

@@ -8,6 +8,7 @@ from shotover.config.lists import Entries
 from shotover.config.models import Model
 from shotover.config.reading import Invalid, Reader
 from shotover.config.source import load
+from shotover.config.statements import StatementConditions
 from shotover.transforms.conditions import Conditions
 
 TYPE_CHECKING = False
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
     from shotover._codec.key_rules import KeyRules
     from shotover.config.source import Node
+    from shotover.transforms._key_router_cql import StatementRoutes
 
 DEFAULT = "default"
 """What rules call the chain that takes whatever no rule sends elsewhere."""
@@ -49,22 +51,38 @@ class Slots(Field):
         return f"{value[0]}-{value[1]}"
 
 
-class Rule(Conditions):
+class Rule(Conditions, StatementConditions):
     """Conditions, all of which must hold, and the chain that then gets the request."""
 
     kinds = (*Conditions.kinds, "hash")
+    redis_only = (*kinds, "database", "command")
 
     hash: tuple[int, int] | None = Slots(default=None, doc="keys of these slots")  # type: ignore[assignment]
     to: str = text(doc="the chain")
 
     def validate(self) -> Iterator[tuple[str, str | None]]:
         yield from super().validate()
-        if not self.conditions:
+        if not self.conditions and not self.given.intersection(self.cql_only):
             yield (
-                f"expected a condition ({', '.join(self.kinds)}, user, database or command); "
+                f"expected a condition ({', '.join(self.kinds)}, user, database or command; for Cassandra "
+                "statements, keyspaces, tables or user); "
                 f"what no rule sends elsewhere goes to the default chain anyway",
                 None,
             )
+
+    def unfit(self, protocol: str) -> Iterator[tuple[Place, str]]:
+        yield from super().unfit(protocol)
+        if protocol == "cassandra" and self.consistency is not None:
+            yield (
+                self.place_of("consistency"),
+                "a statement is prepared before anybody knows with what consistency it will be executed, "
+                "and must be prepared where it is executed",
+            )
+
+    def cql_row(self, targets: Mapping[str, int]) -> tuple[Any, ...]:
+        """As StatementRoutes takes it."""
+        user = None if self.user is None else self.user.encode()
+        return (self.statement_row()[4], user, targets[self.to])
 
     def row(self, targets: Mapping[str, int]) -> tuple[Any, ...]:
         """As KeyRules takes it."""
@@ -157,3 +175,11 @@ def table_of(rules: Iterable[Rule], chains: Iterable[str]) -> KeyRules:
 
     targets = {DEFAULT: 0, **{name: index for index, name in enumerate(chains, 1)}}
     return KeyRules([rule.row(targets) for rule in rules])
+
+
+def routes_of(rules: Iterable[Rule], chains: Iterable[str], generation: int) -> StatementRoutes:
+    """The same for Cassandra."""
+    from shotover.transforms._key_router_cql import StatementRoutes
+
+    targets = {DEFAULT: 0, **{name: index for index, name in enumerate(chains, 1)}}
+    return StatementRoutes([rule.cql_row(targets) for rule in rules], generation)

@@ -5,15 +5,14 @@ from __future__ import annotations
 from shotover.config.errors import one_of
 from shotover.config.fields import boolean, choice, integer, number, text
 from shotover.config.lists import Commands, Entries, Words
-from shotover.config.models import Model
-from shotover.config.statements import Keyspaces, Levels, Statements, Tables, statement_row
+from shotover.config.statements import StatementConditions
 from shotover.config.steps import TransformConfig
 from shotover.transforms.conditions import Conditions
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from typing import Any, ClassVar
+    from typing import Any
 
     from shotover._proxy.step import Step
     from shotover.config.errors import Place
@@ -45,51 +44,7 @@ class Classes(Words):
         return name
 
 
-class OfStatements(Model):
-    """Conditions on statements of CQL."""
-
-    cql_only: ClassVar[tuple[str, ...]] = ("statements", "keyspaces", "tables", "consistency")
-    redis_only: ClassVar[tuple[str, ...]] = ()
-
-    statements: tuple[str, ...] | None = Statements(  # type: ignore[assignment]
-        default=None, doc="statements of CQL of these types"
-    )
-    keyspaces: tuple[str, ...] | None = Keyspaces(  # type: ignore[assignment]
-        default=None, doc="statements on these keyspaces"
-    )
-    tables: tuple[str, ...] | None = Tables(default=None, doc="statements on these tables")  # type: ignore[assignment]
-    consistency: tuple[str, ...] | None = Levels(  # type: ignore[assignment]
-        default=None, doc="statements with these levels of consistency"
-    )
-
-    def unfit(self, protocol: str) -> Iterator[tuple[Place, str]]:
-        """What clients of `protocol` cannot meet."""
-        wrong, instead = (
-            (self.redis_only, self.cql_only)
-            if protocol == "cassandra"
-            else (
-                self.cql_only,
-                self.redis_only,
-            )
-        )
-        for name in wrong:
-            if name in self.given and getattr(self, name) is not None:
-                yield (
-                    self.place_of(name),
-                    f"{self.fields[name].key} says nothing about requests of {protocol}; use "
-                    f"{', '.join(self.fields[one].key for one in instead)}",
-                )
-
-    def statement_row(self, user: str | None = None) -> tuple[Any, ...]:
-        """As set_rules takes it."""
-        return (
-            *(None, None, None),
-            None if user is None else [user.encode()],
-            statement_row(self.statements, self.keyspaces, self.tables, self.consistency),
-        )
-
-
-class Limit(Conditions, OfStatements):
+class Limit(Conditions, StatementConditions):
     """A rate, what comes under it, and what has a bucket of its own."""
 
     redis_only = ("key", "prefix", "glob", "database", "command", "classes")
@@ -177,7 +132,7 @@ class Limit(Conditions, OfStatements):
         )
 
 
-class Weight(OfStatements):
+class Weight(StatementConditions):
     """What requests of some commands or statements count."""
 
     redis_only = ("command", "classes", "each_key")
@@ -249,7 +204,7 @@ class RequestThrottlingConfig(TransformConfig, tag="RequestThrottling"):
         if self.weights and not self.limits:
             yield f"have no effect without limits: {OVERALL} counts requests", "weights"
         if len(self.limits) + len(self.weights) > ENTRIES_MAX and any(
-            entry.given.intersection(OfStatements.cql_only)
+            entry.given.intersection(StatementConditions.cql_only)
             for entry in (*self.limits, *self.weights)
         ):
             yield (

@@ -40,6 +40,7 @@ CONFIGS = {  # what `SET key value` is answered with
 ELSEWHERE = {  # they need more than a server or two
     "cassandra",  # tests/integration/cassandra
     "cassandra_audit",
+    "cassandra_key_router",
     "cassandra_redis_cache",
     "cassandra_statements",
     "redis_cluster",  # tests/integration/cluster

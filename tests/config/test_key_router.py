@@ -22,7 +22,8 @@ def rules(*found: str) -> str:
     ("rule", "wanted"),
     [
         ("{prefix: x, key: y, to: a}", ": expected one of key, prefix, glob, hash, got key and prefix"),
-        ("{to: a}", ": expected a condition (key, prefix, glob, hash, user, database or command); "
+        ("{to: a}", ": expected a condition (key, prefix, glob, hash, user, database or command; for Cassandra "
+                    "statements, keyspaces, tables or user); "
                     "what no rule sends elsewhere goes to the default chain anyway"),
         ("{key: x}", ": required field to is missing"),
         ("{kye: x, to: a}", ".kye: unknown field, did you mean key?"),

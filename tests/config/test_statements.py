@@ -73,3 +73,24 @@ def test_a_bulk_string_is_no_reply_of_cassandra(config):
         "topology.yaml:1: sources[0].chain[0].DebugReturner.Redis: a bulk string is no reply to "
         "clients of cassandra; they can only be failed (Fail)"
     )
+
+
+def test_rules_of_a_router_are_those_of_its_clients(config):
+    def errors(rule: str) -> list[str]:
+        return config.errors(
+            "sources: [Cassandra: {name: c, listen_addr: 'h:1', chain: [KeyRouter: {rules: "
+            f"[{{{rule}, to: a}}], chains: {{a: [NullSink]}}, default: [NullSink]}}]}}]"
+        )
+
+    [error] = errors("prefix: x")
+    assert "prefix says nothing about requests of cassandra; use statements, keyspaces" in error
+    [error] = errors("consistency: ALL")
+    assert "a statement is prepared before anybody knows with what consistency" in error
+
+
+def test_no_third_chain_for_replies_that_differ(config):
+    [error] = config.errors(
+        "sources: [Cassandra: {name: c, listen_addr: 'h:1', chain: [Tee: {chain: [NullSink], "
+        "behavior: {SubchainOnMismatch: [NullSink]}}, NullSink]}]"
+    )
+    assert "clients of cassandra do not shake hands with the chain of SubchainOnMismatch" in error

@@ -124,11 +124,11 @@ def test_an_id_twice_at_a_time_gets_two_replies(proxy: Proxy) -> None:
         assert all(reply and (reply.stream, reply.opcode) == (4, RESULT) for reply in replies)
 
 
-@pytest.mark.parametrize("name", ["cassandra", "cassandra_statements"])
+@pytest.mark.parametrize("name", ["cassandra", "cassandra_key_router", "cassandra_statements"])
 def test_the_topology_of_the_docs_runs(node: int, name: str) -> None:
     """configs/cassandra*.yaml, with the ports that this test has."""
     text = (ROOT / "configs" / f"{name}.yaml").read_text()
-    given = yaml.safe_load(text.replace("9043", str(node)))
+    given = yaml.safe_load(text.replace("9043", str(node)).replace("9044", str(node)))
 
     def topology(listen_port: int, _upstream_port: int, **_: object) -> dict[str, Any]:
         given["sources"][0]["Cassandra"]["listen_addr"] = f"127.0.0.1:{listen_port}"

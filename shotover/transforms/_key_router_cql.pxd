@@ -1,0 +1,72 @@
+"""CqlRouter: a KeyRouter before Cassandra. Statements go down the chain of the first rule that they fall under.
+
+A client shakes hands with all chains: its STARTUP, its login and USE go to each, as children, and are answered when all have
+been. The default chain decides whether it is let in; where another does not let it in, only what belongs there is refused.
+"""
+
+from libc.stdint cimport uint8_t, uint32_t, uint64_t
+
+from shotover._codec.cql.facts cimport cql_facts_t
+from shotover._core.memory cimport slab_t
+from shotover._core.request cimport request_t
+from shotover._proxy.statement_rules cimport statement_rule_t
+from shotover._proxy.step cimport Step
+
+
+cdef enum:
+    CHAINS_MAX = 33             # the default one, and 32 that are named
+    RULES_MAX = 4096
+
+cdef enum:                      # what a chain thinks of a client
+    CHAIN_NEW = 0
+    CHAIN_LOGIN = 1             # it has asked for credentials
+    CHAIN_OPEN = 2
+    CHAIN_CLOSED = 3            # it has not let it in, or not into its keyspace
+
+cdef struct routed_t:           # a client
+    void    *session            # NULL: gone
+    uint32_t joins              # under way
+    uint8_t  phases[CHAINS_MAX]
+    uint8_t  astray[CHAINS_MAX]     # the chain is not in the client's keyspace
+
+cdef struct join_t:             # what goes to several chains
+    routed_t  *client
+    request_t *request          # the client's own
+    request_t *children[CHAINS_MAX]     # by chain; NULL: none went there
+    uint32_t   left
+
+cdef struct route_t:
+    statement_rule_t statement
+    const char *user            # NULL: any
+    size_t      user_size
+    uint32_t    target
+
+cdef class StatementRoutes:
+    """The rules of one such step, as they were read; they never change."""
+    cdef:
+        route_t  *routes
+        uint32_t  count
+        uint32_t  generation    # so that what is noted with statements is known to be of these
+        bint      of_users      # some rule asks for the user: nothing is noted
+        list      texts
+
+cdef class CqlRouter(Step):
+    cdef:
+        void     *routes        # PyObject* of the StatementRoutes in force; replaced as a whole, from any thread
+        list      kept          # all there have been: who still looks at old ones may
+        list      names
+        uint32_t  chain_count
+        slab_t    clients, joins
+        uint64_t  refused_total
+        uint64_t  sent[CHAINS_MAX]
+
+    cdef routed_t *_client_of(self, void *session) noexcept nogil
+    cdef void _forget(self, routed_t *client) noexcept nogil
+    cdef int _target(self, request_t *request) noexcept nogil
+    cdef int _target_of_text(self, const cql_facts_t *facts, request_t *request) noexcept nogil
+    cdef int _target_of(self, const cql_facts_t *facts, request_t *request) noexcept nogil
+    cdef bint _astray(self, const cql_facts_t *facts) noexcept nogil
+    cdef void _join(self, request_t *request, routed_t *client) noexcept nogil
+    cdef void _joined(self, join_t *join) noexcept nogil
+    cdef uint32_t _answering(self, join_t *join) noexcept nogil
+    cdef void _refuse(self, request_t *request, const char *code, const char *text) noexcept nogil
