@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import threading
+import time
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 PAUSE_S = 0.1
 """How long records may wait in a ring before they are written."""
 RETRY_S = 1.0
+END_S = 5.0
 PIECE_BYTES = 1 << 20
 
 
@@ -66,8 +68,11 @@ class AuditWriter:
         self._wanted.set()
         with self._lock:
             thread = self._thread
-        if thread is not None:
-            thread.join(RETRY_S * 5)
+        deadline = time.monotonic() + END_S
+        while thread is not None and thread.is_alive() and len(ring):
+            thread.join(PAUSE_S)  # it goes on for other workers
+            if time.monotonic() > deadline:
+                break
 
     def _run(self) -> None:
         while True:
