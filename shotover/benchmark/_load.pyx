@@ -289,13 +289,16 @@ cdef bint frame_issue(load_t *load, connection_t *connection, uint64_t start_ns)
 cdef bint request_issue(load_t *load, connection_t *connection, uint64_t start_ns) noexcept nogil:
     """Appends one request to what the connection will send. False when it may not wait for more replies."""
     cdef:
-        uint32_t command = template_choose(load)
-        const template_t *template = &load.templates[command]
-        uint64_t key_first = key_choose(load)
+        uint32_t command
+        const template_t *template
+        uint64_t key_first
         pending_t *pending
 
     if load.cql:
         return frame_issue(load, connection, start_ns)
+    command = template_choose(load)
+    template = &load.templates[command]
+    key_first = key_choose(load)
     if connection.awaited == connection.ring_size and not ring_grow(connection):
         return False
     if not out_reserve(connection, template.size):

@@ -240,6 +240,22 @@ def test_an_answer_that_is_not_the_one_asked_for_is_counted(
     assert (result.replies, result.complaint()) == (20, complaint)
 
 
+def test_keys_in_order_are_asked_for_one_after_the_other() -> None:
+    seen: list[bytes] = []
+
+    def noted(answer: bytes, number: int) -> bytes:
+        seen.append(answer[-64:-48])
+        return answer
+
+    with (
+        wrong_server(noted) as address,
+        CqlGenerator(address, clients=1, pipeline=4, key_count=20, sequential=True) as generator,
+    ):
+        result = generator.run(30, requests=25)
+    assert result.complaint() == ""
+    assert seen == [KEY % (number % 20) for number in range(25)]
+
+
 def another_number(answer: bytes, number: int) -> bytes:
     return answer[:2] + b"\x70\x00" + answer[4:] if number == 5 else answer
 
