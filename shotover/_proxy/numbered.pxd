@@ -40,6 +40,7 @@ cdef class NumberedSink(Sink):
     cdef bint _send(self, numbered_t *numbered, request_t *request) noexcept nogil
     cdef void _begin_reply(self, numbered_t *numbered, uint8_t *frame, size_t have, head_t *head) noexcept nogil
     cdef uint8_t *_go_on(self, numbered_t *numbered, uint8_t *at, uint8_t *end) noexcept nogil
+    cdef inline void _note(self, request_t *request) noexcept nogil
     cdef void _finish(self, numbered_t *numbered, request_t *request) noexcept nogil
     cdef void _give_up(self, upstream_t *upstream, request_t *request, int error) noexcept nogil
     cdef void _expire(self, numbered_t *numbered, uint32_t number) noexcept nogil

@@ -21,6 +21,7 @@ from shotover._net.loop cimport (
     stream_write_chunk,
 )
 from shotover._proxy.segments cimport segments_begin, segments_read
+from shotover._proxy.session cimport session_answer
 
 cdef enum:
     ROOM_FIRST = 128            # numbers of a new connection
@@ -229,6 +230,10 @@ cdef class NumberedSink(Sink):
             self.error_replies_total += 1
             if self.chain.errors:
                 request.watched |= WATCHED_FOR_ERROR
+        if likely(have == head.size and request.queued and not request.watched and not request.sink_state):
+            self._note(request)
+            session_answer(request, frame, have)
+            return
         self._deliver(request, frame, have)
         if likely(have == head.size):
             self._finish(numbered, request)
@@ -249,12 +254,16 @@ cdef class NumberedSink(Sink):
                 self._finish(numbered, request)
         return at + size
 
-    cdef void _finish(self, numbered_t *numbered, request_t *request) noexcept nogil:
-        """Its reply is whole."""
+    cdef inline void _note(self, request_t *request) noexcept nogil:
+        """It has been answered: how long that took."""
         request.left = 0
         histogram_add(self.wait, self.loop.now - request.sent_ns, 1)
         histogram_add(self.held, request.sent_ns - request.arrived_ns, 1)
         request.sent_ns = self.loop.now
+
+    cdef void _finish(self, numbered_t *numbered, request_t *request) noexcept nogil:
+        """Its reply is whole."""
+        self._note(request)
         if unlikely(request.sink_state):
             self.on_finished(&numbered.upstream, request)
         else:
