@@ -337,10 +337,13 @@ cdef class NumberedSink(Sink):
             return
         if numbered.forgotten and now - upstream.progress_ns >= SILENT * self.read_timeout_ns:
             stream_close(&upstream.stream, ETIMEDOUT)
-        elif numbered.forgotten * 2 >= self.numbers_max and not numbered.retired:
+            return
+        if numbered.forgotten * 2 >= self.numbers_max and not numbered.retired:
             self.on_retired(upstream)
             self.numbered_retire(upstream)
-        elif left:
+        if upstream.stream.closed:
+            return
+        if left:
             self.loop.set_timer(&upstream.timer, oldest + self.read_timeout_ns - now)
         elif numbered.forgotten:
             self.loop.set_timer(&upstream.timer, self.read_timeout_ns)
