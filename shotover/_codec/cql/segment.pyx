@@ -141,8 +141,8 @@ cdef size_t segment_write(uint8_t *out, const uint8_t *payload, size_t size, bin
 
 
 cdef void segment_seal(uint8_t *out, size_t size, bint alone) noexcept nogil:
-    """Makes a plain segment of a payload that lies already where it belongs, SEGMENT_PLAIN_HEADER (6) bytes behind `out`; there must
-    be room for the four of the trailer behind it."""
+    """Makes a plain segment of a payload that lies already where it belongs, SEGMENT_PLAIN_HEADER bytes behind `out`; there
+    must be room for the SEGMENT_TRAILER behind it."""
     _put_number(out, size | <size_t>alone << PLAIN_ALONE_BIT, SEGMENT_PLAIN_HEADER - SUM_24)
     _put_number(out + SEGMENT_PLAIN_HEADER - SUM_24, _crc24(out, SEGMENT_PLAIN_HEADER - SUM_24), SUM_24)
     _put_number(out + SEGMENT_PLAIN_HEADER + size, _crc32(out + SEGMENT_PLAIN_HEADER, size), SEGMENT_TRAILER)
