@@ -335,7 +335,9 @@ cdef class NumberedSink(Sink):
                 oldest = min(oldest, (<request_t *>entry).sent_ns)
         if upstream.stream.closed or self.read_timeout_ns == 0:
             return
-        if numbered.forgotten and now - upstream.progress_ns >= SILENT * self.read_timeout_ns:
+        if (numbered.forgotten and now - upstream.progress_ns >= SILENT * self.read_timeout_ns) or (
+            numbered.rest and now - upstream.progress_ns >= self.read_timeout_ns     # a reply has stopped in the middle
+        ):
             stream_close(&upstream.stream, ETIMEDOUT)
             return
         if numbered.forgotten * 2 >= self.numbers_max and not numbered.retired:
@@ -345,7 +347,7 @@ cdef class NumberedSink(Sink):
             return
         if left:
             self.loop.set_timer(&upstream.timer, oldest + self.read_timeout_ns - now)
-        elif numbered.forgotten:
+        elif numbered.forgotten or numbered.rest:
             self.loop.set_timer(&upstream.timer, self.read_timeout_ns)
 
     cdef void _expire(self, numbered_t *numbered, uint32_t number) noexcept nogil:

@@ -132,10 +132,12 @@ def segment(payload: bytes, alone: bool, lz4: bool, packed: bool) -> bytes:
 class Framing:
     """One side of a connection. `mode`: "" for frames as they are, "plain" and "lz4" for segments."""
 
-    def __init__(self) -> None:
+    def __init__(self, opcode_max: int = 16) -> None:
         self.mode = ""
+        self.opcode_max = opcode_max
         self.data = bytearray()
         self.payload = bytearray()  # of segments
+        self.rest = 0  # bytes to come of a frame that goes over several of them
 
     def feed(self, data: bytes) -> None:
         self.data += data
@@ -148,7 +150,7 @@ class Framing:
         if len(held) < HEAD_BYTES:
             return None
         version, flags, stream, opcode, size = struct.unpack_from(">BBhBi", held)
-        if not 3 <= version & 0x7F <= 5 or opcode > 16 or not 0 <= size <= 1 << 28:
+        if not 3 <= version & 0x7F <= 5 or opcode > self.opcode_max or not 0 <= size <= 1 << 28:
             raise BadCql(bytes(held[:40]))
         if len(held) < HEAD_BYTES + size:
             return None
@@ -174,8 +176,27 @@ class Framing:
         if self.data[whole - 4 : whole] != crc32(payload):
             raise BadCql(f"sum of a payload of {sent} bytes")
         del self.data[:whole]
-        self.payload += lz4_open(payload, plain) if plain else payload
+        self.add(lz4_open(payload, plain) if plain else payload, bool(word >> self.alone_bit & 1))
         return True
+
+    @property
+    def alone_bit(self) -> int:
+        return 34 if self.mode == "lz4" else 17
+
+    def add(self, payload: bytes, alone: bool) -> None:
+        """What a segment holds: whole frames, if it says so, else a part of one."""
+        if alone:
+            at = 0
+            while not self.rest and len(payload) - at >= HEAD_BYTES:
+                at += HEAD_BYTES + int.from_bytes(payload[at + 5 : at + 9], "big")
+            if at != len(payload):
+                raise BadCql(f"{len(payload)} bytes that are not whole frames")
+        else:
+            self.rest = self.rest or HEAD_BYTES + int.from_bytes(payload[5:9], "big")
+            if len(payload) > self.rest:
+                raise BadCql(f"{len(payload)} bytes where {self.rest} were to come")
+            self.rest -= len(payload)
+        self.payload += payload
 
     def pack(self, frames: list[Frame], rng: random.Random) -> bytes:
         """All of them, in segments as some peer or other might make them."""

@@ -91,10 +91,10 @@ def cql_streams(rng: random.Random, plan: Plan) -> None:
 @workload
 def cql_late(rng: random.Random, plan: Plan) -> None:
     """Some answers come when nobody waits for them any more, some never. No other request may get them."""
-    limit = rng.choice([40, 40, 1000, 32_768])
+    limit = rng.choice([4, 40, 40, 1000, 32_768])
     base(rng, plan, read_timeout=TIMEOUT_NS / 1e9, max_pending_requests=limit)
     plan.cql["late_percent"] = rng.choice([0, 10, 40])
-    plan.cql["mute_percent"] = rng.choice([0, 0, 3])
+    plan.cql["mute_percent"] = rng.choice([0, 0, 3, 20])
     plan.excuses |= {"late"}
     if limit < 1000:
         plan.excuses |= {"pending"}
