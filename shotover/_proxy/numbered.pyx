@@ -21,7 +21,7 @@ from shotover._net.loop cimport (
     stream_write_chunk,
 )
 from shotover._proxy.segments cimport segments_begin, segments_read
-from shotover._proxy.session cimport session_answer
+from shotover._proxy.session cimport session_answer, session_complete, session_stream, session_t
 
 cdef enum:
     ROOM_FIRST = 128            # numbers of a new connection
@@ -40,6 +40,12 @@ cdef inline bint _is_free(void *entry) noexcept nogil:
 
 cdef void _on_envelopes(stream_t *stream, uint8_t *data, size_t size) noexcept nogil:
     (<NumberedSink>(<upstream_t *>stream).sink)._read_frames(<upstream_t *>stream, data, size)
+
+
+cdef inline void _hand_on(answers_t *answers) noexcept nogil:
+    if answers.first is not NULL:
+        session_answer(answers.first, answers.start, answers.size)
+        answers.first = NULL
 
 
 cdef class NumberedSink(Sink):
@@ -169,6 +175,8 @@ cdef class NumberedSink(Sink):
             uint8_t    *at = stash_join(&upstream.stream, data, size, &end)
             size_t      need
             status_t    status
+            answers_t   answers
+        answers.first = NULL
         if at is NULL:
             stream_close(&upstream.stream, ENOMEM)
             return
@@ -184,27 +192,32 @@ cdef class NumberedSink(Sink):
                 break
             if unlikely(status == BAD or (head.push and head.size > EVENT_MAX)):
                 self.garbage_total += 1
+                _hand_on(&answers)
                 stream_close(&upstream.stream, EPROTO)
                 return
             if unlikely(<uint64_t>(end - at) < head.size and (head.push or head.size <= GATHER_MAX)):
                 need = <size_t>head.size
                 break
             if unlikely(head.push):
+                _hand_on(&answers)
                 self.on_event(upstream, at, <size_t>head.size)
                 at += head.size
             elif likely(<uint64_t>(end - at) >= head.size):
-                self._begin_reply(numbered, at, <size_t>head.size, &head)
+                self._begin_reply(numbered, at, <size_t>head.size, &head, &answers)
                 at += head.size
             else:
-                self._begin_reply(numbered, at, <size_t>(end - at), &head)
+                self._begin_reply(numbered, at, <size_t>(end - at), &head, &answers)
                 at = end
+        _hand_on(&answers)
         if unlikely(upstream.stream.stash is not NULL or at < end) and not upstream.stream.closed:
             if not stash_keep(&upstream.stream, at, end, need):
                 stream_close(&upstream.stream, ENOMEM)
         if unlikely(numbered.retired):
             self._close_if_done(numbered)
 
-    cdef void _begin_reply(self, numbered_t *numbered, uint8_t *frame, size_t have, head_t *head) noexcept nogil:
+    cdef void _begin_reply(
+        self, numbered_t *numbered, uint8_t *frame, size_t have, head_t *head, answers_t *answers
+    ) noexcept nogil:
         """A reply of which the first `have` bytes are here."""
         cdef:
             uint32_t   number = head.number
@@ -232,14 +245,36 @@ cdef class NumberedSink(Sink):
                 request.watched |= WATCHED_FOR_ERROR
         if likely(have == head.size and request.queued and not request.watched and not request.sink_state):
             self._note(request)
-            session_answer(request, frame, have)
+            self._gather(answers, request, frame, have)
             return
+        _hand_on(answers)
         self._deliver(request, frame, have)
         if likely(have == head.size):
             self._finish(numbered, request)
         else:
             numbered.current = request
             numbered.rest = head.size - have
+
+    cdef void _gather(self, answers_t *answers, request_t *request, uint8_t *frame, size_t size) noexcept nogil:
+        """A whole reply that no step watches: it goes to its client with its neighbours, in one piece."""
+        cdef bint plain = not request.discard and request.reply.size == 0 and request.upload is NULL
+        if answers.first is not NULL:
+            if likely(plain and request is answers.last.after and frame is answers.start + answers.size
+                      and answers.size + size < BORROW_MIN):
+                request.done = 1
+                answers.last = request
+                answers.size += size
+                return
+            _hand_on(answers)
+        if likely(plain and (<session_t *>request.session).order_head is request):
+            request.done = 1
+            answers.first = request
+            answers.last = request
+            answers.start = frame
+            answers.size = size
+        else:
+            session_stream(request, frame, size)
+            session_complete(request)
 
     cdef uint8_t *_go_on(self, numbered_t *numbered, uint8_t *at, uint8_t *end) noexcept nogil:
         """More of a reply that has begun. Returns what follows it."""

@@ -235,14 +235,9 @@ cdef void session_complete(request_t *request) noexcept nogil:
             (<Source>session.source).check_memory(session)
 
 
-cdef void session_answer(request_t *request, const uint8_t *data, size_t size) noexcept nogil:
-    """session_stream and session_complete at once: `data` is the whole reply to a queued request that no step watches."""
-    cdef session_t *session = <session_t *>request.session
-    if unlikely(session.order_head is not request or request.reply.size or request.discard or request.upload is not NULL):
-        session_stream(request, data, size)
-        session_complete(request)
-        return
-    request.done = 1
+cdef void session_answer(request_t *first, const uint8_t *data, size_t size) noexcept nogil:
+    """`data` has the whole replies of the requests at the head of a session's order, from `first` on, which are done."""
+    cdef session_t *session = <session_t *>first.session
     stream_write(&session.stream, data, size)
     _release(session, <Source>session.source)
 
