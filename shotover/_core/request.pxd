@@ -8,13 +8,16 @@ request beyond the batch calls request_own first.
 """
 
 from libc.stdint cimport int32_t, uint8_t, uint16_t, uint32_t, uint64_t
-from libc.string cimport memcpy, memset
+from libc.string cimport memcpy
 
 from shotover._core.debug cimport invariant, unlikely
 from shotover._core.facts cimport facts_put
 from shotover._core.memory cimport chunk_data, chunk_put, chunk_ref, chunk_t, pool_t, pool_take, slab_give, slab_t, slab_take
 from shotover._core.slice cimport slice_t
 
+
+cdef extern from "shotover/_core/zero.h" nogil:
+    void zero_lines(void *at, size_t size)
 
 cdef enum:
     REQUEST_TAGS = 4
@@ -141,7 +144,7 @@ cdef inline request_t *request_new(slab_t *slab) noexcept nogil:
     """A request of count 1 with all else zero, or NULL."""
     cdef request_t *request = <request_t *>slab_take(slab)
     if request is not NULL:
-        memset(request, 0, sizeof(request_t))
+        zero_lines(request, sizeof(request_t))
         request.count = 1
         request.left = 1
     return request

@@ -38,6 +38,8 @@ cdef struct framing_t:          # what changes the bytes of a stream in its own 
     bint (*seal)(stream_t *stream) noexcept nogil       # all that was written is to be as it goes out. False: no memory
     void (*free)(stream_t *stream) noexcept nogil
     size_t     sealed           # bytes at the head of the queue that are
+    uint8_t    before           # bytes to leave free in front of what is written into a fresh chunk,
+    uint8_t    behind           # ... and after it: so seal need not move it. Both 0: seal does not care
 
 cdef struct stash_t:            # what a stream keeps of a frame that was cut; few have one at a time
     chunk_t   *chunk

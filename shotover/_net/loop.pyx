@@ -8,6 +8,7 @@ from shotover._core.debug cimport invariant, likely, unlikely
 from shotover._core.memory cimport (
     CHUNK_LARGE,
     CHUNK_MEDIUM,
+    CHUNK_SMALL,
     chunk_data,
     chunk_put,
     chunk_ref,
@@ -427,12 +428,42 @@ cdef bint queue_add(Loop loop, queue_t *queue, chunk_t *chunk, uint8_t *start, u
     return _add_segment(loop, queue, chunk, start, end) is not NULL
 
 
+cdef bint _copy_framed(Loop loop, stream_t *stream, const uint8_t *data, size_t size) noexcept nogil:
+    """_copy_out for what will be sealed: not split, and with free bytes around it, wherever a chunk can hold that."""
+    cdef:
+        framing_t *framing = stream.framing
+        segment_t *tail = stream.out.tail
+        size_t     around = framing.before + framing.behind
+        size_t     room = CHUNK_SMALL - sizeof(chunk_t)
+        chunk_t   *chunk
+    stream.out_size += size
+    if tail is NULL or tail.chunk.refs != 1 or (
+        <size_t>(chunk_data(tail.chunk) + tail.chunk.size - tail.end) < size + framing.behind
+    ):
+        if stream.out_size > CHUNK_MEDIUM:
+            room = CHUNK_LARGE - sizeof(chunk_t)
+        elif stream.out_size > CHUNK_SMALL - sizeof(chunk_t) - around:
+            room = CHUNK_MEDIUM - sizeof(chunk_t)
+        chunk = pool_take(&loop.pool, max(room, size + around))
+        if likely(chunk is not NULL):
+            tail = _add_segment(
+                loop, &stream.out, chunk, chunk_data(chunk) + framing.before, chunk_data(chunk) + framing.before)
+        if unlikely(chunk is NULL or tail is NULL):
+            stream.out_size -= size
+            return False
+    memcpy(tail.end, data, size)
+    tail.end += size
+    return True
+
+
 cdef bint _copy_out(Loop loop, stream_t *stream, queue_t *queue, const uint8_t *data, size_t size) noexcept nogil:
     """Appends a copy to the queue: into the last chunk while it has room, then into new ones."""
     cdef:
         segment_t *tail = queue.tail
         chunk_t   *chunk
         size_t     room
+    if unlikely(stream.framing is not NULL) and stream.framing.before and size < BORROW_MIN and queue is &stream.out:
+        return _copy_framed(loop, stream, data, size)
     stream.out_size += size
     while True:
         if tail is not NULL and tail.chunk.refs == 1:

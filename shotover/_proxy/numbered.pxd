@@ -21,6 +21,12 @@ cdef struct numbered_t:
     uint64_t    rest            # bytes of that reply still to come
     uint8_t     retired         # gets nothing more, closes when all is answered
 
+cdef struct answers_t:              # whole replies, back to back as they came, to the oldest requests of one session
+    request_t  *first           # in that session's order; NULL: there are none
+    request_t  *last
+    uint8_t    *start
+    size_t      size
+
 cdef class NumberedSink(Sink):
     cdef uint32_t numbers_max           # requests under way on one connection
 
@@ -38,8 +44,11 @@ cdef class NumberedSink(Sink):
     cdef void _read_frames(self, upstream_t *upstream, uint8_t *data, size_t size) noexcept nogil
     cdef bint _grow(self, numbered_t *numbered) noexcept nogil
     cdef bint _send(self, numbered_t *numbered, request_t *request) noexcept nogil
-    cdef void _begin_reply(self, numbered_t *numbered, uint8_t *frame, size_t have, head_t *head) noexcept nogil
+    cdef void _begin_reply(
+        self, numbered_t *numbered, uint8_t *frame, size_t have, head_t *head, answers_t *answers) noexcept nogil
+    cdef void _gather(self, answers_t *answers, request_t *request, uint8_t *frame, size_t size) noexcept nogil
     cdef uint8_t *_go_on(self, numbered_t *numbered, uint8_t *at, uint8_t *end) noexcept nogil
+    cdef inline void _note(self, request_t *request) noexcept nogil
     cdef void _finish(self, numbered_t *numbered, request_t *request) noexcept nogil
     cdef void _give_up(self, upstream_t *upstream, request_t *request, int error) noexcept nogil
     cdef void _expire(self, numbered_t *numbered, uint32_t number) noexcept nogil

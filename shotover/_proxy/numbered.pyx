@@ -21,6 +21,7 @@ from shotover._net.loop cimport (
     stream_write_chunk,
 )
 from shotover._proxy.segments cimport segments_begin, segments_read
+from shotover._proxy.session cimport session_answer, session_complete, session_stream, session_t
 
 cdef enum:
     ROOM_FIRST = 128            # numbers of a new connection
@@ -39,6 +40,12 @@ cdef inline bint _is_free(void *entry) noexcept nogil:
 
 cdef void _on_envelopes(stream_t *stream, uint8_t *data, size_t size) noexcept nogil:
     (<NumberedSink>(<upstream_t *>stream).sink)._read_frames(<upstream_t *>stream, data, size)
+
+
+cdef inline void _hand_on(answers_t *answers) noexcept nogil:
+    if answers.first is not NULL:
+        session_answer(answers.first, answers.start, answers.size)
+        answers.first = NULL
 
 
 cdef class NumberedSink(Sink):
@@ -168,6 +175,8 @@ cdef class NumberedSink(Sink):
             uint8_t    *at = stash_join(&upstream.stream, data, size, &end)
             size_t      need
             status_t    status
+            answers_t   answers
+        answers.first = NULL
         if at is NULL:
             stream_close(&upstream.stream, ENOMEM)
             return
@@ -183,27 +192,32 @@ cdef class NumberedSink(Sink):
                 break
             if unlikely(status == BAD or (head.push and head.size > EVENT_MAX)):
                 self.garbage_total += 1
+                _hand_on(&answers)
                 stream_close(&upstream.stream, EPROTO)
                 return
             if unlikely(<uint64_t>(end - at) < head.size and (head.push or head.size <= GATHER_MAX)):
                 need = <size_t>head.size
                 break
             if unlikely(head.push):
+                _hand_on(&answers)
                 self.on_event(upstream, at, <size_t>head.size)
                 at += head.size
             elif likely(<uint64_t>(end - at) >= head.size):
-                self._begin_reply(numbered, at, <size_t>head.size, &head)
+                self._begin_reply(numbered, at, <size_t>head.size, &head, &answers)
                 at += head.size
             else:
-                self._begin_reply(numbered, at, <size_t>(end - at), &head)
+                self._begin_reply(numbered, at, <size_t>(end - at), &head, &answers)
                 at = end
+        _hand_on(&answers)
         if unlikely(upstream.stream.stash is not NULL or at < end) and not upstream.stream.closed:
             if not stash_keep(&upstream.stream, at, end, need):
                 stream_close(&upstream.stream, ENOMEM)
         if unlikely(numbered.retired):
             self._close_if_done(numbered)
 
-    cdef void _begin_reply(self, numbered_t *numbered, uint8_t *frame, size_t have, head_t *head) noexcept nogil:
+    cdef void _begin_reply(
+        self, numbered_t *numbered, uint8_t *frame, size_t have, head_t *head, answers_t *answers
+    ) noexcept nogil:
         """A reply of which the first `have` bytes are here."""
         cdef:
             uint32_t   number = head.number
@@ -229,12 +243,38 @@ cdef class NumberedSink(Sink):
             self.error_replies_total += 1
             if self.chain.errors:
                 request.watched |= WATCHED_FOR_ERROR
+        if likely(have == head.size and request.queued and not request.watched and not request.sink_state):
+            self._note(request)
+            self._gather(answers, request, frame, have)
+            return
+        _hand_on(answers)
         self._deliver(request, frame, have)
         if likely(have == head.size):
             self._finish(numbered, request)
         else:
             numbered.current = request
             numbered.rest = head.size - have
+
+    cdef void _gather(self, answers_t *answers, request_t *request, uint8_t *frame, size_t size) noexcept nogil:
+        """A whole reply that no step watches: it goes to its client with its neighbours, in one piece."""
+        cdef bint plain = not request.discard and request.reply.size == 0 and request.upload is NULL
+        if answers.first is not NULL:
+            if likely(plain and request is answers.last.after and frame is answers.start + answers.size
+                      and answers.size + size < BORROW_MIN):
+                request.done = 1
+                answers.last = request
+                answers.size += size
+                return
+            _hand_on(answers)
+        if likely(plain and (<session_t *>request.session).order_head is request):
+            request.done = 1
+            answers.first = request
+            answers.last = request
+            answers.start = frame
+            answers.size = size
+        else:
+            session_stream(request, frame, size)
+            session_complete(request)
 
     cdef uint8_t *_go_on(self, numbered_t *numbered, uint8_t *at, uint8_t *end) noexcept nogil:
         """More of a reply that has begun. Returns what follows it."""
@@ -249,12 +289,16 @@ cdef class NumberedSink(Sink):
                 self._finish(numbered, request)
         return at + size
 
-    cdef void _finish(self, numbered_t *numbered, request_t *request) noexcept nogil:
-        """Its reply is whole."""
+    cdef inline void _note(self, request_t *request) noexcept nogil:
+        """It has been answered: how long that took."""
         request.left = 0
         histogram_add(self.wait, self.loop.now - request.sent_ns, 1)
         histogram_add(self.held, request.sent_ns - request.arrived_ns, 1)
         request.sent_ns = self.loop.now
+
+    cdef void _finish(self, numbered_t *numbered, request_t *request) noexcept nogil:
+        """Its reply is whole."""
+        self._note(request)
         if unlikely(request.sink_state):
             self.on_finished(&numbered.upstream, request)
         else:
@@ -326,14 +370,19 @@ cdef class NumberedSink(Sink):
                 oldest = min(oldest, (<request_t *>entry).sent_ns)
         if upstream.stream.closed or self.read_timeout_ns == 0:
             return
-        if numbered.forgotten and now - upstream.progress_ns >= SILENT * self.read_timeout_ns:
+        if (numbered.forgotten and now - upstream.progress_ns >= SILENT * self.read_timeout_ns) or (
+            numbered.rest and now - upstream.progress_ns >= self.read_timeout_ns     # a reply has stopped in the middle
+        ):
             stream_close(&upstream.stream, ETIMEDOUT)
-        elif numbered.forgotten * 2 >= self.numbers_max and not numbered.retired:
+            return
+        if numbered.forgotten * 2 >= self.numbers_max and not numbered.retired:
             self.on_retired(upstream)
             self.numbered_retire(upstream)
-        elif left:
+        if upstream.stream.closed:
+            return
+        if left:
             self.loop.set_timer(&upstream.timer, oldest + self.read_timeout_ns - now)
-        elif numbered.forgotten:
+        elif numbered.forgotten or numbered.rest:
             self.loop.set_timer(&upstream.timer, self.read_timeout_ns)
 
     cdef void _expire(self, numbered_t *numbered, uint32_t number) noexcept nogil:

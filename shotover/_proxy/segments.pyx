@@ -8,10 +8,13 @@ from shotover._codec.cql.frame cimport HEADER_SIZE, read_int
 from shotover._codec.cql.segment cimport (
     SEGMENT_AROUND_MAX,
     SEGMENT_PAYLOAD_MAX,
+    SEGMENT_PLAIN_HEADER,
+    SEGMENT_TRAILER,
     segment_check,
     segment_head,
     segment_open,
     segment_room,
+    segment_seal,
     segment_write,
 )
 from shotover._codec.cql.segment cimport segment_t as cql_segment_t
@@ -53,6 +56,9 @@ cdef bint segments_begin(stream_t *stream, bint lz4, envelopes_f on_envelopes) n
     segments.framing.free = _free
     segments.on_envelopes = on_envelopes
     segments.lz4 = lz4
+    if not lz4:
+        segments.framing.before = SEGMENT_PLAIN_HEADER
+        segments.framing.behind = SEGMENT_TRAILER
     while segment is not NULL:
         segments.framing.sealed += <size_t>(segment.end - segment.start)
         segment = segment.next
@@ -77,6 +83,30 @@ cdef bint _seal(stream_t *stream) noexcept nogil:
     return good
 
 
+cdef bint _seal_in_place(segment_t *segment) noexcept nogil:
+    """What one chunk holds becomes a segment where it lies: if it is whole envelopes, nobody else's, and has room around it."""
+    cdef:
+        uint8_t *at = segment.start
+        size_t   left = <size_t>(segment.end - at)
+        size_t   size
+    if segment.chunk.refs != 1 or left > SEGMENT_PAYLOAD_MAX or at - chunk_data(segment.chunk) < SEGMENT_PLAIN_HEADER:
+        return False
+    if chunk_data(segment.chunk) + segment.chunk.size - segment.end < SEGMENT_TRAILER:
+        return False
+    while left >= HEADER_SIZE:
+        size = HEADER_SIZE + read_int(at + 5)
+        if size > left:
+            return False
+        at += size
+        left -= size
+    if left or at is segment.start:
+        return False
+    segment_seal(segment.start - SEGMENT_PLAIN_HEADER, <size_t>(segment.end - segment.start), True)
+    segment.start -= SEGMENT_PLAIN_HEADER
+    segment.end += SEGMENT_TRAILER
+    return True
+
+
 cdef bint _seal_queue(segments_t *segments, stream_t *stream, Loop loop) noexcept nogil:
     """What was written since the last time becomes segments, in its place. False: no memory."""
     cdef:
@@ -93,6 +123,12 @@ cdef bint _seal_queue(segments_t *segments, stream_t *stream, Loop loop) noexcep
         skip -= <size_t>(segment.end - segment.start)
         last = segment
         segment = segment.next
+    if not segments.lz4 and skip == 0 and segments.rest == 0:
+        while segment is not NULL and likely(_seal_in_place(segment)):
+            stream.out_size += SEGMENT_PLAIN_HEADER + SEGMENT_TRAILER
+            segments.framing.sealed += <size_t>(segment.end - segment.start)
+            last = segment
+            segment = segment.next
     reader.segment = segment
     if segment is NULL:
         return True

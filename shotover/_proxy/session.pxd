@@ -128,6 +128,7 @@ cdef inline bint session_is_uploading(session_t *session) noexcept nogil:
 cdef void session_pause(session_t *session, uint8_t reason) noexcept nogil
 cdef void session_resume(session_t *session, uint8_t reason) noexcept nogil
 cdef void session_complete(request_t *request) noexcept nogil
+cdef void session_answer(request_t *first, const uint8_t *data, size_t size) noexcept nogil
 cdef void session_stream(request_t *request, const uint8_t *data, size_t size) noexcept nogil
 cdef void session_push(session_t *session, const uint8_t *data, size_t size) noexcept nogil
 cdef void session_leave(session_t *session) noexcept nogil

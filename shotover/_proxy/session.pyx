@@ -235,6 +235,13 @@ cdef void session_complete(request_t *request) noexcept nogil:
             (<Source>session.source).check_memory(session)
 
 
+cdef void session_answer(request_t *first, const uint8_t *data, size_t size) noexcept nogil:
+    """`data` has the whole replies of the requests at the head of a session's order, from `first` on, which are done."""
+    cdef session_t *session = <session_t *>first.session
+    stream_write(&session.stream, data, size)
+    _release(session, <Source>session.source)
+
+
 cdef void _release(session_t *session, Source source) noexcept nogil:
     """Sends finished replies from the head of the order."""
     cdef:

@@ -9,6 +9,7 @@ from libc.stddef cimport size_t
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
 
 from shotover._net.openssl cimport SSL, SSL_SESSION
+from shotover.benchmark._cql_flow cimport cql_sums_t, inflow_t
 from shotover.benchmark._histogram cimport histogram_t
 from shotover.benchmark._reply cimport expect_t, reply_t
 
@@ -27,11 +28,14 @@ cdef extern from "shotover/benchmark/wait.h":
     void wait_close(wait_t *) noexcept nogil
     int wait_set(wait_t *, int, uint32_t, uint32_t, uint32_t) noexcept nogil
     int wait_next(wait_t *, uint64_t) noexcept nogil
+    int wait_accept(int) noexcept nogil
     long wait_slack(long) noexcept nogil
 
 cdef enum:
     READ_BYTES = 131072             # one recv; shared by all connections
     PENDING_MAX = 1 << 16           # awaited replies a connection; past it an open loop counts arrivals as dropped
+    STREAM_MAX = 1 << 15            # the same of CQL, which numbers them with 15 bits
+    NO_SEGMENT = -1
 
 ctypedef struct template_t:
     char     *wire                  # the request, keys to be patched in
@@ -43,8 +47,8 @@ ctypedef struct template_t:
     expect_t  expect
 
 ctypedef struct pending_t:
-    uint64_t start_ns               # when it was sent (closed loop) or due (open loop)
-    uint32_t key_first
+    uint64_t start_ns               # when it was sent (closed loop) or due (open loop); CQL: 0 = a free number
+    uint32_t key_first              # of a free number: the next of those
     uint32_t command                # index of its template
 
 ctypedef struct connection_t:
@@ -61,8 +65,11 @@ ctypedef struct connection_t:
     size_t     filled
     size_t     capacity
     char      *out
-    pending_t *ring
+    pending_t *ring                 # CQL: not a ring but a table, by stream id
     reply_t    reply
+    uint32_t   free                 # CQL: first free number; ring_size = none
+    ssize_t    segment              # CQL in segments: where in `out` one begins that is not closed yet; NO_SEGMENT
+    inflow_t   inflow               # CQL
 
 ctypedef struct tally_t:            # what one run counts
     uint64_t issued
@@ -90,6 +97,10 @@ ctypedef struct load_t:
     uint32_t      template_count
     uint32_t      weight_total
     uint32_t      pipeline          # closed loop: requests sent together
+    bint          windowed          # closed loop: whatever is answered is replaced at once, so `pipeline` are under way
+    uint8_t       cql               # 0 = RESP, else the protocol's version
+    bint          segmented         # CQL from version 5 on
+    cql_sums_t    sums
     bint          ready_made        # one command only: `out` holds `pipeline` copies, nothing is copied again
     bint          sequential        # keys in order instead of at random
     bint          poisson           # open loop: exponential gaps, else equal ones

@@ -18,6 +18,8 @@ class Load:
         seed: int = 1,
         use_poll: bool = False,
         tls: TlsContext | None = None,
+        windowed: bool = False,
+        cql: int = 0,
     ) -> None: ...
     @property
     def open_connections(self) -> int: ...

@@ -1,17 +1,20 @@
 """Sends requests and times their replies.
 
-Closed loop: each connection sends `pipeline` requests in one write, waits for all their replies, sends the next.
+Closed loop: each connection sends `pipeline` requests in one write, waits for all their replies, sends the next; or, if it
+is windowed, sends after each read as many as that has answered.
 Latency is from that write to each reply. What a closed loop measures is capacity: a slow target is asked less often.
 
 Open loop: requests fall due by a clock, whatever the target does, and are sent when due even if earlier ones still
 wait. Latency is from the moment a request was *due*, so a stall is charged to all requests it delayed, not to one
 (no coordinated omission), and so is any lateness of the generator itself, which is reported beside it.
+
+Replies come in order (RESP) or under the number of their request (CQL): replies_take and frames_take.
 """
 
 from libc.errno cimport EAGAIN, EINTR, EIO, errno
 from libc.math cimport log
 from libc.stdlib cimport calloc, free, malloc, realloc
-from libc.string cimport memcpy, memset
+from libc.string cimport memcpy, memmove, memset
 
 from cpython.exc cimport PyErr_CheckSignals
 
@@ -20,10 +23,15 @@ from shotover._net.openssl cimport (
     SSL_MODE_ENABLE_PARTIAL_WRITE, openssl, openssl_reason,
 )
 from shotover._net.tls_context cimport TlsContext
+from shotover.benchmark._cql_flow cimport (
+    CQL_IS_REPLY, FLOW_FRAME, FLOW_GARBAGE, SEGMENT_AROUND, SEGMENT_HEAD, SEGMENT_PAYLOAD, cql_frame_t, cql_sums_make,
+    flow_status, inflow_begin, inflow_end, inflow_free, inflow_next, segment_close, short_at,
+)
+from shotover.benchmark._cql_reply cimport cql_reply_flags
 from shotover.benchmark._histogram cimport HISTOGRAM_SIZE, histogram_add
 from shotover.benchmark._reply cimport (
-    EXPECT_ARRAY, EXPECT_BULK, EXPECT_OK, KEY_BYTES, KEY_STRIDE, REPLY_ERROR, REPLY_NIL, REPLY_WRONG, SCAN_DONE,
-    SCAN_GARBAGE, key_write, reply_scan, scan_status,
+    EXPECT_ARRAY, EXPECT_BULK, EXPECT_OK, EXPECT_ROW, EXPECT_VOID, KEY_BYTES, KEY_STRIDE, LINE_BYTES_MAX, REPLY_ERROR,
+    REPLY_NIL, REPLY_WRONG, SCAN_DONE, SCAN_GARBAGE, key_write, reply_scan, scan_status,
 )
 
 cdef extern from "sys/socket.h":
@@ -131,15 +139,29 @@ cdef inline void connection_watch(load_t *load, connection_t *connection, uint32
         connection.watched = interest
 
 
+cdef inline void segment_end(load_t *load, connection_t *connection) noexcept nogil:
+    """Closes the segment that is open. There is room for its trailer: see segment_fits."""
+    cdef size_t payload = connection.filled - <size_t>connection.segment - SEGMENT_HEAD
+    segment_close(<uint8_t *>connection.out + connection.segment, payload, &load.sums)
+    connection.filled += SEGMENT_AROUND - SEGMENT_HEAD
+    connection.segment = NO_SEGMENT
+
+
 cdef void connection_flush(load_t *load, connection_t *connection) noexcept nogil:
     """Sends what is filled, as far as the socket takes it; asks to be told when it takes more."""
     cdef ssize_t sent
+    if connection.segment != NO_SEGMENT:
+        segment_end(load, connection)
     while connection.sent < connection.filled:
         sent = bytes_put(connection, connection.out + connection.sent, connection.filled - connection.sent)
         if sent < 0:
             if sent == -EINTR:
                 continue
             if sent == -EAGAIN:
+                if load.windowed:                   # more may be put behind it before it has all gone
+                    memmove(connection.out, connection.out + connection.sent, connection.filled - connection.sent)
+                    connection.filled -= connection.sent
+                    connection.sent = 0
                 connection_watch(load, connection, WAIT_READ | WAIT_WRITE)
             else:
                 connection_lose(load, connection)
@@ -149,6 +171,26 @@ cdef void connection_flush(load_t *load, connection_t *connection) noexcept nogi
     connection.sent = 0
     connection.filled = 0
     connection_watch(load, connection, WAIT_READ)
+
+
+cdef bint numbers_grow(connection_t *connection) noexcept nogil:
+    """Doubles the table of numbers, all of which are taken. False at STREAM_MAX or without memory: nothing has changed."""
+    cdef:
+        uint32_t size = connection.ring_size * 2
+        uint32_t number
+        pending_t *table
+    if size > STREAM_MAX:
+        return False
+    table = <pending_t *>realloc(connection.ring, size * sizeof(pending_t))
+    if table is NULL:
+        return False
+    connection.ring = table
+    for number in range(connection.ring_size, size):
+        table[number].start_ns = 0
+        table[number].key_first = number + 1
+    connection.free = connection.ring_size
+    connection.ring_size = size
+    return True
 
 
 cdef bint ring_grow(connection_t *connection) noexcept nogil:
@@ -200,14 +242,63 @@ cdef inline void request_patch(load_t *load, const template_t *template, char *w
             key_write(wire + template.places[template.key_count + index], key)
 
 
-cdef bint request_issue(load_t *load, connection_t *connection, uint64_t start_ns) noexcept nogil:
-    """Appends one request to what the connection will send. False when it may not wait for more replies."""
+cdef bint segment_fits(load_t *load, connection_t *connection, size_t size) noexcept nogil:
+    """A segment is open that takes `size` bytes more, and `out` has room for them and the trailer. False without memory."""
+    if connection.segment != NO_SEGMENT:
+        if connection.filled + size - <size_t>connection.segment - SEGMENT_HEAD > SEGMENT_PAYLOAD:
+            segment_end(load, connection)
+    if not out_reserve(connection, size + SEGMENT_AROUND):
+        return False
+    if connection.segment == NO_SEGMENT:
+        connection.segment = <ssize_t>connection.filled
+        connection.filled += SEGMENT_HEAD
+    return True
+
+
+cdef bint frame_issue(load_t *load, connection_t *connection, uint64_t start_ns) noexcept nogil:
+    """request_issue for CQL: the request gets a number that is free."""
     cdef:
         uint32_t command = template_choose(load)
         const template_t *template = &load.templates[command]
         uint64_t key_first = key_choose(load)
+        uint32_t number
+        pending_t *pending
+        char *wire
+    if connection.free == connection.ring_size and not numbers_grow(connection):
+        return False
+    if not (segment_fits(load, connection, template.size) if load.segmented else out_reserve(connection, template.size)):
+        return False
+    number = connection.free
+    wire = connection.out + connection.filled
+    memcpy(wire, template.wire, template.size)
+    request_patch(load, template, wire, key_first)
+    wire[2] = <char>(number >> 8)
+    wire[3] = <char>number
+    connection.filled += template.size
+    pending = &connection.ring[number]
+    connection.free = pending.key_first
+    pending.start_ns = start_ns
+    pending.key_first = <uint32_t>key_first
+    pending.command = command
+    connection.awaited += 1
+    load.awaited += 1
+    load.tally.issued += 1
+    return True
+
+
+cdef bint request_issue(load_t *load, connection_t *connection, uint64_t start_ns) noexcept nogil:
+    """Appends one request to what the connection will send. False when it may not wait for more replies."""
+    cdef:
+        uint32_t command
+        const template_t *template
+        uint64_t key_first
         pending_t *pending
 
+    if load.cql:
+        return frame_issue(load, connection, start_ns)
+    command = template_choose(load)
+    template = &load.templates[command]
+    key_first = key_choose(load)
     if connection.awaited == connection.ring_size and not ring_grow(connection):
         return False
     if not out_reserve(connection, template.size):
@@ -227,8 +318,8 @@ cdef bint request_issue(load_t *load, connection_t *connection, uint64_t start_n
 
 
 cdef void batch_send(load_t *load, connection_t *connection, uint64_t now_ns) noexcept nogil:
-    """Closed loop: the connection's next `pipeline` requests, fewer at the end of the run."""
-    cdef uint32_t count = 0
+    """Closed loop: requests until `pipeline` are under way, fewer at the end of the run."""
+    cdef uint32_t count = connection.awaited
     if now_ns >= load.end_ns:
         return
     while count < load.pipeline and load.tally.issued < load.issue_max and request_issue(load, connection, now_ns):
@@ -238,11 +329,11 @@ cdef void batch_send(load_t *load, connection_t *connection, uint64_t now_ns) no
 
 # ---- replies --------------------------------------------------------------------------------------------------------
 
-cdef void reply_finish(load_t *load, connection_t *connection, uint64_t now_ns) noexcept nogil:
-    """Counts the connection's oldest awaited reply and makes ready for the next one."""
-    cdef:
-        pending_t *pending = &connection.ring[connection.head]
-        uint8_t flags = connection.reply.flags
+cdef void reply_count(
+    load_t *load, connection_t *connection, const pending_t *pending, uint64_t now_ns, uint8_t flags,
+    const char *text, size_t text_size,
+) noexcept nogil:
+    """One reply; `text`: of an error."""
     histogram_add(&load.latency, now_ns - pending.start_ns if now_ns > pending.start_ns else 0)
     load.tally.replies += 1
     load.tally.last_ns = now_ns
@@ -250,15 +341,52 @@ cdef void reply_finish(load_t *load, connection_t *connection, uint64_t now_ns) 
         if flags & REPLY_ERROR:
             load.tally.errors += 1
             if load.error_size == 0:
-                load.error_size = connection.reply.line_size
-                memcpy(load.error_text, connection.reply.line, load.error_size)
+                load.error_size = <uint32_t>min(text_size, <size_t>LINE_BYTES_MAX)
+                memcpy(load.error_text, text, load.error_size)
         elif flags & REPLY_WRONG:
             load.tally.wrong += 1
         elif flags & REPLY_NIL:
             load.tally.nils += 1
-    connection.head = (connection.head + 1) & (connection.ring_size - 1)
     connection.awaited -= 1
     load.awaited -= 1
+
+
+cdef void frames_take(load_t *load, connection_t *connection, const char *data, size_t size, uint64_t now_ns) noexcept nogil:
+    """CQL: finds for each frame of what one read brought the request that it answers."""
+    cdef:
+        cql_frame_t frame
+        pending_t *pending
+        uint32_t number
+        flow_status status = FLOW_GARBAGE
+        const char *text = NULL
+        size_t text_size
+        uint8_t flags
+    if inflow_begin(&connection.inflow, data, size):
+        status = inflow_next(&connection.inflow, &load.sums, &frame)
+    while status == FLOW_FRAME:
+        number = short_at(frame.data + 2)
+        if frame.data[0] != (CQL_IS_REPLY | load.cql) or number >= connection.ring_size or connection.ring[number].start_ns == 0:
+            status = FLOW_GARBAGE                   # nobody asked for it
+            break
+        pending = &connection.ring[number]
+        flags = cql_reply_flags(&frame, &load.templates[pending.command].expect, pending.key_first, &text, &text_size)
+        reply_count(load, connection, pending, now_ns, flags, text, text_size)
+        pending.start_ns = 0
+        pending.key_first = connection.free
+        connection.free = number
+        status = inflow_next(&connection.inflow, &load.sums, &frame)
+    if status == FLOW_GARBAGE or not inflow_end(&connection.inflow):
+        load.tally.wrong += 1
+        connection_lose(load, connection)
+
+
+cdef void reply_finish(load_t *load, connection_t *connection, uint64_t now_ns) noexcept nogil:
+    """Counts the connection's oldest awaited reply and makes ready for the next one."""
+    reply_count(
+        load, connection, &connection.ring[connection.head], now_ns, connection.reply.flags,
+        connection.reply.line, connection.reply.line_size,
+    )
+    connection.head = (connection.head + 1) & (connection.ring_size - 1)
     connection.reply.flags = 0
     connection.reply.started = 0
     connection.reply.bulk_index = 0
@@ -304,8 +432,11 @@ cdef bint connection_read(load_t *load, connection_t *connection) noexcept nogil
         return False
     now_ns = clock_ns()
     load.tally.bytes_in += <uint64_t>size
-    replies_take(load, connection, load.read_buffer, <size_t>size, now_ns)
-    if connection.awaited == 0 and load.gap_ns == 0 and connection.fd >= 0:
+    if load.cql:
+        frames_take(load, connection, load.read_buffer, <size_t>size, now_ns)
+    else:
+        replies_take(load, connection, load.read_buffer, <size_t>size, now_ns)
+    if load.gap_ns == 0 and connection.fd >= 0 and (load.windowed or connection.awaited == 0):
         batch_send(load, connection, now_ns)
     return connection.fd >= 0
 
@@ -457,6 +588,7 @@ cdef void load_free(load_t *load) noexcept nogil:
                 openssl.SSL_SESSION_free(load.connections[index].session)
             free(load.connections[index].out)
             free(load.connections[index].ring)
+            inflow_free(&load.connections[index].inflow)
     if load.templates is not NULL:
         for index in range(load.template_count):
             free(load.templates[index].wire)
@@ -485,7 +617,9 @@ cdef int template_set(template_t *template, object command, uint32_t weight_befo
     template.key_count = len(command.key_places)
     template.marked = len(command.mark_places) > 0
     template.weight_end = weight_before + <uint32_t>command.weight
-    template.expect.kind = {"ok": EXPECT_OK, "bulk": EXPECT_BULK, "array": EXPECT_ARRAY}[command.expects]
+    template.expect.kind = {
+        "ok": EXPECT_OK, "bulk": EXPECT_BULK, "array": EXPECT_ARRAY, "row": EXPECT_ROW, "void": EXPECT_VOID
+    }[command.expects]
     template.expect.elements = template.key_count
     template.expect.bulk_bytes = command.value_bytes
     template.expect.marked = command.value_bytes >= KEY_BYTES
@@ -495,15 +629,20 @@ cdef int template_set(template_t *template, object command, uint32_t weight_befo
 cdef int connection_set(load_t *load, connection_t *connection, int fd, uint32_t index) except -1:
     """Watches a connected, non-blocking socket and lays out its buffers. Raises OSError, MemoryError."""
     cdef:
-        uint32_t copy
+        uint32_t copy, number
         int status
     connection.index = index
+    connection.segment = NO_SEGMENT
+    connection.inflow.segmented = load.segmented
     connection.ring_size = 1
     while connection.ring_size < load.pipeline:
         connection.ring_size *= 2
     connection.ring = <pending_t *>malloc(connection.ring_size * sizeof(pending_t))
     if connection.ring is NULL:
         raise MemoryError
+    for number in range(connection.ring_size):
+        connection.ring[number].start_ns = 0
+        connection.ring[number].key_first = number + 1
     if load.ready_made:
         if not out_reserve(connection, load.templates[0].size * load.pipeline):
             raise MemoryError
@@ -540,9 +679,10 @@ cdef class Load:
 
     def __cinit__(self, list sockets, list commands, *, uint32_t pipeline=1, double rate=0.0, bint poisson=True,
                   uint64_t key_count=1, bint sequential=False, uint64_t seed=1, bint use_poll=False,
-                  TlsContext tls=None):
+                  TlsContext tls=None, bint windowed=False, int cql=0):
         """`sockets`: connected; `commands`: of generator.Command; `rate`: requests/s of an open loop, 0 = closed loop.
 
+        `cql`: the version of CQL that they have been brought to speak, 0 = RESP.
         `tls`: the sockets are to speak TLS, as a client with this context does.
         """
         cdef:
@@ -553,7 +693,9 @@ cdef class Load:
         self.load = load
         self.sockets = sockets
         self.commands = commands
-        if not sockets or not commands or not 1 <= pipeline <= PENDING_MAX or not 1 <= key_count <= 2**32 - 1 or rate < 0:
+        if not sockets or not commands or not 1 <= key_count <= 2**32 - 1 or rate < 0 or (
+            not 1 <= pipeline <= <uint32_t>(STREAM_MAX if cql else PENDING_MAX)
+        ):
             raise ValueError("sockets, commands, pipeline, key_count or rate out of bounds")
         status = wait_open(&load.wait, len(sockets), use_poll)
         if status < 0:
@@ -564,7 +706,11 @@ cdef class Load:
         load.key_count = key_count
         load.sequential = sequential
         load.random = seed * 2 + 1
-        load.ready_made = len(commands) == 1 and rate == 0
+        load.windowed = windowed
+        load.cql = <uint8_t>cql
+        load.segmented = cql >= 5
+        cql_sums_make(&load.sums)
+        load.ready_made = len(commands) == 1 and rate == 0 and not windowed and not cql
         load.read_buffer = <char *>malloc(READ_BYTES)
         load.templates = <template_t *>calloc(len(commands), sizeof(template_t))
         load.connections = <connection_t *>calloc(len(sockets), sizeof(connection_t))

@@ -11,6 +11,8 @@ cdef enum expect_kind:
     EXPECT_OK                       # +OK
     EXPECT_BULK                     # one bulk of bulk_size bytes
     EXPECT_ARRAY                    # an array of `elements` such bulks
+    EXPECT_ROW                      # CQL: one row of one column, a value of bulk_size bytes
+    EXPECT_VOID                     # CQL: done
 
 cdef enum reply_flag:
     REPLY_ERROR = 1                 # the server answered with an error

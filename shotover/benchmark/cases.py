@@ -7,6 +7,13 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Any
 
+from shotover.benchmark.cql import (
+    CommandMaker,
+    batch_command,
+    query_command,
+    read_command,
+    write_command,
+)
 from shotover.benchmark.generator import (
     Command,
     get_command,
@@ -30,6 +37,9 @@ class Case:
     value_bytes: int = 64
     key_count: int = 100_000
     beside_driver: bool = False  # cluster: redis-py does the same, too
+    makers: tuple[CommandMaker, ...] = ()  # cql: in place of `commands`
+    version: int = 0  # cql: of the protocol
+    beside_redis: bool = False  # cql: Shotover before Redis under the like load, too
     redis_benchmark: tuple[str, ...] = ()  # the same load in that tool's words; empty: it cannot
 
 
@@ -141,11 +151,52 @@ CASES: tuple[Case, ...] = (
 )
 
 
-def choose_cases(patterns: str) -> list[Case]:
+def cql(name: str, title: str, maker: CommandMaker = read_command, **more: Any) -> Case:
+    fields: dict[str, Any] = {"kind": "cql", "makers": (maker,), "version": 4}
+    return Case(name, title, **(fields | more))
+
+
+X32: dict[str, Any] = {"clients": 32, "pipeline": 32}
+
+CASSANDRA_CASES: tuple[Case, ...] = (
+    cql("x32-execute", "32 clients, 32 in flight, EXECUTE of one row", beside_redis=True, **X32),
+    cql("x32-execute-v5", "the same in version 5", version=5, **X32),
+    cql("x32-query", "32 clients, 32 in flight, QUERY of one row", query_command, **X32),
+    cql("x32-insert", "32 clients, 32 in flight, EXECUTE of an INSERT", write_command, **X32),
+    cql("x32-batch", "32 clients, 32 in flight, batches of 10 INSERTs", batch_command, **X32),
+    cql("c50-execute", "50 clients, EXECUTE of one row"),
+    cql(
+        "node-x32",
+        "Cassandra: 32 clients, 32 in flight, EXECUTE of one row",
+        kind="cql-node",
+        key_count=10_000,
+        **X32,
+    ),
+    cql(
+        "node-c1",
+        "Cassandra: 1 client, EXECUTE of one row",
+        kind="cql-node",
+        key_count=10_000,
+        clients=1,
+    ),
+    cql(
+        "node-open",
+        "Cassandra: open loop, 4 connections, 2,000/s, EXECUTE of one row",
+        kind="cql-node",
+        key_count=10_000,
+        clients=4,
+        rate=2_000.0,
+    ),
+)
+SUITES = {"redis": CASES, "cassandra": CASSANDRA_CASES}
+
+
+def choose_cases(patterns: str, suite: str = "redis") -> list[Case]:
     """By comma-separated names or patterns ("c50*,open"); in the order of CASES. Raises ValueError for one that fits none."""
+    cases = SUITES[suite]
     wanted = [pattern.strip() for pattern in patterns.split(",") if pattern.strip()]
     for pattern in wanted:
-        if not any(fnmatchcase(case.name, pattern) for case in CASES):
-            names = ", ".join(case.name for case in CASES)
+        if not any(fnmatchcase(case.name, pattern) for case in cases):
+            names = ", ".join(case.name for case in cases)
             raise ValueError(f"no case is called {pattern!r}; there are {names}")
-    return [case for case in CASES if any(fnmatchcase(case.name, pattern) for pattern in wanted)]
+    return [case for case in cases if any(fnmatchcase(case.name, pattern) for pattern in wanted)]

@@ -2,6 +2,7 @@
 
 shotover-bench run                         all cases, all targets found, 5 rounds (about 20 minutes)
 shotover-bench run --quick --cases 'c50*'  a first look
+shotover-bench run --suite cassandra       the same for CQL: before a scripted server, and before Cassandra
 shotover-bench report A.json B.json --html page.html
 """
 
@@ -18,8 +19,8 @@ except ImportError:
         "shotover-bench needs a little more than the proxy does: pip install 'shotover[bench]'"
     )
 
-from shotover.benchmark.cases import CASES, choose_cases
-from shotover.benchmark.kinds import KINDS
+from shotover.benchmark.cases import SUITES, choose_cases
+from shotover.benchmark.kinds import BEGINNINGS, KINDS
 from shotover.benchmark.page import page_html
 from shotover.benchmark.processes import StartError
 from shotover.benchmark.report import report_text
@@ -36,7 +37,11 @@ def main() -> None:
 
 
 def choose_targets(
-    wanted: str, peers: tuple[str, ...], shotover_command: str | None, poller: str | None
+    wanted: str,
+    peers: tuple[str, ...],
+    shotover_command: str | None,
+    poller: str | None,
+    suite: str = "redis",
 ) -> list[Target]:
     """Those found and those given, or of them the comma-separated `wanted`. Raises click.BadParameter."""
     try:
@@ -45,8 +50,8 @@ def choose_targets(
         raise click.BadParameter(str(error), param_hint="--peer") from error
     found = [
         Target("direct", "direct"),
-        *find_shotovers(shotover_command, poller),
-        *find_peers(),
+        *find_shotovers(shotover_command, poller, suite),
+        *find_peers(suite),
         *given,
     ]
     names = [name.strip() for name in wanted.split(",") if name.strip()]
@@ -59,7 +64,27 @@ def choose_targets(
     return [target for target in found if not names or target.name in names]
 
 
+SUITE = click.option(
+    "--suite",
+    type=click.Choice(list(SUITES)),
+    default="redis",
+    show_default=True,
+    help="Which protocol; each has cases of its own.",
+)
+
+
+def parse_address(text: str | None) -> tuple[str, int] | None:
+    """HOST:PORT. Raises click.BadParameter."""
+    if text is None:
+        return None
+    host, _, port = text.rpartition(":")
+    if not host or not port.isdigit():
+        raise click.BadParameter(f"{text!r}: expected HOST:PORT", param_hint="--node")
+    return host, int(port)
+
+
 @main.command()
+@SUITE
 @click.option(
     "--cases",
     default="*",
@@ -102,6 +127,11 @@ def choose_targets(
     "--server", type=FILE, help="A redis-server or valkey-server, instead of the one found."
 )
 @click.option(
+    "--node",
+    metavar="HOST:PORT",
+    help="A Cassandra that runs, for cases that need one; else tools/cassandra_node.py starts one.",
+)
+@click.option(
     "--syscalls",
     is_flag=True,
     help="Count system calls a request too (perf or strace; needs permission).",
@@ -110,6 +140,7 @@ def choose_targets(
 @click.option("--html", "html_file", type=FILE, help="Draw a page.")
 @click.option("--quiet", is_flag=True, help="No progress on standard error.")
 def run(
+    suite: str,
     cases: str,
     targets: str,
     peers: tuple[str, ...],
@@ -120,6 +151,7 @@ def run(
     shotover_command: str | None,
     generator: str,
     server: Path | None,
+    node: str | None,
     syscalls: bool,
     json_file: Path | None,
     html_file: Path | None,
@@ -130,22 +162,23 @@ def run(
     The exit code says whether it could measure, never whether the figures please: that is what the verdicts are for.
     """
     try:
-        chosen = choose_cases(cases)
+        chosen = choose_cases(cases, suite)
     except ValueError as error:
         raise click.BadParameter(str(error), param_hint="--cases") from error
     plan = Plan(
         cases=chosen,
-        targets=choose_targets(targets, peers, shotover_command, poller),
+        targets=choose_targets(targets, peers, shotover_command, poller, suite),
         rounds=min(rounds, 2) if quick else rounds,
         seconds=min(seconds, 0.5) if quick else seconds,
         generator=generator,
         syscalls=syscalls,
         server=str(server) if server else None,
+        node=parse_address(node),
         tell=(lambda line: None) if quiet else (lambda line: click.echo(line, err=True)),
     )
     try:
         with tempfile.TemporaryDirectory(prefix="shotover-bench-") as place:
-            results = run_plan(plan, Path(place), KINDS)
+            results = run_plan(plan, Path(place), KINDS, BEGINNINGS[suite])
     except StartError as error:
         raise click.ClickException(str(error)) from error
     click.echo(report_text(results), nl=False)
@@ -177,16 +210,18 @@ def report(files: tuple[Path, ...], html_file: Path | None) -> None:
 
 
 @main.command("cases")
-def list_cases() -> None:
+@SUITE
+def list_cases(suite: str) -> None:
     """List the cases."""
-    for case in CASES:
+    for case in SUITES[suite]:
         click.echo(f"{case.name:<10} {case.title}")
 
 
 @main.command("targets")
-def list_targets() -> None:
+@SUITE
+def list_targets(suite: str) -> None:
     """List the programs found on this machine."""
-    for target in choose_targets("", (), None, None):
+    for target in choose_targets("", (), None, None, suite):
         click.echo(f"{target.name:<15} {' '.join(target.program):<40} {target.version}".rstrip())
 
 

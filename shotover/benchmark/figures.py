@@ -122,15 +122,17 @@ class Results:
             found, median=sum(turn.values[metric] * turn.requests for turn in turns) / requests
         )
 
-    def ratio(self, case: str, target: str, against: str, metric: str) -> Spread | None:
-        """target / against, by round. None when no round has both."""
+    def ratio(
+        self, case: str, target: str, against: str, metric: str, beyond: float = 0.0
+    ) -> Spread | None:
+        """(target - beyond) / against, by round. None when no round has both."""
         base = {
             turn.round: turn.values[metric]
             for turn in self.of(case, against)
             if turn.values.get(metric)
         }
         return spread(
-            turn.values[metric] / base[turn.round]
+            (turn.values[metric] - beyond) / base[turn.round]
             for turn in self.of(case, target)
             if metric in turn.values and turn.round in base
         )
@@ -144,14 +146,16 @@ class Demand:
     metric: str
     bound: float
     against: str = ""
+    beyond: float = 0.0  # what the value may have on top of the bound, in its own unit
     target: str = "shotover"
     at_least: bool = False  # else at most
 
     def text(self) -> str:
         sign = ">=" if self.at_least else "<="
         title = METRICS[self.metric].title
+        more = f" + {self.beyond:g}" if self.beyond else ""
         return (
-            f"{title} {sign} {self.bound:g} x {self.against}"
+            f"{title} {sign} {self.bound:g} x {self.against}{more}"
             if self.against
             else f"{title} {sign} {self.bound:g}"
         )
@@ -226,6 +230,19 @@ DEMANDS: tuple[Demand, ...] = (
     Demand("idle", "growth_mib", 8.0),
     Demand("idle-beside", "p99_us", 1.2, "shotover", target="shotover, idle beside"),
     Demand("idle-beside", "idle_bytes", 200.0, target="shotover, idle beside"),
+    *(
+        demand
+        for case in ("x32-execute", "x32-execute-v5")
+        for demand in (
+            Demand(case, "cpu_us", 0.75, "haproxy"),
+            Demand(case, "cpu_us", 0.4, "cql-proxy"),
+            Demand(case, "cpu_us", 6.66),  # 150,000 requests/s of a core
+        )
+    ),
+    Demand("x32-execute", "cpu_us", 1.6, "Shotover before Redis"),
+    Demand("x32-execute", "rps", 150_000, at_least=True),
+    Demand("node-c1", "p50_us", 1.05, "direct", beyond=60.0),
+    Demand("node-open", "p50_us", 1.05, "direct", beyond=60.0),
 )
 
 
@@ -235,7 +252,7 @@ def verdicts(results: Results, case: str) -> list[Verdict]:
     return [
         Verdict(
             demand,
-            results.ratio(case, demand.target, demand.against, demand.metric)
+            results.ratio(case, demand.target, demand.against, demand.metric, demand.beyond)
             if demand.against
             else results.spread(case, demand.target, demand.metric),
         )

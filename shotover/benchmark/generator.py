@@ -27,8 +27,8 @@ class Command:
     wire: bytes
     key_places: tuple[int, ...]  # offsets of the keys in `wire`
     mark_places: tuple[int, ...]  # offsets where the key's text heads a value
-    expects: str  # "ok", "bulk" or "array"
-    value_bytes: int  # of each bulk in the reply; 0 where none is
+    expects: str  # "ok", "bulk" or "array"; of CQL "row" or "void"
+    value_bytes: int  # of each bulk in the reply, or of the row's value; 0 where none is
     weight: int = 1  # its share in a mix
 
 
@@ -169,6 +169,8 @@ class Generator:
     seed: int = 1
     use_poll: bool = False
     tls: TlsContext | None = None  # as which client the connections speak TLS
+    windowed: bool = False  # closed loop: `pipeline` requests are under way all the time
+    version: int = 0  # of CQL that the connections have been brought to speak; 0 = RESP
     connect_timeout: float = 10.0
     sockets: list[socket.socket] = field(default_factory=list, init=False)
 
@@ -187,6 +189,8 @@ class Generator:
                 seed=self.seed,
                 use_poll=self.use_poll,
                 tls=self.tls,
+                windowed=self.windowed,
+                cql=self.version,
             )
         except BaseException:
             self.close()

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from shotover.benchmark.cases import CASES
+from shotover.benchmark.cases import SUITES
 from shotover.benchmark.figures import METRICS, Results, Spread, Verdict, verdicts
 
-TITLES = {case.name: case.title for case in CASES}
+TITLES = {case.name: case.title for cases in SUITES.values() for case in cases}
 RANGED = (
     "rps",
     "cpu_us",

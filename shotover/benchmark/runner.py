@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import platform
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from time import monotonic, strftime
@@ -48,6 +48,9 @@ class Plan:
     generator: str = "own"  # or "redis-benchmark"
     syscalls: bool = False
     server: str | None = None  # a binary, instead of the one found
+    node: Address | None = (
+        None  # a Cassandra that runs; None: one is started, for cases that need it
+    )
     tell: Callable[[str], None] = lambda line: None
 
 
@@ -60,6 +63,8 @@ class Session:
     server: Running
     descriptors: int  # how many this process may hold, and each it starts
     others: list[Running] = field(default_factory=list)  # servers beside it, in some cases
+    node: Running | None = None  # a Cassandra, once a case has needed it
+    ending: ExitStack = field(default_factory=ExitStack)  # of what lasts as long as the session
     results: Results = field(default_factory=Results)
 
     def note(self, line: str) -> None:
@@ -108,15 +113,26 @@ class Session:
                 yield number, target, running
 
 
-def run_plan(plan: Plan, place: Path, kinds: dict[str, Callable[[Session, Case], None]]) -> Results:
+def begin_redis(plan: Plan, place: Path, descriptors: int) -> tuple[Running, str]:
+    """A Redis or Valkey, and its version. Raises StartError."""
+    server = start_server(place, descriptors, plan.server)
+    return server, server_version(server.address)
+
+
+def run_plan(
+    plan: Plan,
+    place: Path,
+    kinds: dict[str, Callable[[Session, Case], None]],
+    begin: Callable[[Plan, Path, int], tuple[Running, str]] = begin_redis,
+) -> Results:
     """Runs all cases; `kinds` maps a case's kind to what runs it. Raises StartError when there is no server.
 
     KeyboardInterrupt ends it early with what there is.
     """
     descriptors = raise_descriptor_limit()
-    server = start_server(place, descriptors, plan.server)
+    server, version = begin(plan, place, descriptors)
     session = Session(plan, place, server, descriptors)
-    session.results.setting.update(setting_of(plan, server))
+    session.results.setting.update(setting_of(plan, version))
     try:
         for case in plan.cases:
             plan.tell(f"{case.name}: {case.title}")
@@ -127,17 +143,18 @@ def run_plan(plan: Plan, place: Path, kinds: dict[str, Callable[[Session, Case],
     except KeyboardInterrupt:
         session.note("interrupted")
     finally:
+        session.ending.close()
         server.stop()
     return session.results
 
 
-def setting_of(plan: Plan, server: Running) -> dict[str, str]:
+def setting_of(plan: Plan, version: str) -> dict[str, str]:
     """What a reader must know to read the figures."""
     setting = {
         "date": strftime("%Y-%m-%d %H:%M %z"),
         "machine": f"{os.cpu_count()} cores, {processor_name()}, {platform.system()} {platform.release()}",
         "python": platform.python_version(),
-        "server": server_version(server.address),
+        "server": version,
         "rounds": f"{plan.rounds} of {plan.seconds:g} s a turn",
         "generator": plan.generator,
     }
@@ -178,6 +195,20 @@ def told(turn: Turn) -> str:
     )
 
 
+def generator_of(case: Case, address: Address, seed: int, tls: TlsContext | None) -> Generator:
+    """What makes a case's load."""
+    return Generator(
+        address,
+        case.commands(),
+        clients=case.clients,
+        pipeline=case.pipeline,
+        key_count=case.key_count,
+        rate=case.rate,
+        seed=seed,
+        tls=tls,
+    )
+
+
 def load_turn(
     session: Session,
     case: Case,
@@ -185,6 +216,7 @@ def load_turn(
     running: Running,
     number: int,
     tls: TlsContext | None = None,
+    make: Callable[[Case, Address, int, TlsContext | None], Generator] = generator_of,
 ) -> Turn:
     """One target, one round."""
     plan = session.plan
@@ -197,16 +229,7 @@ def load_turn(
             number,
             lambda: run_redis_benchmark(case, running.address, plan.seconds),
         )
-    with Generator(
-        running.address,
-        case.commands(),
-        clients=case.clients,
-        pipeline=case.pipeline,
-        key_count=case.key_count,
-        rate=case.rate,
-        seed=number + 1,
-        tls=tls,
-    ) as generator:
+    with make(case, running.address, number + 1, tls) as generator:
         warm_up = generator.run(min(WARM_UP_SECONDS, plan.seconds))
         if warm_up.complaint() or not warm_up.replies:
             return Turn(

@@ -35,6 +35,7 @@ class Target:
         1  # 2 for those that open a connection to the server for each client
     )
     poller: str = ""  # shotover: "", "epoll", "io_uring"
+    protocol: str = "redis"  # shotover: or "cassandra"
     steps: tuple[str, ...] = ()  # shotover: transforms before the sink, one YAML flow map each
     observed: bool = False  # shotover: with an observability interface
     others: tuple[Address, ...] = ()  # shotover, nutcracker: servers to spread keys over, too
@@ -88,7 +89,7 @@ def template_fields(listen: Address, upstream: Address) -> dict[str, str]:
 
 SHOTOVER_TOPOLOGY = """\
 sources:
-  - Redis:
+  - {source}:
       name: bench
       listen_addr: "{listen}"
       connection_limit: {connections}
@@ -100,6 +101,9 @@ SHOTOVER_TLS = (
 )
 SHOTOVER_SINGLE = (
     'RedisSinkSingle: {{name: sink, remote_address: "{upstream}", connect_timeout_ms: 3000}}'
+)
+SHOTOVER_CASSANDRA = (
+    'CassandraSinkSingle: {{name: sink, remote_address: "{upstream}", connect_timeout_ms: 3000}}'
 )
 SHOTOVER_SHARDS = (
     'RedisSinkShards: {{name: sink, hash_tag: "{{}}", read_timeout: 1, servers: [{servers}]}}'
@@ -118,6 +122,8 @@ SHOTOVER_CLUSTER = "RedisSinkCluster: {{name: sink, first_contact_points: [{node
 
 
 def sink_of(target: Target, upstream: Address) -> str:
+    if target.protocol == "cassandra":
+        return SHOTOVER_CASSANDRA.format(upstream=text_of(upstream))
     if target.cluster:
         nodes = ", ".join(f'"{text_of(address)}"' for address in target.cluster)
         return SHOTOVER_CLUSTER.format(nodes=nodes)
@@ -130,6 +136,7 @@ def sink_of(target: Target, upstream: Address) -> str:
 def write_shotover(target: Target, folder: Path, listen: Address, upstream: Address) -> list[str]:
     steps = "".join(f"        - {step}\n" for step in target.steps)
     topology = SHOTOVER_TOPOLOGY.format(
+        source=target.protocol.capitalize(),
         listen=text_of(listen),
         sink=sink_of(target, upstream),
         connections=CONNECTIONS_MAX,
@@ -294,6 +301,12 @@ WRITERS = {
 }
 
 
+PEERS_OF = {
+    "redis": ("nutcracker", "haproxy", "nginx", "envoy"),
+    "cassandra": ("haproxy", "nginx"),
+}
+
+
 # ---- finding them ---------------------------------------------------------------------------------------------------
 
 
@@ -327,8 +340,12 @@ def version_of(*command: str) -> str:
     return found[0] if found else ""
 
 
-def find_peers() -> list[Target]:
-    """Every peer that this machine has."""
+def find_peers(protocol: str = "redis") -> list[Target]:
+    """Every peer that this machine has: of those that know neither protocol, and those that know this one."""
+    return [each for each in find_all_peers() if each.kind in PEERS_OF[protocol]]
+
+
+def find_all_peers() -> list[Target]:
     found: list[Target] = []
     if path := shutil.which("nutcracker"):
         found.append(Target("nutcracker", "nutcracker", (path,), version=version_of(path, "-V")))
@@ -341,11 +358,17 @@ def find_peers() -> list[Target]:
     return found
 
 
-def find_shotovers(command: str | None, poller: str | None) -> list[Target]:
+def find_shotovers(
+    command: str | None, poller: str | None, protocol: str = "redis"
+) -> list[Target]:
     """Shotover with each poller of this system, or with the one asked for; `command` is run instead of this package."""
     program = tuple(shlex.split(command)) if command else (sys.executable, "-m", "shotover")
     epoll = Target(
-        "shotover", "shotover", program, poller="epoll" if sys.platform.startswith("linux") else ""
+        "shotover",
+        "shotover",
+        program,
+        poller="epoll" if sys.platform.startswith("linux") else "",
+        protocol=protocol,
     )
     if poller is not None:
         return [replace(epoll, poller=poller)]

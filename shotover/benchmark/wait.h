@@ -11,6 +11,9 @@
 #define _GNU_SOURCE 1
 #endif
 #include <errno.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <poll.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -157,6 +160,18 @@ static int wait_next(wait_t *w, uint64_t timeout_ns) {
 #else
     return -ENOSYS;
 #endif
+}
+
+/* A connection that a listening socket has for us, non-blocking and without delays, or -1. */
+static int wait_accept(int listener) {
+    int fd = accept(listener, NULL, NULL), yes = 1;
+    if (fd < 0) return -1;
+    if (fcntl(fd, F_SETFL, O_NONBLOCK) < 0 || fcntl(fd, F_SETFD, FD_CLOEXEC) < 0) {
+        close(fd);
+        return -1;
+    }
+    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &yes, sizeof yes);
+    return fd;
 }
 
 /* Wake this thread as close to the time asked for as the kernel can (Linux adds 50 us of slack by default).

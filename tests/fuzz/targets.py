@@ -4,6 +4,7 @@
     of servers     replies; joining, merging (several replies, of which one is made); learned (COMMAND); cluster (the map), ports
                    peers-*: a whole worker among servers that answer anything
     of both, CQL   cql-segments, cql-bodies (compressed ones)
+                   cql-servers, cql-clients: a whole worker among peers of whom one says anything
                    cql-tokens, cql-statements, cql-types (and literals), cql-requests, cql-responses
     of proxies     proxied
     of the admin   http
@@ -29,7 +30,7 @@ from codec.cql.statements import UNKNOWN, corpus, lines
 from codec.wires import TOKENS, feed, split
 from support.native import load
 
-from fuzz import peers, proxied, segments
+from fuzz import cql_peers, peers, proxied, segments
 from shotover._codec import commands, learned, resp_value
 from shotover.observability import httpwire
 from shotover.sinks import redis_cluster_view
@@ -668,6 +669,12 @@ TARGETS = {
         Target("peers-single", peers.single, peers.seeds, peers.TOKENS, inputs=150),
         Target("peers-sentinel", peers.sentinel, peers.seeds, peers.TOKENS, inputs=150),
         Target("peers-cluster", peers.cluster, peers.seeds, peers.TOKENS, inputs=150),
+        Target(
+            "cql-servers", cql_peers.servers, cql_peers.server_seeds, cql_peers.TOKENS, inputs=150
+        ),
+        Target(
+            "cql-clients", cql_peers.clients, cql_peers.client_seeds, cql_peers.TOKENS, inputs=150
+        ),
         Target("cql-segments", segments.segments, segments.seeds, segments.TOKENS),
         Target("cql-bodies", segments.bodies, segments.seeds, segments.TOKENS),
         Target("proxied", proxied.headers, proxied.seeds, proxied.TOKENS),

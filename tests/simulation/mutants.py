@@ -58,7 +58,7 @@ def read() -> list[Mutant]:
 def prepare() -> None:
     """A copy of all that is built and played, as fresh as the original: nothing is compiled that need not be."""
     shutil.rmtree(COPY, ignore_errors=True)
-    for folder in ("shotover", "tests/simulation", "tests/support"):
+    for folder in ("shotover", "tools", "tests/simulation", "tests/support"):
         shutil.copytree(ROOT / folder, COPY / folder, ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copy2(ROOT / "setup.py", COPY)
     code, said = run(["tests/simulation", "--seeds", "0:60"], PLAY_S + GRACE_S)

@@ -40,6 +40,8 @@ class Plan:
     """Errors that may be seen without a fault, see checks.ERRORS; and why connections may be closed."""
     cluster: dict[str, Any] = field(default_factory=dict)
     """Of cluster.ClusterSimulation: what cluster there is; empty: none."""
+    cql: dict[str, int] = field(default_factory=dict)
+    """Of cql.CqlSimulation: how its server answers; empty: this is Redis."""
     quorum: int = 0
     """So many servers must have carried out what a client is told was done, whichever they are; and
     a server may be given again what it was given on a connection that broke. 0: there is one."""

@@ -68,7 +68,9 @@ class Simulation:
             "topology.yaml", None, {}, tree_of=lambda file: parse(topology, file)
         ).topology.sources
         self.chain = build_source(self.worker, source, {})
-        self.worker.listen("s", "redis", f"127.0.0.1:{PORT}", self.chain, **source.options())
+        self.worker.listen(
+            "s", source.protocol, f"127.0.0.1:{PORT}", self.chain, **source.options()
+        )
         self.clients: list[Client] = []
         for index, client in enumerate(plan.clients):
             self.at(client.start_ns, self.starter(index, client.script))
@@ -252,6 +254,8 @@ def play(plan: Plan, trace: bool = False) -> Simulation:
     kind: Any = Simulation
     if plan.cluster:
         from simulation.cluster import ClusterSimulation as kind  # it is a Simulation itself
+    elif plan.cql:
+        from simulation.cql import CqlSimulation as kind  # it is a Simulation itself
     elif plan.sentinels:
         from simulation.sentinel import SentinelSimulation as kind  # it is a Simulation itself
     simulation = kind(plan, trace)

@@ -15,6 +15,8 @@ from shotover._core.status cimport status_t
 
 cdef enum:
     SEGMENT_PAYLOAD_MAX = 131071    # bytes, before compression and as sent
+    SEGMENT_PLAIN_HEADER = 6
+    SEGMENT_TRAILER = 4
     SEGMENT_AROUND_MAX = 12         # header and trailer
 
 cdef struct segment_t:

@@ -32,9 +32,7 @@ cdef extern from "shotover/_codec/lz4.h" nogil:
 
 
 cdef enum:
-    PLAIN_HEADER = 6
     PACKED_HEADER = 8
-    TRAILER = 4
     SUM_24 = 3
     PLAIN_ALONE_BIT = 17
     PACKED_ALONE_BIT = 34
@@ -77,7 +75,7 @@ cdef status_t segment_head(segment_t *segment, const uint8_t *at, size_t size, b
     says what cannot be.
     """
     cdef uint64_t word
-    segment.header = PACKED_HEADER if lz4 else PLAIN_HEADER
+    segment.header = PACKED_HEADER if lz4 else SEGMENT_PLAIN_HEADER
     if size < segment.header:
         return NEED_DATA
     word = _number(at, segment.header - SUM_24)
@@ -94,14 +92,14 @@ cdef status_t segment_head(segment_t *segment, const uint8_t *at, size_t size, b
         segment.payload = segment.sent
         segment.packed = False
         segment.alone = (word >> PLAIN_ALONE_BIT) & 1
-    segment.whole = segment.header + segment.sent + TRAILER
+    segment.whole = segment.header + segment.sent + SEGMENT_TRAILER
     return OK
 
 
 cdef status_t segment_check(const segment_t *segment, const uint8_t *at) noexcept nogil:
     """BAD: the payload's sum is not what its trailer says. `at` is where the segment begins; all of it must be there."""
     cdef const uint8_t *payload = at + segment.header
-    return OK if _crc32(payload, segment.sent) == _number(payload + segment.sent, TRAILER) else BAD
+    return OK if _crc32(payload, segment.sent) == _number(payload + segment.sent, SEGMENT_TRAILER) else BAD
 
 
 cdef status_t segment_open(const segment_t *segment, const uint8_t *at, uint8_t *out) noexcept nogil:
@@ -125,7 +123,7 @@ cdef size_t segment_write(uint8_t *out, const uint8_t *payload, size_t size, bin
     """Writes a segment with these `size` <= SEGMENT_PAYLOAD_MAX bytes to `out`, which has segment_room for it. Returns its
     size. What does not become smaller by compression is sent as it is."""
     cdef:
-        size_t header = PACKED_HEADER if lz4 else PLAIN_HEADER
+        size_t header = PACKED_HEADER if lz4 else SEGMENT_PLAIN_HEADER
         size_t sent = 0
     if lz4:
         sent = lz4_compress(payload, size, out + header, size)      # not one byte more than it was
@@ -138,13 +136,13 @@ cdef size_t segment_write(uint8_t *out, const uint8_t *payload, size_t size, bin
         sent = size
         memcpy(out + header, payload, size)
     _put_number(out + header - SUM_24, _crc24(out, header - SUM_24), SUM_24)
-    _put_number(out + header + sent, _crc32(out + header, sent), TRAILER)
-    return header + sent + TRAILER
+    _put_number(out + header + sent, _crc32(out + header, sent), SEGMENT_TRAILER)
+    return header + sent + SEGMENT_TRAILER
 
 
 cdef void segment_seal(uint8_t *out, size_t size, bint alone) noexcept nogil:
-    """Makes a plain segment of a payload that lies already where it belongs, PLAIN_HEADER (6) bytes behind `out`; there must
-    be room for the four of the trailer behind it."""
-    _put_number(out, size | <size_t>alone << PLAIN_ALONE_BIT, PLAIN_HEADER - SUM_24)
-    _put_number(out + PLAIN_HEADER - SUM_24, _crc24(out, PLAIN_HEADER - SUM_24), SUM_24)
-    _put_number(out + PLAIN_HEADER + size, _crc32(out + PLAIN_HEADER, size), TRAILER)
+    """Makes a plain segment of a payload that lies already where it belongs, SEGMENT_PLAIN_HEADER bytes behind `out`; there
+    must be room for the SEGMENT_TRAILER behind it."""
+    _put_number(out, size | <size_t>alone << PLAIN_ALONE_BIT, SEGMENT_PLAIN_HEADER - SUM_24)
+    _put_number(out + SEGMENT_PLAIN_HEADER - SUM_24, _crc24(out, SEGMENT_PLAIN_HEADER - SUM_24), SUM_24)
+    _put_number(out + SEGMENT_PLAIN_HEADER + size, _crc32(out + SEGMENT_PLAIN_HEADER, size), SEGMENT_TRAILER)

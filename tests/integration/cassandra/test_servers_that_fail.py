@@ -220,6 +220,60 @@ def test_what_comes_meanwhile_does_not_get_into_a_large_reply(
         assert reply is not None and (reply.stream, reply.body) == (2, VOID)
 
 
+def test_a_reply_that_stops_in_the_middle_is_waited_for_no_longer_than_any_other(
+    server: Scripted, start_cassandra_proxy: Callable[..., Proxy]
+) -> None:
+    """A large one has begun to go to its client: that is closed, and what else waits there is answered with an error."""
+    proxy = start_cassandra_proxy(server.port, sink={"connection_count": 1, "read_timeout": 0.3})
+    with CqlClient(proxy.port) as client, CqlClient(proxy.port) as other:
+        client.open()
+        other.open()
+        client.send(frame(QUERY, query("a"), 1))
+        server.wait_for(1)
+        connection, number, _ = server.asked[0]
+        connection.sendall(frame(RESULT, b"x" * 1_000_000, number, 0x84)[:500_000])
+        assert client._read(9) is not None
+        other.send(frame(QUERY, query("b"), 2))
+        assert client._read(1_000_000) is None
+        reply = other.read()
+        assert reply is not None and (reply.stream, reply.code) == (2, SERVER)
+
+
+def test_every_number_of_a_client_under_way_at_once(
+    server: Scripted, start_cassandra_proxy: Callable[..., Proxy]
+) -> None:
+    """32,768 requests of one client; the server answers none before it has them all, and then the last one first."""
+    count = 32_768
+    proxy = start_cassandra_proxy(server.port, sink={"connection_count": 1})
+    with CqlClient(proxy.port, timeout=60) as client:
+        client.open()
+        asking = threading.Thread(
+            target=lambda: [
+                client.send(b"".join(frame(QUERY, query(f"q{n}"), n) for n in range(at, at + 1024)))
+                for at in range(0, count, 1024)
+            ]
+        )
+        asking.start()
+        server.wait_for(count)
+        asking.join(10)
+        asked = list(server.asked)
+        assert len({number for _, number, _ in asked}) == count
+        assert sorted(body for *_, body in asked) == sorted(
+            query(f"q{n}")[4:] for n in range(count)
+        )
+        answers = threading.Thread(
+            target=lambda: [
+                connection.sendall(frame(RESULT, VOID + body, number, 0x84))
+                for connection, number, body in reversed(asked)
+            ]
+        )
+        answers.start()
+        for _ in range(count):
+            reply = client.read()
+            assert reply is not None and reply.body == VOID + query(f"q{reply.stream}")[4:]
+        answers.join(10)
+
+
 def test_garbage_from_the_server(
     server: Scripted, start_cassandra_proxy: Callable[..., Proxy]
 ) -> None:
