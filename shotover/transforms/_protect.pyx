@@ -1,5 +1,7 @@
 """See _protect.pxd."""
 
+from collections import deque
+
 cimport cython
 
 from libc.stdio cimport snprintf
@@ -67,7 +69,7 @@ cdef class Protect(ProtectSeals):
         ProtectSeals.__init__(self, context, name=name, columns=columns)
         self.keyring = keyring
         self.refuses_unsealed = refuses_unsealed
-        self.mail = []
+        self.mail = deque()
         self.waker.run = _on_wake
         self.waker.owner = <void *>self
         self.timer.fire = _on_timer
@@ -91,9 +93,9 @@ cdef class Protect(ProtectSeals):
     def _read_mail(self):
         """Returns the keys that cannot be had."""
         lost = set()
-        self.has_mail = False
-        mail, self.mail = self.mail, []
-        for key_id, wrapped, plain, current in mail:
+        self.has_mail = False           # before the first is taken: what comes meanwhile is seen now or at the next turn
+        while self.mail:
+            key_id, wrapped, plain, current = self.mail.popleft()
             if plain is None:
                 lost.add((key_id, wrapped))
             else:
@@ -102,7 +104,7 @@ cdef class Protect(ProtectSeals):
 
     cdef void _wake(self) noexcept nogil:
         cdef:
-            batch_t    batch = self.waiting
+            batch_t    batch
             request_t *request
         if not self.has_mail:
             return
@@ -116,6 +118,7 @@ cdef class Protect(ProtectSeals):
         while batch.head is not NULL:
             request = batch_pop(&batch)
             if self._up(request):
+                request.stamp = 0
                 self.pass_up(request)
 
     def _fail_lost(self, lost):
@@ -123,17 +126,22 @@ cdef class Protect(ProtectSeals):
         cdef:
             batch_t    batch = self.waiting
             request_t *request
+        if not lost:
+            return
         batch_clear(&self.waiting)
         while batch.head is not NULL:
             request = batch_pop(&batch)
-            if lost and (<object>self._wanted_by(<size_t>request)) in lost:
-                self._cannot(request, b"its data key cannot be had", NO_COLUMN)
-                self.pass_up(request)
-            else:
+            wanted = self._wanted_by(<size_t>request)
+            if wanted is not None and wanted not in lost:
                 batch_push(&self.waiting, request)
+                continue
+            if wanted is not None:
+                self._cannot(request, b"its data key cannot be had", NO_COLUMN)
+            request.stamp = 0
+            self.pass_up(request)
 
     def _wanted_by(self, size_t address):
-        """(key id, wrapped) that a waiting reply still wants; None: it wants none."""
+        """(key id, wrapped) that a waiting reply still wants; None: it is open now."""
         cdef:
             request_t *request = <request_t *>address
             const protect_plan_t *plan = self._plan(request.facts)
@@ -171,6 +179,7 @@ cdef class Protect(ProtectSeals):
             request = batch_pop(&batch)
             if request.stamp <= self.loop.now:
                 self._cannot(request, b"its data key could not be had in time", NO_COLUMN)
+                request.stamp = 0
                 self.pass_up(request)
             else:
                 batch_push(&self.waiting, request)

@@ -356,8 +356,12 @@ def test_a_key_manager_that_is_away(node: int, start_cassandra_proxy: Start, kms
 
 def test_the_topology_of_the_docs_runs(node: int) -> None:
     """configs/cassandra_protect.yaml, with the port that this test has."""
+    shop = f"shop_{uuid.uuid4().hex[:12]}"
     given = yaml.safe_load(
-        (ROOT / "configs" / "cassandra_protect.yaml").read_text().replace("9043", str(node))
+        (ROOT / "configs" / "cassandra_protect.yaml")
+        .read_text()
+        .replace("9043", str(node))
+        .replace("shop", shop)
     )
 
     def topology(listen_port: int, _upstream_port: int, **_: object) -> dict[str, Any]:
@@ -368,17 +372,20 @@ def test_the_topology_of_the_docs_runs(node: int) -> None:
     try:
         with cluster(node) as straight, cluster(proxy.port) as through:
             direct, session = straight.connect(), through.connect()
-            direct.execute("DROP KEYSPACE IF EXISTS shop")
             direct.execute(
-                "CREATE KEYSPACE shop WITH replication = "
+                f"CREATE KEYSPACE {shop} WITH replication = "
                 "{'class': 'SimpleStrategy', 'replication_factor': 1}"
             )
-            direct.execute("CREATE TABLE shop.customers (id int PRIMARY KEY, card blob, born blob)")
-            insert = session.prepare("INSERT INTO shop.customers (id, card, born) VALUES (?, ?, ?)")
+            direct.execute(
+                f"CREATE TABLE {shop}.customers (id int PRIMARY KEY, card blob, born blob)"
+            )
+            insert = session.prepare(
+                f"INSERT INTO {shop}.customers (id, card, born) VALUES (?, ?, ?)"
+            )
             session.execute(insert, (1, "4111", datetime.date(1815, 12, 10)))
-            row = session.execute("SELECT card, born FROM shop.customers").one()
+            row = session.execute(f"SELECT card, born FROM {shop}.customers").one()
             assert (row.card, row.born.date()) == ("4111", datetime.date(1815, 12, 10))
-            assert b"4111" not in direct.execute("SELECT card FROM shop.customers").one().card
-            direct.execute("DROP KEYSPACE shop")
+            assert b"4111" not in direct.execute(f"SELECT card FROM {shop}.customers").one().card
+            direct.execute(f"DROP KEYSPACE {shop}")
     finally:
         proxy.stop()
