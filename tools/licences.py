@@ -22,8 +22,9 @@ from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).resolve().parents[1]
 OURS = "shotover"
-RUN, BENCH = "", "bench"
-"""Extras: none is what the process needs; that of the benchmark is for shotover/benchmark alone."""
+RUN, BENCH, SERVICES = "", "bench", ("aws", "vault")
+"""Extras: none is what the process needs; that of the benchmark is for shotover/benchmark alone; those of services are for who
+uses them, and not part of what the process needs."""
 BUILD = ("build", "cython", "setuptools")
 PERMISSIVE = frozenset(
     {
@@ -31,6 +32,7 @@ PERMISSIVE = frozenset(
         "Apache-2.0",
         "BSD-2-Clause",
         "BSD-3-Clause",
+        "CNRI-Python",
         "ISC",
         "MIT",
         "MIT-0",
@@ -107,7 +109,8 @@ def faults() -> Iterator[str]:
         if not allowed(said, PERMISSIVE if name in run else TOOLS):
             use = "is needed at run time" if name in run else "is installed"
             yield f"{name} {use} under {said or 'a licence that it does not name'}, which is not on the list in tools/licences.py"
-    yield from undeclared(declared(RUN), declared(BENCH))
+    services = set().union(*map(declared, SERVICES))
+    yield from undeclared(declared(RUN) | services, declared(BENCH))
 
 
 def installed() -> list[metadata.Distribution]:

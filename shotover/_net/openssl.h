@@ -30,6 +30,8 @@ typedef struct stack_st OPENSSL_STACK;
 typedef struct evp_md_st EVP_MD;
 typedef struct evp_md_ctx_st EVP_MD_CTX;
 typedef struct ossl_lib_ctx_st OSSL_LIB_CTX;
+typedef struct evp_cipher_st EVP_CIPHER;
+typedef struct evp_cipher_ctx_st EVP_CIPHER_CTX;
 
 typedef struct {        /* GENERAL_NAME (openssl/x509v3.h): its kind, and what that kind says */
     int type;           /* 1: e-mail, 2: DNS, 6: URI, 7: IP address */
@@ -125,7 +127,19 @@ typedef struct {        /* GENERAL_NAME (openssl/x509v3.h): its kind, and what t
     F(void, EVP_MD_CTX_free, (EVP_MD_CTX *)) \
     F(int, EVP_DigestInit_ex, (EVP_MD_CTX *, const EVP_MD *, void *)) \
     F(int, EVP_DigestUpdate, (EVP_MD_CTX *, const void *, size_t)) \
-    F(int, EVP_DigestFinal_ex, (EVP_MD_CTX *, unsigned char *, unsigned int *))
+    F(int, EVP_DigestFinal_ex, (EVP_MD_CTX *, unsigned char *, unsigned int *)) \
+    F(EVP_CIPHER *, EVP_CIPHER_fetch, (OSSL_LIB_CTX *, const char *, const char *)) \
+    F(void, EVP_CIPHER_free, (EVP_CIPHER *)) \
+    F(EVP_CIPHER_CTX *, EVP_CIPHER_CTX_new, (void)) \
+    F(void, EVP_CIPHER_CTX_free, (EVP_CIPHER_CTX *)) \
+    F(int, EVP_CIPHER_CTX_ctrl, (EVP_CIPHER_CTX *, int, int, void *)) \
+    F(int, EVP_EncryptInit_ex, (EVP_CIPHER_CTX *, const EVP_CIPHER *, void *, const unsigned char *, const unsigned char *)) \
+    F(int, EVP_EncryptUpdate, (EVP_CIPHER_CTX *, unsigned char *, int *, const unsigned char *, int)) \
+    F(int, EVP_EncryptFinal_ex, (EVP_CIPHER_CTX *, unsigned char *, int *)) \
+    F(int, EVP_DecryptInit_ex, (EVP_CIPHER_CTX *, const EVP_CIPHER *, void *, const unsigned char *, const unsigned char *)) \
+    F(int, EVP_DecryptUpdate, (EVP_CIPHER_CTX *, unsigned char *, int *, const unsigned char *, int)) \
+    F(int, EVP_DecryptFinal_ex, (EVP_CIPHER_CTX *, unsigned char *, int *)) \
+    F(int, RAND_bytes, (unsigned char *, int))
 
 #define OPENSSL_MEMBER(result, name, arguments) result (*name) arguments;
 typedef struct {
@@ -173,7 +187,9 @@ enum {
     NID_subject_alt_name = 85,
     GEN_DNS = 2,
     GEN_URI = 6,
-    TICKET_KEYS_BYTES = 80
+    TICKET_KEYS_BYTES = 80,
+    EVP_CTRL_AEAD_GET_TAG = 16,
+    EVP_CTRL_AEAD_SET_TAG = 17
 };
 #define OPENSSL_INIT_NO_ATEXIT_ ((uint64_t)0x80000)
 #define SSL_OP_NO_COMPRESSION_ ((uint64_t)1 << 17)

@@ -33,6 +33,10 @@ cdef extern from "shotover/_net/openssl.h" nogil:
         pass
     ctypedef struct EVP_MD_CTX:
         pass
+    ctypedef struct EVP_CIPHER:
+        pass
+    ctypedef struct EVP_CIPHER_CTX:
+        pass
     ctypedef struct GENERAL_NAME:
         int   type
         void *value
@@ -128,6 +132,20 @@ cdef extern from "shotover/_net/openssl.h" nogil:
         int (*EVP_DigestInit_ex)(EVP_MD_CTX *, const EVP_MD *, void *) noexcept nogil
         int (*EVP_DigestUpdate)(EVP_MD_CTX *, const void *, size_t) noexcept nogil
         int (*EVP_DigestFinal_ex)(EVP_MD_CTX *, unsigned char *, unsigned int *) noexcept nogil
+        EVP_CIPHER *(*EVP_CIPHER_fetch)(void *, const char *, const char *) noexcept nogil
+        void (*EVP_CIPHER_free)(EVP_CIPHER *) noexcept nogil
+        EVP_CIPHER_CTX *(*EVP_CIPHER_CTX_new)() noexcept nogil
+        void (*EVP_CIPHER_CTX_free)(EVP_CIPHER_CTX *) noexcept nogil
+        int (*EVP_CIPHER_CTX_ctrl)(EVP_CIPHER_CTX *, int, int, void *) noexcept nogil
+        int (*EVP_EncryptInit_ex)(
+            EVP_CIPHER_CTX *, const EVP_CIPHER *, void *, const unsigned char *, const unsigned char *) noexcept nogil
+        int (*EVP_EncryptUpdate)(EVP_CIPHER_CTX *, unsigned char *, int *, const unsigned char *, int) noexcept nogil
+        int (*EVP_EncryptFinal_ex)(EVP_CIPHER_CTX *, unsigned char *, int *) noexcept nogil
+        int (*EVP_DecryptInit_ex)(
+            EVP_CIPHER_CTX *, const EVP_CIPHER *, void *, const unsigned char *, const unsigned char *) noexcept nogil
+        int (*EVP_DecryptUpdate)(EVP_CIPHER_CTX *, unsigned char *, int *, const unsigned char *, int) noexcept nogil
+        int (*EVP_DecryptFinal_ex)(EVP_CIPHER_CTX *, unsigned char *, int *) noexcept nogil
+        int (*RAND_bytes)(unsigned char *, int) noexcept nogil
 
     enum:
         SSL_FILETYPE_PEM
@@ -168,6 +186,8 @@ cdef extern from "shotover/_net/openssl.h" nogil:
         GEN_DNS
         GEN_URI
         TICKET_KEYS_BYTES
+        EVP_CTRL_AEAD_GET_TAG
+        EVP_CTRL_AEAD_SET_TAG
     uint64_t SSL_OP_NO_COMPRESSION_
     uint64_t SSL_OP_NO_RENEGOTIATION_
     uint64_t SSL_OP_IGNORE_UNEXPECTED_EOF_

@@ -192,6 +192,23 @@ FAMILIES: dict[str, tuple[str, str, str]] = {
         "Requests that a Coalesce holds until its next flush.",
         "requests",
     ),
+    "shotover_protect_sealed_count": (COUNTER, "Values that a Protect has sealed.", "values"),
+    "shotover_protect_opened_count": (COUNTER, "Values that a Protect has opened.", "values"),
+    "shotover_protect_unsealed_count": (
+        COUNTER,
+        "Values of protected columns that came from the server unsealed, and passed.",
+        "values",
+    ),
+    "shotover_protect_failures_count": (
+        COUNTER,
+        "Replies with values that a Protect could not open.",
+        "replies",
+    ),
+    "shotover_protect_waits_count": (
+        COUNTER,
+        "Replies that waited for a data key of a Protect.",
+        "replies",
+    ),
     "shotover_cache_hits_count": (
         COUNTER,
         "Reads that a RedisCache answered from Redis.",

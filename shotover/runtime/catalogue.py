@@ -56,6 +56,7 @@ TRANSFORMS = {
     "LoadBalance": _LOAD_BALANCE,
     "NullSink": "shotover.transforms.null_sink:NullSinkConfig",
     "ParallelMap": "shotover.transforms.parallel_map:ParallelMapConfig",
+    "Protect": "shotover.transforms.protect:ProtectConfig",
     "Python": "shotover.transforms.python:PythonConfig",
     "QueryCounter": "shotover.transforms.query_counter:QueryCounterConfig",
     "QueryTypeFilter": "shotover.transforms.query_type_filter:QueryTypeFilterConfig",
@@ -89,7 +90,6 @@ NOT_YET = frozenset(
         "KafkaSinkCluster",
         "KafkaSinkSingle",
         "OpenSearchSinkSingle",
-        "Protect",
     }
 )
 """Names users of other versions know, so that an error can say more than "unknown"."""

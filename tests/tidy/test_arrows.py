@@ -110,7 +110,9 @@ def related(one: str, other: str) -> bool:
     if any(one.startswith(whole) and other.startswith(whole) for whole in PARTED):
         return True
     family = one.split("_")[0]
-    return one == other or (family == other.split("_")[0] and family in ("cassandra", "redis"))
+    return one == other or (
+        family == other.split("_")[0] and family in ("cassandra", "protect", "redis")
+    )
 
 
 def test_a_compiled_step_knows_nothing_of_yaml() -> None:

@@ -18,6 +18,7 @@ GIL = {
     "shotover/_proxy/python_step.pyx": "the door for guests written in Python",
     "shotover/sinks/_redis_scripts.pyx": "a new script, a script that a server has lost: rare",
     "shotover/sinks/_redis_sentinel.pyx": "starts a thread that looks up the name of a master: rare",
+    "shotover/transforms/_protect.pyx": "a new data key, one that a value names for the first time: rare",
     "shotover/sinks/_redis_cluster.pyx": "a map that has changed, a node that is new, CLUSTER: rare",
 }
 """Files that may take the GIL, each with why."""

@@ -175,11 +175,12 @@ def test_use_in_every_spelling(proxy: Proxy) -> None:
 def test_events_come_once_to_who_registered(proxy: Proxy) -> None:
     clients = [CqlClient(proxy.port).open(version) for version in (3, 4, 4)]
     deaf = CqlClient(proxy.port).open()
+    name = f"ev_{free_port()}"
     for client, version in zip(clients, (3, 4, 4), strict=True):
+        client.about = name.encode()
         wanted = struct.pack(">H", 1) + string("SCHEMA_CHANGE")
         assert client.ask(REGISTER, wanted, version=version).opcode == READY
     assert deaf.ask(REGISTER, struct.pack(">H", 1) + string("NOTHING")).code == PROTOCOL
-    name = f"ev_{free_port()}"
     made = f"CREATE KEYSPACE {name} WITH replication = {{'class': 'SimpleStrategy', 'replication_factor': 1}}"
     assert deaf.ask(QUERY, query(made)).opcode == RESULT
     for client, version in zip(clients, (3, 4, 4), strict=True):

@@ -354,8 +354,11 @@ def test_who_may_not_read_gets_nothing(
 
 def test_the_topology_of_the_docs_runs(node: int, store: Server) -> None:
     """configs/cassandra_redis_cache.yaml, with the ports that this test has."""
+    shop = f"shop_{uuid.uuid4().hex[:12]}"
     text = (ROOT / "configs" / "cassandra_redis_cache.yaml").read_text()
-    given = yaml.safe_load(text.replace("9043", str(node)).replace("6379", str(store.port)))
+    given = yaml.safe_load(
+        text.replace("9043", str(node)).replace("shop", shop).replace("6379", str(store.port))
+    )
 
     def topology(listen_port: int, _upstream_port: int, **_: object) -> dict[str, Any]:
         given["sources"][0]["Cassandra"]["listen_addr"] = f"127.0.0.1:{listen_port}"
@@ -365,16 +368,15 @@ def test_the_topology_of_the_docs_runs(node: int, store: Server) -> None:
     try:
         with cluster(node) as straight, cluster(proxy.port) as through:
             direct, session = straight.connect(), through.connect()
-            direct.execute("DROP KEYSPACE IF EXISTS shop")
             direct.execute(
-                "CREATE KEYSPACE shop WITH replication = "
+                f"CREATE KEYSPACE {shop} WITH replication = "
                 "{'class': 'SimpleStrategy', 'replication_factor': 1}"
             )
-            direct.execute("CREATE TABLE shop.customers (id uuid PRIMARY KEY, name text)")
+            direct.execute(f"CREATE TABLE {shop}.customers (id uuid PRIMARY KEY, name text)")
             who = uuid.uuid4()
-            insert = session.prepare("INSERT INTO shop.customers (id, name) VALUES (?, ?)")
+            insert = session.prepare(f"INSERT INTO {shop}.customers (id, name) VALUES (?, ?)")
             session.execute(insert, (who, "Ada"))
-            text = f"SELECT name FROM shop.customers WHERE id = {who}"
+            text = f"SELECT name FROM {shop}.customers WHERE id = {who}"
 
             def hit() -> bool:
                 assert session.execute(text).one().name == "Ada"
@@ -383,6 +385,6 @@ def test_the_topology_of_the_docs_runs(node: int, store: Server) -> None:
             wait_until(hit, "the row comes from Redis")
             session.execute(insert, (who, "Ada Lovelace"))
             assert session.execute(text).one().name == "Ada Lovelace"
-            direct.execute("DROP KEYSPACE shop")
+            direct.execute(f"DROP KEYSPACE {shop}")
     finally:
         proxy.stop()

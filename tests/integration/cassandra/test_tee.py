@@ -143,8 +143,9 @@ def test_events_come_once(node: int, start_cassandra_proxy: Start) -> None:
     proxy = start_cassandra_proxy(node, chain=tee(node, "FailOnMismatch"))
     with CqlClient(proxy.port) as client, CqlClient(node) as maker:
         client.open()
-        assert client.ask(REGISTER, b"\0\1" + string("SCHEMA_CHANGE")).opcode == READY
         name = f"ev_{free_port()}"
+        client.about = name.encode()
+        assert client.ask(REGISTER, b"\0\1" + string("SCHEMA_CHANGE")).opcode == READY
         made = f"CREATE KEYSPACE {name} WITH replication = {{'class': 'SimpleStrategy', 'replication_factor': 1}}"
         assert maker.open().ask(QUERY, query(made)).opcode == RESULT
         event = client.read()

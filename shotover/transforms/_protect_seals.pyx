@@ -1,0 +1,402 @@
+"""See _protect_seals.pxd."""
+
+from libc.stdint cimport uint16_t
+from libc.stdlib cimport calloc, free, malloc
+from libc.string cimport memcpy, strlen
+
+from shotover._codec.cql.facts cimport cql_facts, cql_facts_in
+from shotover._codec.cql.frame cimport (
+    HEADER_SIZE,
+    OP_BATCH,
+    OP_PREPARE,
+    OP_QUERY,
+    put_int,
+    read_int,
+)
+from shotover._codec.cql.lexer cimport (
+    TOKEN_BOOLEAN,
+    TOKEN_FLOAT,
+    TOKEN_HEX,
+    TOKEN_INTEGER,
+    TOKEN_UUID,
+    cql_name_is,
+    cql_span_t,
+)
+from shotover._codec.cql.literals cimport LITERAL_FINE, LITERAL_NULL, cql_literal_put
+from shotover._codec.cql.messages cimport (
+    PARAM_NAMES,
+    cql_batch_item_t,
+    cql_batch_next,
+    cql_batch_read,
+    cql_batch_t,
+    cql_value_next,
+    cql_value_t,
+)
+from shotover._codec.cql.reading cimport cql_body, cql_params_of
+from shotover._codec.cql.results cimport (
+    TYPE_BIGINT,
+    TYPE_BLOB,
+    TYPE_BOOLEAN,
+    TYPE_DOUBLE,
+    TYPE_UUID,
+    TYPE_VARCHAR,
+)
+from shotover._codec.cql.types cimport cql_type_read, cql_types_t
+from shotover._codec.cql.wire cimport wire_read, wire_reader_t, wire_write, wire_writer_t
+from shotover._core.debug cimport likely, unlikely
+from shotover._core.facts cimport facts_of
+from shotover._core.memory cimport chunk_data, chunk_put, pool_take
+from shotover._core.request cimport WATCHED_BY_STEP, batch_clear, batch_pop, batch_push
+from shotover.transforms._protect_keys cimport NO_KEY
+from shotover.transforms._protect_plan cimport PROTECT_PASS, PROTECT_REFUSE, protect_plan_make
+
+cdef const char *NO_MEMORY = b"shotover: no memory"
+cdef const char *NO_DATA_KEY = b"shotover: Protect has no data key: its key manager cannot be reached"
+cdef const char *NOT_A_VALUE = b"shotover: a protected column takes a bound value, null, or a literal of its type"
+
+
+cdef cql_type_t _TYPES[6]       # of literals of columns without a declared type
+
+
+cdef const cql_type_t *_type_of_literal(uint8_t literal) noexcept nogil:
+    if literal == TOKEN_INTEGER:
+        return &_TYPES[0]
+    if literal == TOKEN_FLOAT:
+        return &_TYPES[1]
+    if literal == TOKEN_BOOLEAN:
+        return &_TYPES[2]
+    if literal == TOKEN_UUID:
+        return &_TYPES[3]
+    if literal == TOKEN_HEX:
+        return &_TYPES[4]
+    return &_TYPES[5]
+
+
+cdef void _set_type(int index, uint16_t id) noexcept nogil:
+    _TYPES[index].id = id
+    _TYPES[index].span = 1
+    _TYPES[index].count = 0
+
+
+_set_type(0, TYPE_BIGINT)
+_set_type(1, TYPE_DOUBLE)
+_set_type(2, TYPE_BOOLEAN)
+_set_type(3, TYPE_UUID)
+_set_type(4, TYPE_BLOB)
+_set_type(5, TYPE_VARCHAR)
+
+
+cdef class ProtectSeals(Step):
+
+    def __init__(self, context, *, str name, columns):
+        """`columns`: (keyspace, table, name, type or None, its [option]) of each protected column."""
+        self.data_keys = DataKeys()
+        self.kept = []
+        self.note = 0
+        self.wants_statements = True
+        self.wants_replies = True
+        self._set_columns(columns)
+
+    def _set_columns(self, columns):
+        cdef:
+            uint32_t            index
+            protected_column_t *column
+            cql_types_t         types
+            wire_reader_t       reader
+        self.all.count = len(columns)
+        self.all.columns = <protected_column_t *>calloc(len(columns), sizeof(protected_column_t))
+        types.room = 64 * len(columns)
+        types.nodes = self.nodes = <cql_type_t *>malloc(types.room * sizeof(cql_type_t))
+        types.count = 0
+        if self.all.columns is NULL or self.nodes is NULL:
+            raise MemoryError()
+        for index, (keyspace, table, name, written, option) in enumerate(columns):
+            column = &self.all.columns[index]
+            column.keyspace = self._keep(keyspace.encode())
+            column.table = self._keep(table.encode())
+            column.name = self._keep(name.encode())
+            column.about = self._keep(f"{keyspace}\0{table}\0{name}\0".encode())
+            column.option = self._keep(option)
+            if written is not None:
+                column.type = types.nodes + types.count
+                wire_read(&reader, column.option.data, column.option.size)
+                if not cql_type_read(&types, &reader):
+                    raise ValueError(f"the type of {name} is too deep")
+
+    cdef slice_t _keep(self, bytes raw):
+        cdef slice_t kept
+        self.kept.append(raw)
+        kept.data = <uint8_t *><const char *>raw
+        kept.size = len(raw)
+        return kept
+
+    def __dealloc__(self):
+        free(self.all.columns)
+        free(self.nodes)
+
+    # ---- down ---------------------------------------------------------------------------------------------------
+
+    cdef void on_requests(self, batch_t *batch) noexcept nogil:
+        cdef:
+            request_t *request
+            batch_t    rest
+        batch_clear(&rest)
+        while batch.head is not NULL:
+            request = batch_pop(batch)
+            if likely(request.facts is NULL) or self._down(request):
+                batch_push(&rest, request)
+        self.pass_down(&rest)
+
+    cdef const protect_plan_t *_plan(self, chunk_t *facts) noexcept nogil:
+        """NULL: no memory."""
+        cdef chunk_t *plan = facts_of(facts).notes[self.note]
+        if unlikely(plan is NULL):
+            plan = protect_plan_make(&self.loop.pool, &self.all, cql_facts_in(facts))
+            if plan is NULL:
+                return NULL
+            facts_of(facts).notes[self.note] = plan
+        return <const protect_plan_t *>chunk_data(plan)
+
+    cdef bint _refuse(self, request_t *request, const char *why) noexcept nogil:
+        self.refused += 1
+        self.refuse_take(request, b"INVALID", why, strlen(why))
+        return False
+
+    cdef bint _take_part(self, chunk_t *facts, const protect_plan_t **plan, request_t *request) noexcept nogil:
+        """The plan of a statement. False: the request was answered."""
+        plan[0] = self._plan(facts)
+        if plan[0] is NULL:
+            self.refuse_take(request, b"OOM", NO_MEMORY, strlen(NO_MEMORY))
+            return False
+        if plan[0].what == PROTECT_REFUSE:
+            return self._refuse(request, plan[0].why)
+        if plan[0].sealing_count and self.data_keys.current == NO_KEY:
+            self.refused += 1
+            self.refuse_take(request, b"BUSY", NO_DATA_KEY, strlen(NO_DATA_KEY))
+            return False
+        return True
+
+    cdef bint _down(self, request_t *request) noexcept nogil:
+        """False: it has been answered."""
+        cdef:
+            const protect_plan_t *plan
+            uint32_t index
+            bint     seals = False
+        if request.opcode == OP_BATCH:
+            for index in range(facts_of(request.facts).part_count):
+                if not self._take_part(facts_of(request.facts).parts[index], &plan, request):
+                    return False
+                seals = seals or plan.sealing_count > 0
+                if plan.answers:
+                    request.watched |= WATCHED_BY_STEP
+            return not seals or self._rewrite(request, NULL)
+        if not self._take_part(request.facts, &plan, request):
+            return False
+        if plan.what == PROTECT_PASS:
+            return True
+        if plan.answers or request.opcode == OP_PREPARE:
+            request.watched |= WATCHED_BY_STEP
+        return plan.sealing_count == 0 or self._rewrite(request, plan)
+
+    cdef size_t _growth(self, const protect_plan_t *plan, const uint8_t *text) noexcept nogil:
+        """By how many bytes the frame grows at most."""
+        cdef:
+            wire_writer_t    writer
+            const sealing_t *sealing
+            const cql_type_t *type
+            size_t           size = 0
+            uint32_t         index
+        for index in range(plan.sealing_count):
+            sealing = &plan.sealings[index]
+            wire_write(&writer, NULL, 0)
+            if sealing.bind < 0:
+                type = self.all.columns[sealing.column].type
+                cql_literal_put(type if type is not NULL else _type_of_literal(sealing.literal), text, sealing.value, &writer)
+                size += self.data_keys.sealed_size(writer.size) + 2
+            size += self.data_keys.sealed_size(writer.size)
+        return size
+
+    cdef bint _rewrite(self, request_t *request, const protect_plan_t *plan) noexcept nogil:
+        """The frame with its values sealed. False: it has been answered."""
+        cdef:
+            copier_t     to
+            slice_t      body
+            cql_params_t params
+            chunk_t     *chunk
+            chunk_t     *part
+            size_t       room = request.wire.size
+            uint32_t     index
+            bint         fine
+        if not cql_body(request, &body) or body.size < 4:
+            return self._refuse(request, b"shotover: a message that cannot be read")
+        if plan is not NULL:
+            room += self._growth(plan, cql_facts(request).text.data)
+        else:
+            for index in range(facts_of(request.facts).part_count):
+                part = facts_of(request.facts).parts[index]
+                room += self._growth(self._plan(part), cql_facts_in(part).text.data)
+        chunk = pool_take(&self.loop.pool, room)
+        if chunk is NULL:
+            self.refuse_take(request, b"OOM", NO_MEMORY, strlen(NO_MEMORY))
+            return False
+        to.at = request.wire.data
+        to.end = to.at + request.wire.size
+        to.out = chunk_data(chunk)
+        if request.opcode == OP_BATCH:
+            fine = self._seal_batch(&to, request, body)
+        else:
+            fine = True
+            if request.opcode == OP_QUERY or request.opcode == OP_PREPARE:
+                protect_copy(&to, body.data)
+                fine = self._seal_text(&to, plan, cql_facts(request).text.data)
+            if fine and request.opcode != OP_PREPARE:
+                fine = cql_params_of(request, &params) and self._seal_values(
+                    &to, plan, &params, cql_facts(request).text.data)
+        if not fine:
+            chunk_put(&self.loop.pool, chunk)
+            return self._refuse(request, NOT_A_VALUE)
+        protect_copy(&to, to.end)
+        if request.owner is not NULL:
+            chunk_put(&self.loop.pool, request.owner)
+        request.owner = chunk
+        request.wire.data = chunk_data(chunk)
+        request.wire.size = <size_t>(to.out - chunk_data(chunk))
+        put_int(request.wire.data + 5, <uint32_t>(request.wire.size - HEADER_SIZE))
+        request.edited = 1
+        return True
+
+    cdef bint _seal_text(self, copier_t *to, const protect_plan_t *plan, const uint8_t *text) noexcept nogil:
+        """to.at is at a [long string], the statement `text`. Copies it, its literals sealed."""
+        cdef:
+            uint8_t       *size_at = to.out
+            const uint8_t *here = to.at + 4     # the statement, in the frame
+            uint32_t       index
+        protect_copy(to, here)
+        for index in range(plan.sealing_count):
+            if plan.sealings[index].bind >= 0:
+                continue
+            protect_copy(to, here + plan.sealings[index].value.at)
+            if not self._seal_literal(to, &plan.sealings[index], text):
+                return False
+            to.at = here + plan.sealings[index].value.at + plan.sealings[index].value.size
+        here = here + read_int(here - 4)
+        protect_copy(to, here)
+        put_int(size_at, <uint32_t>(to.out - size_at - 4))
+        return True
+
+    cdef bint _seal_literal(self, copier_t *to, const sealing_t *sealing, const uint8_t *text) noexcept nogil:
+        """Writes 0x... in place of a literal; null stays. False: it is no value of the column's type."""
+        cdef:
+            const protected_column_t *column = &self.all.columns[sealing.column]
+            const cql_type_t         *type = column.type
+            wire_writer_t             writer
+            chunk_t                  *chunk
+            slice_t                   plain
+            size_t                    size, index
+            int                       said
+            uint8_t                  *sealed
+            const char               *digits = b"0123456789abcdef"
+        if type is NULL:
+            type = _type_of_literal(sealing.literal)
+        wire_write(&writer, NULL, 0)
+        said = cql_literal_put(type, text, sealing.value, &writer)
+        if said == LITERAL_NULL:
+            memcpy(to.out, b"null", 4)
+            to.out += 4
+            return True
+        if said != LITERAL_FINE:
+            return False
+        size = self.data_keys.sealed_size(writer.size)
+        chunk = pool_take(&self.loop.pool, writer.size + size)
+        if chunk is NULL:
+            return False
+        plain.data = chunk_data(chunk)
+        plain.size = writer.size
+        sealed = plain.data + plain.size
+        wire_write(&writer, plain.data, plain.size)
+        said = cql_literal_put(type, text, sealing.value, &writer)
+        if said == LITERAL_FINE and self.data_keys.seal_value(column.about, plain, sealed):
+            to.out[0] = b'0'
+            to.out[1] = b'x'
+            for index in range(size):
+                to.out[2 + 2 * index] = <uint8_t>digits[sealed[index] >> 4]
+                to.out[3 + 2 * index] = <uint8_t>digits[sealed[index] & 15]
+            to.out += 2 + 2 * size
+            self.sealed += 1
+        else:
+            said = LITERAL_NULL
+        chunk_put(&self.loop.pool, chunk)
+        return said == LITERAL_FINE
+
+    cdef bint _seal_values(
+            self, copier_t *to, const protect_plan_t *plan, const cql_params_t *params, const uint8_t *text) noexcept nogil:
+        """Copies up to behind the values, those of protected columns sealed."""
+        cdef:
+            wire_reader_t    reader
+            cql_value_t      value
+            const sealing_t *sealing
+            uint32_t         number, index
+            cql_span_t       name
+            size_t           size
+            bint             ours
+        wire_read(&reader, params.values.data, params.values.size)
+        for number in range(params.value_count):
+            if not cql_value_next(&reader, params, &value):
+                return False
+            for index in range(plan.sealing_count):
+                sealing = &plan.sealings[index]
+                if sealing.bind < 0:
+                    continue
+                ours = <uint32_t>sealing.bind == number
+                if params.flags & PARAM_NAMES:
+                    name = sealing.value
+                    if name.size < 2 or text[name.at] != b':':
+                        return False
+                    name.at += 1
+                    name.size -= 1
+                    ours = cql_name_is(text, name, value.name.data, value.name.size)
+                if not ours:
+                    continue
+                if value.value.data is NULL or value.unset:
+                    break
+                size = self.data_keys.sealed_size(value.value.size)
+                protect_copy(to, value.value.data - 4)
+                put_int(to.out, <uint32_t>size)
+                if not self.data_keys.seal_value(self.all.columns[sealing.column].about, value.value, to.out + 4):
+                    return False
+                to.out += 4 + size
+                to.at = value.value.data + value.value.size
+                self.sealed += 1
+                break
+        return True
+
+    cdef bint _seal_batch(self, copier_t *to, request_t *request, slice_t body) noexcept nogil:
+        """The statements of a BATCH, one after the other. False: one has a value that is none."""
+        cdef:
+            cql_batch_t      batch
+            cql_batch_item_t item
+            cql_params_t     params
+            wire_reader_t    items
+            const protect_plan_t *plan
+            chunk_t         *part
+            uint32_t         index
+        if not cql_batch_read(body.data, body.size, request.version, &batch) or batch.params.flags & PARAM_NAMES:
+            return False
+        params.flags = 0
+        wire_read(&items, batch.items.data, batch.items.size)
+        for index in range(batch.count):
+            if not cql_batch_next(&items, &item) or index >= facts_of(request.facts).part_count:
+                return False
+            part = facts_of(request.facts).parts[index]
+            plan = self._plan(part)
+            if plan is NULL or plan.sealing_count == 0:
+                continue
+            if not item.prepared:
+                protect_copy(to, item.text.data - 4)
+                if not self._seal_text(to, plan, cql_facts_in(part).text.data):
+                    return False
+            params.value_count = item.value_count
+            params.values = item.values
+            if not self._seal_values(to, plan, &params, cql_facts_in(part).text.data):
+                return False
+        return True

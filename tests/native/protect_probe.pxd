@@ -1,0 +1,1 @@
+"""Values sealed and opened as Protect does it."""

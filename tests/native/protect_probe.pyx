@@ -1,0 +1,64 @@
+"""See protect_probe.pxd."""
+
+from libc.stdint cimport uint8_t, uint32_t
+from libc.stdlib cimport free, malloc
+
+from shotover._core.slice cimport slice_t
+from shotover.transforms._protect_keys cimport DataKeys
+
+SAID = ("opened", "not sealed", "unknown key", "not ours")
+
+
+cdef slice_t _slice(bytes data):
+    cdef slice_t found
+    found.data = <uint8_t *><const char *>data
+    found.size = len(data)
+    return found
+
+
+def seal(DataKeys keys, bytes column, bytes plain):
+    cdef:
+        size_t   size = keys.sealed_size(len(plain))
+        uint8_t *out = <uint8_t *>malloc(size)
+    try:
+        assert keys.seal_value(_slice(column), _slice(plain), out)
+        return (<const char *>out)[:size]
+    finally:
+        free(out)
+
+
+def opened(DataKeys keys, bytes column, bytes sealed):
+    """(what it says, the value if it is "opened", else None)"""
+    cdef:
+        uint8_t *out = <uint8_t *>malloc(len(sealed) + 1)
+        size_t   size = 0
+        int      said
+    try:
+        said = keys.open_value(_slice(column), _slice(sealed), out, &size)
+        return SAID[said], (<const char *>out)[:size] if said == 0 else None
+    finally:
+        free(out)
+
+
+def seal_often(DataKeys keys, bytes plain, uint32_t rounds):
+    """For benchmarks."""
+    cdef:
+        uint8_t *out = <uint8_t *>malloc(keys.sealed_size(len(plain)))
+        slice_t  one = _slice(b"keyspace\0table\0column\0"), two = _slice(plain)
+        uint32_t _
+    with nogil:
+        for _ in range(rounds):
+            keys.seal_value(one, two, out)
+    free(out)
+
+
+def open_often(DataKeys keys, bytes sealed, uint32_t rounds):
+    cdef:
+        uint8_t *out = <uint8_t *>malloc(len(sealed))
+        slice_t  one = _slice(b"keyspace\0table\0column\0"), two = _slice(sealed)
+        size_t   size
+        uint32_t _
+    with nogil:
+        for _ in range(rounds):
+            keys.open_value(one, two, out, &size)
+    free(out)
