@@ -34,6 +34,7 @@ SOURCES = {
     "Valkey": _REDIS_SOURCE,
 }
 SINKS = {
+    "CassandraSinkCluster": "shotover.sinks.cassandra_cluster:CassandraSinkClusterConfig",
     "CassandraSinkSingle": "shotover.sinks.cassandra_single:CassandraSinkSingleConfig",
     "RedisSinkCluster": _REDIS_CLUSTER,
     "RedisSinkSentinel": _REDIS_SENTINEL,
@@ -82,7 +83,6 @@ NOT_YET = frozenset(
         "Kafka",
         "OpenSearch",
         "CassandraPeersRewrite",
-        "CassandraSinkCluster",
         "DebugForceEncode",
         "DebugForceParse",
         "DebugLogToFile",
