@@ -89,7 +89,7 @@ def settings(
     return {
         **({"initial_token": token} if token else {}),
         "cluster_name": "test",
-        "num_tokens": 1,
+        "num_tokens": token.count(",") + 1,
         "auto_bootstrap": False,
         "partitioner": "org.apache.cassandra.dht.Murmur3Partitioner",
         "endpoint_snitch": "GossipingPropertyFileSnitch" if token else "SimpleSnitch",
