@@ -121,7 +121,7 @@ def settings(
     }
 
 
-def command_line(folder: Path, lib: Path) -> list[str]:
+def command_line(folder: Path, lib: Path, ring: bool) -> list[str]:
     home = os.environ.get("JAVA_HOME")
     java = str(Path(home) / "bin" / "java") if home else "java"
     command = [java, "-Xms320m", "-Xmx320m", "-Xss384k", "-XX:+UseSerialGC"]
@@ -142,7 +142,7 @@ def command_line(folder: Path, lib: Path) -> list[str]:
         "cassandra.ring_delay_ms": "500",
         "cassandra.superuser_setup_delay_ms": "100",
         "cassandra.consistent.rangemovement": "false",
-        "cassandra.unsafesystem": "true",  # nothing is worth a sync
+        "cassandra.unsafesystem": "false" if ring else "true",  # alone, nothing is worth a sync
         "logback.configurationFile": folder / "logback.xml",
         "java.io.tmpdir": folder,
         "java.net.preferIPv4Stack": "true",
@@ -173,7 +173,7 @@ def start(
     (folder / "logback.xml").write_text(LOGBACK.format(file=folder / "system.log"))
     with (folder / "output").open("wb") as output:
         process = subprocess.Popen(
-            command_line(folder, lib),
+            command_line(folder, lib, bool(token)),
             cwd=folder,
             stdin=subprocess.DEVNULL,
             stdout=output,

@@ -96,6 +96,7 @@ cdef class Sink(Step):
     # internal:
     cdef void complete(self, request_t *request) noexcept nogil
     cdef void _connect_failed(self, int error) noexcept nogil
+    cdef void tell_connect_failed(self, int error) noexcept nogil
     cdef void _deliver(self, request_t *request, const uint8_t *data, size_t size) noexcept nogil
     cdef void _lost(self, upstream_t *upstream, int error) noexcept nogil
     cdef void _bury(self, upstream_t *upstream) noexcept nogil

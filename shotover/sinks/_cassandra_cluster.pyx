@@ -231,8 +231,13 @@ cdef class CassandraSinkCluster(CassandraWays):
         if home is not NULL and upstream.stream.closed and (unsent or (
                 request.made & MADE_IDEMPOTENT and self.retry_percent
                 and budget_take(&self.retry_budget, self.routed_total, self.retry_percent, 1))):
+            self.nobody[0] = 0
             if self._send_again(request, home):
                 self.retries_total += not unsent
+                return True
+            if unsent and self.nobody[0]:
+                request.sink_state = 0
+                self._refuse(request, b"ERR", self.nobody)
                 return True
         request.sink_state = 0
         request.watched &= ~<uint8_t>WATCHED_BY_SINK

@@ -194,6 +194,9 @@ cdef class CassandraControl(NodesOwner):
         if best_rank >= 0:
             self._go_home(best)
 
+    cdef void tell_connect_failed(self, int error) noexcept nogil:
+        pass                                    # the node that it is does so
+
     cdef upstream_t *upstream_open(self) noexcept nogil:
         """A connection to home, wherever that is now."""
         cdef:
@@ -621,7 +624,7 @@ cdef class CassandraControl(NodesOwner):
         if proxy.up != node.down:
             return
         proxy.up = not node.down
-        self.hub.note(LOG_INFO if proxy.up else LOG_WARNING,
+        self.hub.note(LOG_INFO if proxy.up or not node.reached else LOG_WARNING,
                       "another proxy is back" if proxy.up else "another proxy cannot be reached: drivers are told so",
                       {"address": str(proxy.endpoint), "sink": self.name})
         if proxy.up:

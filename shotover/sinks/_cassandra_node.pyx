@@ -1,12 +1,13 @@
 """See _cassandra_node.pxd."""
 
 from libc.errno cimport ETIMEDOUT
+from libc.stdio cimport snprintf
 from libc.stdlib cimport free, realloc
 from libc.string cimport memset
 
 from shotover._codec.cql.frame cimport HEADER_SIZE, OP_ERROR
 from shotover._core.debug cimport likely, unlikely
-from shotover._proxy.step cimport put_text
+from shotover._proxy.step cimport LOG_TEXT, LOG_WARNING, put_text
 from shotover._core.slice cimport slice_t
 from shotover._net.loop cimport CLOSE_LOCAL, stream_close
 from shotover.sinks._cassandra_pool cimport (
@@ -220,6 +221,14 @@ cdef class CassandraNode(CassandraPool):
                 return True
             upstream = upstream.alive_next
         return False
+
+    cdef void tell_connect_failed(self, int error) noexcept nogil:
+        """Once, until it is back."""
+        cdef char text[LOG_TEXT]
+        if self.watching or self.down:
+            return
+        snprintf(text, sizeof(text), b"cannot connect to the node %s of %s: %.80s", self.text, self.label, self.reason(error))
+        self.hub.log(LOG_WARNING, text)
 
     # ---- down and up again --------------------------------------------------------------------------------------
 

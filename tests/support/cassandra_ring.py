@@ -19,10 +19,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from shotover._codec.cql.selecting import read_rows
 from support.cassandra import QUERY, SCRIPT, START_S, CqlClient, locked, query
 from support.wait import free_port, wait_until
-
-from shotover._codec.cql.selecting import read_rows
 
 PLACES = (("dc1", "r1"), ("dc1", "r2"), ("dc2", "r1"))
 TOKENS_EACH = 4

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +13,6 @@ from cassandra.policies import DCAwareRoundRobinPolicy, FallthroughRetryPolicy, 
 from support.cassandra_ring import Member, Ring, cluster_sink, shared_ring
 from support.proxy import Proxy, cassandra_topology
 from support.wait import free_port
-
-Start = Callable[..., list[Proxy]]
 
 
 def run_place(factory: pytest.TempPathFactory) -> Path:
@@ -36,40 +34,64 @@ def ring(whole_ring: Ring) -> Iterator[Ring]:
         yield whole_ring
 
 
-@pytest.fixture
-def start_proxies() -> Iterator[Start]:
-    """Starts the proxies of one ring; each must end cleanly, with nothing undeclared in its log."""
-    started: list[Proxy] = []
+class Start:
+    """Starts the proxies of one ring: one for each (data center, rack), at 127.0.0.1, .2 and so on, on one port."""
 
-    def start(
-        ring: Ring, *places: tuple[str, str], source: dict[str, Any] | None = None, **fields: Any
+    def __init__(self) -> None:
+        self.started: list[Proxy] = []
+        self.how: dict[int, dict[str, Any]] = {}
+
+    def __call__(
+        self,
+        ring: Ring,
+        *places: tuple[str, str],
+        source: dict[str, Any] | None = None,
+        arguments: Sequence[str] = (),
+        **fields: Any,
     ) -> list[Proxy]:
         port = free_port()
         members = [
             Member(f"127.0.0.{index + 1}", port, center, rack)
             for index, (center, rack) in enumerate(places or [("dc1", "r1")])
         ]
-        found = []
-        for own, member in enumerate(members):
-            proxy = Proxy(
-                0,
-                topology=cassandra_topology,
+        return [
+            self._start(
                 port=port,
+                arguments=arguments,
                 source={"listen_addr": f"{member.host}:{port}", **(source or {})},
                 end=cluster_sink(ring, members, own, **fields),
             )
-            found.append(proxy)
-            started.append(proxy)
-        return found
+            for own, member in enumerate(members)
+        ]
 
+    def _start(self, **how: Any) -> Proxy:
+        proxy = Proxy(0, topology=cassandra_topology, **how)
+        self.started.append(proxy)
+        self.how[id(proxy)] = how
+        return proxy
+
+    def again(self, proxy: Proxy) -> Proxy:
+        """The same once more, after it was stopped or killed."""
+        return self._start(**self.how[id(proxy)])
+
+    def end(self) -> None:
+        errors = []
+        for proxy in self.started:
+            if len(self.started) > 1:  # they end one after the other
+                proxy.allow_log("another proxy cannot be reached")
+            try:
+                proxy.stop()
+            except AssertionError as error:
+                errors.append(str(error))
+        assert not errors, "\n".join(errors)
+
+
+@pytest.fixture
+def start_proxies() -> Iterator[Start]:
+    """Each must end cleanly, with nothing undeclared in its log."""
+    start = Start()
     yield start
-    errors = []
-    for proxy in started:
-        try:
-            proxy.stop()
-        except AssertionError as error:
-            errors.append(str(error))
-    assert not errors, "\n".join(errors)
+    start.end()
 
 
 @contextlib.contextmanager

@@ -138,7 +138,9 @@ def test_use_and_names(place: tuple[str, int]) -> None:
     with connected(*place) as session, keyspace(session) as name:
         session.execute("INSERT INTO t (k, v) VALUES (1, 'a')")
         session.execute(f"USE {name}")
-        assert [session.execute("SELECT v FROM t WHERE k = 1").one().v for _ in range(6)] == ["a"] * 6
+        assert [session.execute("SELECT v FROM t WHERE k = 1").one().v for _ in range(6)] == [
+            "a"
+        ] * 6
         with pytest.raises(InvalidRequest, match="nowhere"):
             session.execute("USE nowhere")
         assert session.execute("SELECT v FROM t WHERE k = %(key)s", {"key": 1}).one().v == "a"
