@@ -10,7 +10,6 @@ from shotover._codec.cql.frame cimport (
     FLAG_COMPRESSED,
     HEADER_SIZE,
     IS_REPLY,
-    OP_BATCH,
     OP_ERROR,
     OP_EXECUTE,
     OP_OPTIONS,
@@ -59,7 +58,7 @@ from shotover.sinks._cassandra_pool cimport (
     state_fields,
 )
 from shotover.sinks._cassandra_prepared cimport prepared_name
-from shotover.sinks._cassandra_route cimport PLACE_HOME, PLACE_TABLE, facts_t
+from shotover.sinks._cassandra_route cimport PLACE_HOME, PLACE_TABLE, aim_t
 from shotover.sinks._cassandra_schema cimport KEYS_MAX, entry_t
 from shotover.sinks._cassandra_single cimport CassandraSinkSingle
 
@@ -128,7 +127,7 @@ cdef class CassandraSinkCluster(CassandraWays):
             self.way_of(cs.state, frame, size, &way)
         else:
             memset(&way, 0, sizeof(way))            # it cannot be read: the server will say so
-        if unlikely(way.facts.place == PLACE_TABLE and opcode != OP_PREPARE):
+        if unlikely(way.aim.place == PLACE_TABLE and opcode != OP_PREPARE):
             self._show(request, plain, size)
             return
         if unlikely(way.unknown.data is not NULL and self.prepared.evicted == 0):
@@ -141,9 +140,9 @@ cdef class CassandraSinkCluster(CassandraWays):
         if opcode == OP_PREPARE:
             sink_state = S_PREPARE
             request.watched |= WATCHED_BY_SINK
-        if way.facts.idempotent:
+        if way.aim.idempotent:
             request.made |= MADE_IDEMPOTENT
-        elif way.facts.place == PLACE_HOME and opcode != OP_PREPARE:
+        elif way.aim.place == PLACE_HOME and opcode != OP_PREPARE:
             self.changed_ns = self.loop.now         # the schema, perhaps
         if likely(request.wire.size <= KEEP_SIZE_MAX):
             keeper_keep(&self.keeper, request)
@@ -165,8 +164,8 @@ cdef class CassandraSinkCluster(CassandraWays):
             if likely((<CassandraNode>self.nodes[found]).take(request, home, number, sink_state)):
                 return True
             if not (<CassandraNode>self.nodes[found]).down:
-                snprintf(self.nobody, sizeof(self.nobody),
-                         b"shotover: too many requests wait for %s (max_pending_requests)", (<CassandraNode>self.nodes[found]).text)
+                snprintf(self.nobody, sizeof(self.nobody), b"shotover: too many requests wait for %s (max_pending_requests)",
+                         (<CassandraNode>self.nodes[found]).text)
                 return False
             if found == self.home:
                 self._hop()
@@ -180,7 +179,8 @@ cdef class CassandraSinkCluster(CassandraWays):
         if node.refusal[0] == 0:
             why = node.reason(node.connect_error)
         snprintf(self.nobody, sizeof(self.nobody),
-                 b"shotover: no server of the cluster can be reached; the last one tried was %s: %s (%s)", node.text, why, self.place)
+                 b"shotover: no server of the cluster can be reached; the last one tried was %s: %.150s (%.150s)",
+                 node.text, why, self.place)
 
     cdef void _say_unprepared(self, request_t *request, slice_t id) noexcept nogil:
         """The proxy has never seen that statement: its client prepares it again, and then it is known whose its rows are."""
@@ -304,7 +304,7 @@ cdef class CassandraSinkCluster(CassandraWays):
             cql_prefix_t   asked, told
             cql_prepare_t  prepare
             cql_result_t   result
-            facts_t        facts
+            aim_t        aim
             slice_t        keyspace, name
             uint8_t       *frames[2]
             size_t         sizes[2]
@@ -336,14 +336,14 @@ cdef class CassandraSinkCluster(CassandraWays):
                 and result.kind == RESULT_PREPARED:
             if prepare.flags & PREPARE_KEYSPACE:
                 keyspace = prepare.keyspace
-            self.read_statement(prepare.text, keyspace, &facts)
-            prepared = self.prepared.add(&result, prepare.text, keyspace, &facts, request.version)
+            self.read_statement(prepare.text, keyspace, &aim)
+            prepared = self.prepared.add(&result, prepare.text, keyspace, &aim, request.version)
             if prepared is not NULL and request.version < 4 and self.known:     # which tells no key: by the schema, then
                 entry = self.schema.find(prepared.keyspace.data, prepared.keyspace.size, prepared.table.data, prepared.table.size)
                 for number in range(entry.key_count if entry is not NULL and entry.key_count <= KEYS_MAX else 0):
                     for index in range(prepared.value_count):
-                        if prepared_name(prepared, index, &name) and name.size == entry.keys[number].name.size \
-                                and memcmp(name.data, entry.keys[number].name.data, name.size) == 0:
+                        if prepared_name(prepared, index, &name) and name.size == entry.columns[number].size \
+                                and memcmp(name.data, entry.columns[number].data, name.size) == 0:
                             prepared.keys[number] = <uint16_t>index
                             break
                     else:

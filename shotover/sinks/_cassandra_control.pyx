@@ -41,7 +41,6 @@ from shotover.sinks._cassandra_pool cimport (
     FIELD_STARTUP,
     ROLE_CONTROL,
     S_BEAT,
-    S_FIRST_FREE,
     S_GREETING,
     S_OPTIONS,
     S_STARTUP,

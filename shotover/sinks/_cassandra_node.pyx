@@ -15,7 +15,6 @@ from shotover.sinks._cassandra_pool cimport (
     ROLE_ASK,
     ROLE_LEAVING,
     ROLE_SHARED,
-    S_BEAT,
     S_FIRST_FREE,
     S_GREETING,
     SHARED_MAX,

@@ -6,7 +6,7 @@ from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
 
 from shotover._codec.cql.results cimport cql_result_t
 from shotover._core.slice cimport slice_t
-from shotover.sinks._cassandra_route cimport facts_t
+from shotover.sinks._cassandra_route cimport aim_t
 from shotover.sinks._cassandra_schema cimport KEYS_MAX
 
 
@@ -21,7 +21,7 @@ cdef struct prepared_t:
     prepared_t *older
     uint8_t     id[ID_MAX]
     uint8_t     id_size
-    facts_t     facts
+    aim_t     aim
     uint32_t    key_count       # 0: its key is not among its values, or nobody has told
     uint16_t    keys[KEYS_MAX]
     uint32_t    value_count
@@ -44,7 +44,7 @@ cdef class PreparedCache:
         prepared_t  *oldest
 
     cdef prepared_t *find(self, const uint8_t *id, size_t size) noexcept nogil
-    cdef prepared_t *add(self, const cql_result_t *result, slice_t text, slice_t session_keyspace, facts_t *facts,
+    cdef prepared_t *add(self, const cql_result_t *result, slice_t text, slice_t session_keyspace, aim_t *aim,
                          int version) noexcept nogil
     cdef void _drop(self, prepared_t *prepared) noexcept nogil
     cdef void _unlink(self, prepared_t *prepared) noexcept nogil

@@ -58,7 +58,7 @@ cdef class PreparedCache:
             prepared = prepared.chain
         return NULL
 
-    cdef prepared_t *add(self, const cql_result_t *result, slice_t text, slice_t session_keyspace, facts_t *facts,
+    cdef prepared_t *add(self, const cql_result_t *result, slice_t text, slice_t session_keyspace, aim_t *aim,
                          int version) noexcept nogil:
         """Keeps what a PREPARE has brought; NULL: it cannot be kept."""
         cdef:
@@ -68,7 +68,7 @@ cdef class PreparedCache:
             prepared_t  **place
             uint8_t      *at
             size_t        size = text.size + session_keyspace.size
-            uint32_t      index
+            uint32_t      index, _
             slice_t       keyspace
             slice_t       table
         if result.id.size > ID_MAX or result.id.size == 0 or text.size > TEXT_MAX:
@@ -94,7 +94,7 @@ cdef class PreparedCache:
         prepared.size = sizeof(prepared_t) + size
         memcpy(prepared.id, result.id.data, result.id.size)
         prepared.id_size = <uint8_t>result.id.size
-        prepared.facts = facts[0]
+        prepared.aim = aim[0]
         prepared.value_count = result.bound.column_count
         if version >= 4 and result.bound.key_count <= KEYS_MAX:
             prepared.key_count = result.bound.key_count
@@ -107,7 +107,7 @@ cdef class PreparedCache:
         at = _keep(at, table, &prepared.table)
         prepared.names.data = at
         wire_read(&reader, result.bound.columns.data, result.bound.columns.size)
-        for index in range(result.bound.column_count):
+        for _ in range(result.bound.column_count):
             cql_column_next(&reader, &result.bound, &column)
             put_short(at, <uint32_t>column.name.size)
             memcpy(at + 2, column.name.data, column.name.size)

@@ -6,33 +6,34 @@ it cannot be had (a function, IN, null), there is none, and any server will do.
 
 from libc.stdint cimport uint8_t, uint16_t, uint32_t
 
+from shotover._codec.cql.keys cimport cql_keys_t
 from shotover._codec.cql.messages cimport cql_params_t
 from shotover._codec.cql.statement cimport cql_statement_t
 from shotover._core.slice cimport slice_t
 from shotover.sinks._cassandra_schema cimport Schema, entry_t
 
 
-cdef enum:                      # facts_t.place
+cdef enum:                      # aim_t.place
     PLACE_ANY = 0               # rows: by their key, if that can be found
     PLACE_HOME = 1              # schema and what the servers say of themselves: always the same server
     PLACE_TABLE = 2             # one of the tables that the proxy answers
 
 cdef enum:
-    KEY_ROOM = 2048             # bytes of a partition key that is put together, and of literals in it
+    KEY_BYTES_MAX = 2048        # of a partition key that is put together
     NAME_ROOM = 64
 
-cdef struct facts_t:
+cdef struct aim_t:
     uint8_t place               # PLACE_*
     uint8_t table               # of PLACE_TABLE: index into VIRTUAL of cassandra_view
     bint    ordered             # a lightweight transaction: rivals should meet at the same server
     bint    idempotent          # may be carried out twice
 
 cdef struct key_room_t:         # where a key is put together
-    uint8_t  bytes[KEY_ROOM]
-    uint8_t  literals[KEY_ROOM]
+    uint8_t    bytes[KEY_BYTES_MAX]
+    cql_keys_t keys
 
 
-cdef void facts_of(const uint8_t *text, const cql_statement_t *statement, slice_t keyspace, facts_t *out) noexcept nogil
+cdef void aim_of(const uint8_t *text, const cql_statement_t *statement, slice_t keyspace, aim_t *out) noexcept nogil
 cdef const entry_t *table_of(Schema schema, const uint8_t *text, const cql_statement_t *statement,
                              slice_t keyspace) noexcept nogil
 cdef bint key_of_statement(const entry_t *table, const uint8_t *text, const cql_statement_t *statement,

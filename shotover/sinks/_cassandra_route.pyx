@@ -2,33 +2,25 @@
 
 from libc.string cimport memcmp, memset, strlen
 
+from shotover._codec.cql.keys cimport cql_key_plan, cql_key_plan_t, cql_keys_at, cql_keys_read
 from shotover._codec.cql.lexer cimport cql_name_is, cql_name_put, cql_span_t
-from shotover._codec.cql.literals cimport LITERAL_FINE, cql_literal_put
 from shotover._codec.cql.messages cimport PARAM_NAMES, cql_value_next, cql_value_t
 from shotover._codec.cql.partition cimport partition_key_put, partition_key_size
 from shotover._codec.cql.statement cimport (
-    FORM_BIND,
-    FORM_CONSTANT,
     HAS_COUNTER,
     HAS_FUNCTION,
     HAS_IF,
-    ITEM_COLUMN,
     ITEM_STATEMENT,
-    ITEM_TOKEN,
-    ITEM_TUPLE,
-    ITEM_WHERE,
     NOT_IDEMPOTENT,
-    OP_EQ,
     STATEMENT_BATCH,
     STATEMENT_DELETE,
     STATEMENT_INSERT,
     STATEMENT_SELECT,
     STATEMENT_UNKNOWN,
     STATEMENT_UPDATE,
-    cql_item_t,
 )
-from shotover._codec.cql.wire cimport wire_bytes, wire_read, wire_reader_t, wire_write, wire_writer_t
-from shotover.sinks._cassandra_schema cimport KEYS_MAX, key_column_t
+from shotover._codec.cql.wire cimport wire_bytes, wire_read, wire_reader_t
+from shotover.sinks._cassandra_schema cimport KEYS_MAX
 
 cdef const char *VIRTUAL[3]
 VIRTUAL[0] = b"local"
@@ -44,13 +36,13 @@ cdef slice_t _name(const uint8_t *text, cql_span_t span, uint8_t *room) noexcept
     return name
 
 
-cdef void facts_of(const uint8_t *text, const cql_statement_t *statement, slice_t keyspace, facts_t *out) noexcept nogil:
+cdef void aim_of(const uint8_t *text, const cql_statement_t *statement, slice_t keyspace, aim_t *out) noexcept nogil:
     """`keyspace`: the session's, for a statement that names none."""
     cdef:
         uint8_t type = statement.type
         uint8_t room[NAME_ROOM]
         int     index
-    memset(out, 0, sizeof(facts_t))
+    memset(out, 0, sizeof(aim_t))
     if type == STATEMENT_UNKNOWN:
         return
     if type != STATEMENT_SELECT and type != STATEMENT_INSERT and type != STATEMENT_UPDATE and type != STATEMENT_DELETE \
@@ -110,52 +102,18 @@ cdef bint value_at(const cql_params_t *params, uint32_t number, const slice_t *n
     return False
 
 
-cdef bint _part(const key_column_t *column, const uint8_t *text, const cql_item_t *item, const cql_params_t *params,
-                wire_writer_t *writer, slice_t *part) noexcept nogil:
-    """What an item gives to the key."""
-    cdef:
-        uint8_t *start = writer.at
-        slice_t  name
-    if item.form == FORM_BIND:
-        # A mark is bound by its name, which is that after the colon; one without has its column's.
-        name.data = <uint8_t *>column.name.data
-        name.size = column.name.size
-        if item.value.size > 1 and text[item.value.at] == b':':
-            name.data = <uint8_t *>text + item.value.at + 1
-            name.size = item.value.size - 1
-        return params is not NULL and value_at(params, <uint32_t>item.bind, &name, part)
-    if item.form != FORM_CONSTANT or column.nodes[0].span == 0:
-        return False
-    if cql_literal_put(column.nodes, text, item.value, writer) != LITERAL_FINE or writer.full:
-        return False
-    part.data = start
-    part.size = <size_t>(writer.at - start)
-    return True
-
-
 cdef bint key_of_statement(const entry_t *table, const uint8_t *text, const cql_statement_t *statement,
                            const cql_params_t *params, key_room_t *room, slice_t *key) noexcept nogil:
-    """The partition key of a statement's rows, borrowed from it or put into `room`. `params`: its bound values, or NULL."""
+    """The partition key of a statement's rows, of several (IN) the first; borrowed from it or put into `room`. `params`: its
+    bound values, or NULL."""
     cdef:
-        slice_t       parts[KEYS_MAX]
-        wire_writer_t writer
-        uint16_t      which = 1 if statement.type == STATEMENT_BATCH else 0
-        cql_item_t   *item
-        uint32_t      number, index
-    wire_write(&writer, room.literals, KEY_ROOM)
-    for number in range(table.key_count):
-        for index in range(statement.item_count):
-            item = &statement.item[index]
-            if item.statement != which or (item.role != ITEM_COLUMN and item.role != ITEM_WHERE):
-                continue
-            if item.role == ITEM_WHERE and (item.op != OP_EQ or item.flags & (ITEM_TOKEN | ITEM_TUPLE) or item.more.size):
-                continue
-            if cql_name_is(text, item.name, table.keys[number].name.data, table.keys[number].name.size):
-                if not _part(&table.keys[number], text, item, params, &writer, &parts[number]):
-                    return False
-                break
-        else:
-            return False
+        slice_t        parts[KEYS_MAX]
+        cql_key_plan_t plan
+        uint16_t       which = 1 if statement.type == STATEMENT_BATCH else 0
+    if not cql_key_plan(statement, text, which, table.columns, table.key_count, &plan) or \
+            not cql_keys_read(&plan, statement, text, params, table.types, &room.keys) or room.keys.count == 0:
+        return False
+    cql_keys_at(&room.keys, 0, parts)
     return _joined(parts, table.key_count, room, key)
 
 
@@ -188,7 +146,7 @@ cdef bint _joined(const slice_t *parts, uint32_t count, key_room_t *room, slice_
         key[0] = parts[0]
         return parts[0].size > 0
     size = partition_key_size(parts, count)
-    if size == 0 or size > KEY_ROOM:
+    if size == 0 or size > KEY_BYTES_MAX:
         return False
     key.data = room.bytes
     key.size = partition_key_put(room.bytes, parts, count)

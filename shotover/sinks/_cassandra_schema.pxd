@@ -12,12 +12,8 @@ from shotover._core.slice cimport slice_t
 
 
 cdef enum:
-    KEYS_MAX = 16               # columns of a partition key that are known one by one
+    KEYS_MAX = 16               # columns of a partition key that are known one by one; at most those of _codec/cql/keys
     KEY_NODES_MAX = 16          # nodes of the type of one
-
-cdef struct key_column_t:
-    slice_t     name
-    cql_type_t  nodes[KEY_NODES_MAX]    # its type; nodes[0].span 0: one that is not known
 
 cdef struct entry_t:            # of a keyspace, or of a table
     uint64_t      hash
@@ -25,7 +21,9 @@ cdef struct entry_t:            # of a keyspace, or of a table
     slice_t       table         # of a keyspace: empty
     void         *placement     # PyObject* of the Placement, or NULL
     uint32_t      key_count     # 0: not known
-    key_column_t *keys
+    slice_t      *columns       # of the partition key, in order
+    const cql_type_t **types    # ... and their types; one that is not known is a custom one
+    cql_type_t   *nodes         # of those
 
 cdef class Schema:
     cdef:

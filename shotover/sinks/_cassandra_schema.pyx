@@ -3,6 +3,7 @@
 from libc.stdlib cimport calloc, free
 from libc.string cimport memcmp
 
+from shotover._codec.cql.results cimport TYPE_CUSTOM
 from shotover._codec.cql.types cimport cql_type_of_text, cql_types_t
 
 
@@ -59,7 +60,9 @@ cdef class Schema:
         cdef uint32_t index
         if self.entries is not NULL:
             for index in range(self.room):
-                free(self.entries[index].keys)
+                free(self.entries[index].columns)
+                free(self.entries[index].types)
+                free(self.entries[index].nodes)
         free(self.entries)
 
     def _placement(self, ring, replication):
@@ -88,27 +91,28 @@ cdef class Schema:
 
     cdef int _add_keys(self, entry_t *entry, columns) except -1:
         cdef:
-            cql_types_t    types
-            key_column_t  *key
-            bytes          text
-            uint32_t       index
-        entry.keys = <key_column_t *>calloc(len(columns), sizeof(key_column_t))
-        if entry.keys is NULL:
+            cql_types_t types
+            bytes       text
+            uint32_t    index
+        entry.columns = <slice_t *>calloc(len(columns), sizeof(slice_t))
+        entry.types = <const cql_type_t **>calloc(len(columns), sizeof(void *))
+        entry.nodes = <cql_type_t *>calloc(len(columns) * KEY_NODES_MAX, sizeof(cql_type_t))
+        if entry.columns is NULL or entry.types is NULL or entry.nodes is NULL:
             raise MemoryError()
-        entry.key_count = <uint32_t>len(columns)
         for index, (name, type_text) in enumerate(columns):
-            key = &entry.keys[index]
             text = name.encode()
             self.kept.append(text)
-            key.name.data = <uint8_t *><char *>text
-            key.name.size = len(text)
-            types.nodes = key.nodes
+            entry.columns[index].data = <uint8_t *><char *>text
+            entry.columns[index].size = len(text)
+            types.nodes = entry.nodes + index * KEY_NODES_MAX
             types.room = KEY_NODES_MAX
             types.count = 0
             text = type_text.encode()
             self.kept.append(text)              # a type borrows names from it
             if not cql_type_of_text(&types, <const uint8_t *><char *>text, len(text)):
-                key.nodes[0].span = 0
+                types.nodes[0].id = TYPE_CUSTOM
+            entry.types[index] = types.nodes
+        entry.key_count = <uint32_t>len(columns)
         return 0
 
     cdef const entry_t *find(self, const uint8_t *keyspace, size_t keyspace_size, const uint8_t *table,

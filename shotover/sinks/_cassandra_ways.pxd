@@ -17,7 +17,7 @@ from shotover._core.slice cimport slice_t
 from shotover.sinks._cassandra_control cimport CassandraControl
 from shotover.sinks._cassandra_pool cimport cql_state_t
 from shotover.sinks._cassandra_prepared cimport PreparedCache, prepared_t
-from shotover.sinks._cassandra_route cimport facts_t, key_room_t
+from shotover.sinks._cassandra_route cimport aim_t, key_room_t
 from shotover.sinks._cassandra_schema cimport entry_t
 
 
@@ -25,7 +25,7 @@ cdef enum:
     ITEMS_MAX = 256             # of a statement that is looked at
 
 cdef struct way_t:
-    facts_t         facts
+    aim_t         aim
     const uint16_t *copies      # servers that have the row, NO_SERVER behind the last; NULL: nobody knows
     uint32_t        width
     slice_t         unknown     # id of a prepared statement that nobody here knows; borrowed from the frame
@@ -44,7 +44,7 @@ cdef class CassandraWays(CassandraControl):
         uint64_t        by_key_total, out_of_rack_total
 
     cdef void way_of(self, const cql_state_t *home, const uint8_t *frame, size_t size, way_t *way) noexcept nogil
-    cdef void read_statement(self, slice_t text, slice_t keyspace, facts_t *facts) noexcept nogil
+    cdef void read_statement(self, slice_t text, slice_t keyspace, aim_t *aim) noexcept nogil
     cdef uint32_t node_for(self, const way_t *way, cql_state_t *home, uint64_t number) noexcept nogil
     cdef void _way_of_query(self, slice_t keyspace, slice_t body, int version, way_t *way) noexcept nogil
     cdef void _way_of_execute(self, slice_t body, int version, way_t *way) noexcept nogil

@@ -30,11 +30,11 @@ from shotover.sinks._cassandra_node cimport CassandraNode
 from shotover.sinks._cassandra_pool cimport FIELD_KEYSPACE
 from shotover.sinks._cassandra_prepared cimport prepared_name
 from shotover.sinks._cassandra_route cimport (
-    KEY_ROOM,
+    KEY_BYTES_MAX,
     PLACE_ANY,
     PLACE_HOME,
     PLACE_TABLE,
-    facts_of,
+    aim_of,
     key_of_statement,
     key_of_values,
     table_of,
@@ -92,13 +92,13 @@ cdef class CassandraWays(CassandraControl):
         elif opcode == OP_BATCH:
             self._way_of_batch(keyspace, prefix.body, version, way)
         elif opcode == OP_PREPARE and cql_prepare_read(prefix.body.data, prefix.body.size, version, &prepare):
-            self.read_statement(prepare.text, prepare.keyspace if prepare.flags & PREPARE_KEYSPACE else keyspace, &way.facts)
+            self.read_statement(prepare.text, prepare.keyspace if prepare.flags & PREPARE_KEYSPACE else keyspace, &way.aim)
 
-    cdef void read_statement(self, slice_t text, slice_t keyspace, facts_t *facts) noexcept nogil:
+    cdef void read_statement(self, slice_t text, slice_t keyspace, aim_t *aim) noexcept nogil:
         self.statement.item = self.items
         self.statement.item_room = ITEMS_MAX
         cql_parse(text.data, text.size, &self.statement)
-        facts_of(text.data, &self.statement, keyspace, facts)
+        aim_of(text.data, &self.statement, keyspace, aim)
 
     cdef void _way_of_query(self, slice_t keyspace, slice_t body, int version, way_t *way) noexcept nogil:
         cdef cql_query_t query
@@ -106,9 +106,9 @@ cdef class CassandraWays(CassandraControl):
             return
         if query.params.flags & PARAM_KEYSPACE:
             keyspace = query.params.keyspace
-        self.read_statement(query.text, keyspace, &way.facts)
-        way.facts.ordered |= query.params.consistency == SERIAL or query.params.consistency == LOCAL_SERIAL
-        if way.facts.place == PLACE_ANY:
+        self.read_statement(query.text, keyspace, &way.aim)
+        way.aim.ordered |= query.params.consistency == SERIAL or query.params.consistency == LOCAL_SERIAL
+        if way.aim.place == PLACE_ANY:
             self._copies_of(query.text, keyspace, &query.params, way)
 
     cdef void _way_of_execute(self, slice_t body, int version, way_t *way) noexcept nogil:
@@ -121,9 +121,9 @@ cdef class CassandraWays(CassandraControl):
         if unlikely(prepared is NULL):
             way.unknown = execute.id
             return
-        way.facts = prepared.facts
-        way.facts.ordered |= execute.params.consistency == SERIAL or execute.params.consistency == LOCAL_SERIAL
-        if way.facts.place == PLACE_ANY:
+        way.aim = prepared.aim
+        way.aim.ordered |= execute.params.consistency == SERIAL or execute.params.consistency == LOCAL_SERIAL
+        if way.aim.place == PLACE_ANY:
             self._copies_of_prepared(prepared, &execute.params, way)
 
     cdef void _way_of_batch(self, slice_t keyspace, slice_t body, int version, way_t *way) noexcept nogil:
@@ -134,8 +134,8 @@ cdef class CassandraWays(CassandraControl):
             cql_params_t     params
             wire_reader_t    reader
             prepared_t      *prepared
-            facts_t          facts
-            uint32_t         index
+            aim_t          aim
+            uint32_t         _
             bint             idempotent
         if not cql_batch_read(body.data, body.size, version, &batch):
             return
@@ -143,7 +143,7 @@ cdef class CassandraWays(CassandraControl):
             keyspace = batch.params.keyspace
         idempotent = batch.type != BATCH_COUNTER and batch.count <= BATCH_LOOK
         wire_read(&reader, batch.items.data, batch.items.size)
-        for index in range(min(batch.count, <uint32_t>BATCH_LOOK)):
+        for _ in range(min(batch.count, <uint32_t>BATCH_LOOK)):
             if not cql_batch_next(&reader, &item):
                 return
             params = batch.params
@@ -155,16 +155,16 @@ cdef class CassandraWays(CassandraControl):
                 if prepared is NULL:
                     idempotent = False
                     continue
-                facts = prepared.facts
+                aim = prepared.aim
                 if way.copies is NULL:
                     self._copies_of_prepared(prepared, &params, way)
             else:
-                self.read_statement(item.text, keyspace, &facts)
+                self.read_statement(item.text, keyspace, &aim)
                 if way.copies is NULL:
                     self._copies_of(item.text, keyspace, &params, way)
-            idempotent = idempotent and facts.idempotent
-            way.facts.ordered |= facts.ordered
-        way.facts.idempotent = idempotent
+            idempotent = idempotent and aim.idempotent
+            way.aim.ordered |= aim.ordered
+        way.aim.idempotent = idempotent
 
     cdef void _copies_of(self, slice_t text, slice_t keyspace, const cql_params_t *params, way_t *way) noexcept nogil:
         """Of the statement that was read last, which is that text."""
@@ -198,7 +198,7 @@ cdef class CassandraWays(CassandraControl):
         for index in range(prepared.key_count):
             if not prepared_name(prepared, prepared.keys[index], &name) or not value_at(params, 0, &name, &parts[index]):
                 return
-        if 0 < partition_key_size(parts, prepared.key_count) <= KEY_ROOM:
+        if 0 < partition_key_size(parts, prepared.key_count) <= KEY_BYTES_MAX:
             key.data = self.room.bytes
             key.size = partition_key_put(self.room.bytes, parts, prepared.key_count)
             self._copies_at(entry, key, way)
@@ -212,7 +212,7 @@ cdef class CassandraWays(CassandraControl):
     cdef uint32_t node_for(self, const way_t *way, cql_state_t *home, uint64_t number) noexcept nogil:
         """The number of a node; that of home if there is no better one."""
         cdef uint32_t found
-        if way.facts.place == PLACE_HOME or way.facts.place == PLACE_TABLE:
+        if way.aim.place == PLACE_HOME or way.aim.place == PLACE_TABLE:
             return self.home
         if way.copies is not NULL:
             found = self._node_by_key(way, home, number)
@@ -235,12 +235,12 @@ cdef class CassandraWays(CassandraControl):
             return NO_SERVER
         self.turn += 1
         for step in range(width):
-            found = way.copies[step if way.facts.ordered else (step + self.turn) % width]
+            found = way.copies[step if way.aim.ordered else (step + self.turn) % width]
             rank = _rank(<CassandraNode>self.nodes[found], home, number)
             if rank < best_rank:
                 best_rank = rank
                 best = found
-                if way.facts.ordered:
+                if way.aim.ordered:
                     break
         if best != NO_SERVER:
             self.by_key_total += 1

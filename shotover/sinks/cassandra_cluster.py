@@ -44,9 +44,7 @@ class HostId(Field):
 
     def plain(self, value: Any) -> Any:
         digits = value.hex()
-        return "-".join(
-            (digits[:8], digits[8:12], digits[12:16], digits[16:20], digits[20:])
-        )
+        return "-".join((digits[:8], digits[8:12], digits[12:16], digits[16:20], digits[20:]))
 
 
 def host_id(**common: Any) -> Any:

@@ -100,7 +100,9 @@ class View:
 
 def read_view(asked: tuple[str, int], bodies: Sequence[bytes | None], version: int) -> View:
     """Of the answers to the first three questions; None for a table that there is not. ValueError."""
-    local, peers, peers_v2 = (None if body is None else read_rows(body, version)[:2] for body in bodies)
+    local, peers, peers_v2 = (
+        None if body is None else read_rows(body, version)[:2] for body in bodies
+    )
     if local is None or peers is None:
         raise ValueError("system.local or system.peers cannot be read")
     return View(asked, local, peers, peers_v2)

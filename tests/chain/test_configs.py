@@ -42,6 +42,8 @@ ELSEWHERE = {  # they need more than a server or two
     "cassandra_audit",
     "cassandra_redis_cache",
     "cassandra_statements",
+    "cassandra_cluster",  # tests/integration/cassandra_cluster
+    "cassandra_cluster_racks",  # the same
     "redis_cluster",  # tests/integration/cluster
     "redis_sentinel",  # tests/integration/sentinel
 }

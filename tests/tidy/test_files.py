@@ -16,6 +16,8 @@ LONGER = {
 }
 GIL = {
     "shotover/_proxy/python_step.pyx": "the door for guests written in Python",
+    "shotover/sinks/_cassandra_cluster.pyx": "system.local and system.peers, of which drivers ask when they connect: rare",
+    "shotover/sinks/_cassandra_control.pyx": "what a cluster says of itself, and events: rare",
     "shotover/sinks/_redis_scripts.pyx": "a new script, a script that a server has lost: rare",
     "shotover/sinks/_redis_sentinel.pyx": "starts a thread that looks up the name of a master: rare",
     "shotover/sinks/_redis_cluster.pyx": "a map that has changed, a node that is new, CLUSTER: rare",

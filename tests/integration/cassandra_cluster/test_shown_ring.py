@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import ipaddress
+import re
 import struct
 import uuid
+from typing import Any
 
 import pytest
+import yaml
 from cassandra import ConsistencyLevel, InvalidRequest
 from integration.cassandra_cluster.conftest import Start, connected
 from support.cassandra import (
@@ -25,6 +28,7 @@ from support.cassandra import (
     string,
 )
 from support.cassandra_ring import Ring, host_id
+from support.proxy import ROOT, Proxy
 from support.wait import wait_until
 
 from shotover._codec.cql.selecting import read_rows
@@ -248,3 +252,28 @@ def test_a_driver_that_prepared_at_another_proxy(ring: Ring, start_proxies: Star
 
         wait_until(goes_on, "the driver is back", deadline_s=30)
         assert session.execute(select, ("local",)).one().cluster_name == "test"
+
+
+@pytest.mark.parametrize(
+    ("name", "own", "rack"),
+    [("cassandra_cluster", 1, b"r1"), ("cassandra_cluster_racks", 2, b"r2")],
+)
+def test_the_topologies_of_the_docs_run(ring: Ring, name: str, own: int, rack: bytes) -> None:
+    """With the addresses that this test has, and nothing else changed."""
+    text = (ROOT / "configs" / f"{name}.yaml").read_text()
+    text = re.sub(r"127\.0\.1\.(\d):9042", rf"{ring.prefix}\1:{ring.port}", text)
+
+    def topology(listen_port: int, _upstream_port: int, **_: object) -> dict[str, Any]:
+        found: dict[str, Any] = yaml.safe_load(text.replace(":9042", f":{listen_port}"))
+        return found
+
+    proxy = Proxy(0, topology=topology)
+    try:
+        with CqlClient(proxy.port, host=f"127.0.0.{own}") as client:
+            client.open()
+            (local,) = rows(client, "SELECT rack, rpc_address FROM system.local")
+            assert (local["rack"], address(local["rpc_address"])) == (rack, f"127.0.0.{own}")
+            schema = "SELECT * FROM system_schema.keyspaces WHERE keyspace_name = 'system'"
+            assert len(rows(client, schema)) == 1
+    finally:
+        proxy.stop()
