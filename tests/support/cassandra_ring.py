@@ -15,9 +15,9 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from shotover._codec.cql.selecting import read_rows
 from support.cassandra import QUERY, SCRIPT, START_S, CqlClient, locked, query
@@ -37,10 +37,6 @@ class RingNode:
         self.port = ring.port
         self.center, self.rack = PLACES[index]
         self.directory = ring.directory / f"node{index}"
-
-    @property
-    def address(self) -> str:
-        return f"{self.host}:{self.port}"
 
     def launch(self) -> subprocess.Popen[bytes]:
         """Begins to start it; `wait` waits until it answers."""
@@ -199,11 +195,20 @@ class Member:
         self.host, self.port, self.center, self.rack = host, port, center, rack
 
 
-def cluster_sink(ring: Ring, members: list[Member], own: int, **fields: Any) -> dict[str, Any]:
+class Cluster(Protocol):
+    """Real, or played."""
+
+    @property
+    def port(self) -> int: ...
+    @property
+    def nodes(self) -> Sequence[Any]: ...
+
+
+def cluster_sink(ring: Cluster, members: list[Member], own: int, **fields: Any) -> dict[str, Any]:
     return {
         "CassandraSinkCluster": {
             "name": "sink",
-            "first_contact_points": [node.address for node in ring.nodes[:2]],
+            "first_contact_points": [f"{node.host}:{ring.port}" for node in ring.nodes[:2]],
             "local_shotover_host_id": host_id(own),
             "shotover_nodes": [
                 {

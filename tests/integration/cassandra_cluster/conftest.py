@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from cassandra.cluster import EXEC_PROFILE_DEFAULT, Cluster, ExecutionProfile, Session
 from cassandra.policies import DCAwareRoundRobinPolicy, FallthroughRetryPolicy, TokenAwarePolicy
+from support.cassandra_ring import Cluster as Servers
 from support.cassandra_ring import Member, Ring, cluster_sink, shared_ring
 from support.proxy import Proxy, cassandra_topology
 from support.wait import free_port
@@ -43,7 +44,7 @@ class Start:
 
     def __call__(
         self,
-        ring: Ring,
+        ring: Servers,
         *places: tuple[str, str],
         source: dict[str, Any] | None = None,
         arguments: Sequence[str] = (),
