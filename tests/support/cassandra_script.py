@@ -175,8 +175,9 @@ class Script:
         common = [("data_center", TEXT), ("host_id", UUID), ("rack", TEXT), ("release_version", TEXT),
                   ("schema_version", UUID), ("tokens", TEXTS)]  # fmt: skip
         if "system.local" in text:
-            more = [("key", TEXT), ("partitioner", TEXT), ("rpc_address", INET), ("rpc_port", INT), ("cluster_name", TEXT)]  # fmt: skip
-            return "system", "local", [*more, *common], [self._row(asked)]
+            more = [("key", TEXT), ("partitioner", TEXT), ("rpc_address", INET), ("rpc_port", INT)]
+            columns = [*more, ("cluster_name", TEXT), *common]
+            return "system", "local", columns, [self._row(asked)]
         if "system.peers" in text:
             name = "peers_v2" if "peers_v2" in text else "peers"
             more = [("peer", INET), ("rpc_address", INET)]
@@ -189,14 +190,12 @@ class Script:
             replication = struct.pack(">i", 2) + texts(said)
             columns = [("keyspace_name", TEXT), ("replication", MAP)]
             return "system_schema", "keyspaces", columns, [{"keyspace_name": b"ks", "replication": replication}]  # fmt: skip
-        columns = [
-            (name, TEXT) for name in ("keyspace_name", "table_name", "column_name", "kind", "type")
-        ]
-        rows = [
-            {"keyspace_name": b"ks", "table_name": b"t", "column_name": name, "kind": kind, "type": type, "position": struct.pack(">i", at)}
-            for name, kind, type, at in ((b"k", b"partition_key", b"int", 0), (b"v", b"regular", b"text", -1))
-        ]  # fmt: skip
-        return "system_schema", "columns", [*columns, ("position", INT)], rows
+        names = ("keyspace_name", "table_name", "column_name", "kind", "type")
+        columns = [*((name, TEXT) for name in names), ("position", INT)]
+        key = dict(zip(names, (b"ks", b"t", b"k", b"partition_key", b"int"), strict=True))
+        value = dict(zip(names, (b"ks", b"t", b"v", b"regular", b"text"), strict=True))
+        rows = [{**key, "position": bytes(4)}, {**value, "position": b"\xff" * 4}]
+        return "system_schema", "columns", columns, rows
 
     def tell(self, kind: str, change: str, node: ScriptedNode) -> None:
         """An event, from every node."""
