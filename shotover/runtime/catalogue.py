@@ -48,6 +48,9 @@ SINKS = {
 TRANSFORMS = {
     "AdaptiveConcurrency": ("shotover.transforms.adaptive_concurrency:AdaptiveConcurrencyConfig"),
     "Audit": "shotover.transforms.audit:AuditConfig",
+    "CassandraPeersRewrite": (
+        "shotover.transforms.cassandra_peers_rewrite:CassandraPeersRewriteConfig"
+    ),
     "Coalesce": "shotover.transforms.coalesce:CoalesceConfig",
     "ConnectionBalanceAndPool": _LOAD_BALANCE,
     "DebugPrinter": "shotover.transforms.debug_printer:DebugPrinterConfig",
@@ -82,7 +85,6 @@ NOT_YET = frozenset(
     {
         "Kafka",
         "OpenSearch",
-        "CassandraPeersRewrite",
         "DebugForceEncode",
         "DebugForceParse",
         "DebugLogToFile",

@@ -224,7 +224,7 @@ def test_listen_addresses(config, written, why):
 def test_a_quoted_value_is_cut_and_printable(config):
     (line,) = config.chain_errors('["%s"]' % ("\\u001b[31m" + "x" * 100))
     assert "\x1b" not in line
-    assert len(line) < 700
+    assert len(line) < 900  # the names that are known take most of it
 
 
 @pytest.mark.parametrize("written", ["localhost:9001", "unix:/a.sock", "1.2.3:9001", "[::x]:1"])

@@ -13,6 +13,7 @@ import os
 import shutil
 import signal
 import socket
+import struct
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
@@ -20,12 +21,23 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from shotover._codec.cql.selecting import read_rows
-from support.cassandra import QUERY, SCRIPT, START_S, CqlClient, locked, query
+from support.cassandra import QUERY, SCRIPT, START_S, CqlClient, Reply, locked, query
 from support.wait import free_port, wait_until
 
 PLACES = (("dc1", "r1"), ("dc1", "r2"), ("dc2", "r1"))
 TOKENS_EACH = 4
 UP_S = 120.0
+
+
+def rows_of(reply: Reply) -> list[dict[str, bytes | None]]:
+    """Of a RESULT, which may have warnings before it."""
+    body = reply.body
+    if reply.flags & 8:
+        count, at = struct.unpack_from(">H", body)[0], 2
+        for _ in range(count):
+            at += 2 + struct.unpack_from(">H", body, at)[0]
+        body = body[at:]
+    return read_rows(body, 4)[1]
 
 
 class RingNode:
@@ -83,7 +95,7 @@ class RingNode:
     def ask(self, text: str) -> list[dict[str, bytes | None]]:
         """The rows of a query, asked of it alone."""
         with CqlClient(self.port, host=self.host) as client:
-            return read_rows(client.open().ask(QUERY, query(text)).body, 4)[1]
+            return rows_of(client.open().ask(QUERY, query(text)))
 
     def sees(self) -> set[bytes | None]:
         """Versions of the schema, as it knows those of all; empty: it does not know all."""
