@@ -47,4 +47,5 @@ cdef class CassandraSinkCluster(CassandraWays):
     cdef bint _prepare_at(self, CassandraNode node, repair_t *repair, const prepared_t *prepared) noexcept nogil
     cdef void _repaired(self, CassandraNode node, request_t *question, bint good) noexcept nogil
     cdef bint _send_again(self, request_t *request, cql_state_t *home) noexcept nogil
+    cdef void _forgotten_statement(self, request_t *request) noexcept nogil
     cdef object _shown(self, request_t *request)

@@ -1,5 +1,6 @@
 """See _cassandra_cluster.pxd."""
 
+from libc.errno cimport EACCES
 from libc.stdint cimport uint16_t
 from libc.stdio cimport snprintf
 from libc.stdlib cimport free, malloc
@@ -72,6 +73,7 @@ cdef enum:                      # request_t.sink_state
 
 cdef enum:
     ATTEMPTS_MAX = 8            # times a request is sent, all in all
+    REFUSED_MAX = 2             # ... of servers that will not have a connection in its client's name
     OWN_MAX = 65536             # longer requests are not kept to be sent again
 
 
@@ -109,7 +111,7 @@ cdef class CassandraSinkCluster(CassandraWays):
             size_t   size = request.wire.size
             chunk_t *plain = NULL
             uint8_t  sink_state = S_ROUTED
-        if unlikely(cs.alone):
+        if unlikely(cs.alone) and opcode != OP_QUERY:
             CassandraSinkSingle._plain(self, request, cs)
             return
         if unlikely(opcode == OP_OPTIONS):
@@ -130,6 +132,11 @@ cdef class CassandraSinkCluster(CassandraWays):
         if unlikely(way.aim.place == PLACE_TABLE and opcode != OP_PREPARE):
             self._show(request, plain, size)
             return
+        if unlikely(cs.alone):
+            if plain is not NULL:
+                chunk_put(&self.loop.pool, plain)
+            CassandraSinkSingle._plain(self, request, cs)
+            return
         if unlikely(way.unknown.data is not NULL and self.prepared.evicted == 0):
             self._say_unprepared(request, way.unknown)
             if plain is not NULL:
@@ -140,9 +147,9 @@ cdef class CassandraSinkCluster(CassandraWays):
         if opcode == OP_PREPARE:
             sink_state = S_PREPARE
             request.watched |= WATCHED_BY_SINK
-        if way.aim.idempotent:
+        if way.aim.idempotent or opcode == OP_PREPARE:
             request.made |= MADE_IDEMPOTENT
-        elif way.aim.place == PLACE_HOME and opcode != OP_PREPARE:
+        elif way.aim.place == PLACE_HOME:
             self.changed_ns = self.loop.now         # the schema, perhaps
         if likely(request.wire.size <= KEEP_SIZE_MAX):
             keeper_keep(&self.keeper, request)
@@ -228,6 +235,8 @@ cdef class CassandraSinkCluster(CassandraWays):
         if request.sink_state == S_REPAIR:
             self._repaired(node, request, False)
             return True
+        if error == EACCES and request.attempts >= REFUSED_MAX:
+            home = NULL                         # it is the client who is not welcome, not one server who is away
         if home is not NULL and upstream.stream.closed and (unsent or (
                 request.made & MADE_IDEMPOTENT and self.retry_percent
                 and budget_take(&self.retry_budget, self.routed_total, self.retry_percent, 1))):
@@ -473,6 +482,9 @@ cdef class CassandraSinkCluster(CassandraWays):
             return
         with gil:
             body = self._shown(request)
+            if body is None:
+                self._forgotten_statement(request)
+                return
             if isinstance(body, bytes):
                 size = HEADER_SIZE + len(body)
                 out = <uint8_t *>malloc(size)
@@ -488,8 +500,18 @@ cdef class CassandraSinkCluster(CassandraWays):
         else:
             self._refuse(request, b"INVALID", self.nobody)
 
+    cdef void _forgotten_statement(self, request_t *request) noexcept nogil:
+        cdef:
+            cql_prefix_t  prefix
+            cql_execute_t execute
+        if cql_prefix_read(request.wire.data + HEADER_SIZE, request.wire.size - HEADER_SIZE, request.wire.data[1], False,
+                           &prefix) and cql_execute_read(prefix.body.data, prefix.body.size, request.version, &execute):
+            self._say_unprepared(request, execute.id)
+        else:
+            self._refuse(request, b"PROTO", b"shotover: an EXECUTE that cannot be read")
+
     cdef object _shown(self, request_t *request):
-        """The body of the answer, or text that says why there is none."""
+        """The body of the answer; text that says why there is none; None: of a statement that nobody knows any more."""
         cdef:
             cql_prefix_t  prefix
             cql_query_t   query
@@ -503,7 +525,8 @@ cdef class CassandraSinkCluster(CassandraWays):
             if good:
                 query.params = execute.params
                 prepared = self.prepared.find(execute.id.data, execute.id.size)
-                good = prepared is not NULL
+                if prepared is NULL:
+                    return None
         elif good:
             good = cql_query_read(prefix.body.data, prefix.body.size, request.version, &query)
         if not good:

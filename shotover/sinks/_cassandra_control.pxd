@@ -66,6 +66,7 @@ cdef class CassandraControl(NodesOwner):
         uint64_t    refreshes_total
 
     cdef void _hop(self) noexcept nogil
+    cdef void _move_home(self) noexcept nogil
     cdef void _lead_to(self, CassandraNode node) noexcept nogil
     cdef void _go_home(self, uint32_t number) noexcept nogil
     cdef bint _open_control(self) noexcept nogil

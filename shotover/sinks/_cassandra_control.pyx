@@ -21,7 +21,7 @@ from shotover._codec.cql.frame cimport (
 )
 from shotover._codec.cql.messages cimport cql_prefix_read, cql_prefix_t
 from shotover._codec.cql.results cimport cql_event_read, cql_event_t
-from shotover._codec.cql.ring cimport Ring
+from shotover._codec.cql.ring cimport NO_SERVER, Ring
 from shotover._core.request cimport (
     WATCHED_BY_SINK,
     batch_append,
@@ -57,6 +57,7 @@ from shotover.sinks._cassandra_single cimport (
 from shotover.sinks import cassandra_view
 
 cdef enum:
+    HOPS_MAX = 32               # servers that one handshake is tried at
     S_QUESTION = 15             # request_t.sink_state: the sink's own, about the cluster; `made` says which
     TICK_NS = 500000000
     TICK_SOON_NS = 50000000     # ... while a request waits for the servers to agree
@@ -110,7 +111,7 @@ cdef class CassandraControl(NodesOwner):
         refused = None
         for address in contact_points:
             try:
-                self.number_of(address)
+                (<CassandraNode>self.node_list[self.number_of(address)]).is_contact = True
             except OSError as error:
                 refused = error
         if not self.node_list:
@@ -148,6 +149,8 @@ cdef class CassandraControl(NodesOwner):
         number = self.numbers.get(key)
         if number is not None:
             return number
+        if self.node_count >= NO_SERVER:
+            raise OSError(0, "too many servers")
         node = CassandraNode(self.context, self, self.node_count, endpoint, **self.options)
         node.endpoint = endpoint
         nodes = <void **>realloc(self.nodes, (self.node_count + 1) * sizeof(void *))
@@ -192,6 +195,16 @@ cdef class CassandraControl(NodesOwner):
                 best_rank = rank
         if best_rank >= 0:
             self._go_home(best)
+
+    cdef void _move_home(self) noexcept nogil:
+        """To a server of this rack, should home be none and one be there."""
+        cdef:
+            uint32_t number
+            int      rank = _rank_as_home(<CassandraNode>self.nodes[self.home])
+        for number in range(self.node_count if self.known else 0):
+            if _rank_as_home(<CassandraNode>self.nodes[number]) > rank:
+                self._go_home(number)
+                return
 
     cdef void tell_connect_failed(self, int error) noexcept nogil:
         pass                                    # the node that it is does so
@@ -290,7 +303,7 @@ cdef class CassandraControl(NodesOwner):
             self.hub.request_free(request)
             return True
         if (request.sink_state == S_STARTUP or request.sink_state == S_OPTIONS) and not upstream.connected \
-                and request.queued and request.attempts < self.node_count:
+                and request.queued and request.attempts < min(self.node_count, <uint32_t>HOPS_MAX):
             session = <session_t *>request.session      # home could not be reached, and is another one now
             request.attempts += 1
             request.sink_state = 0
@@ -342,6 +355,7 @@ cdef class CassandraControl(NodesOwner):
         if self.heartbeat_ns and self.loop.now >= self.beat_due_ns:
             self.beat_due_ns = self.loop.now + self.heartbeat_ns
             self._beat(self.heartbeat_ns, 0)
+        self._move_home()
         batch = self.held_next
         batch_clear(&self.held_next)
         while batch.head is not NULL:
@@ -478,8 +492,7 @@ cdef class CassandraControl(NodesOwner):
             return
         batch_clear(&self.held)
         self.refreshes_total += 1
-        self.refresh_due_ns = min(self.refresh_due_ns, self.loop.now) + self.refresh_ns
-        if self.refresh_due_ns < self.loop.now:
+        if self.refresh_due_ns <= self.loop.now:
             self.refresh_due_ns = self.loop.now + self.refresh_ns
         while batch.head is not NULL:
             self.answer_held(batch_pop(&batch))

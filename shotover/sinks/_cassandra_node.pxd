@@ -37,6 +37,8 @@ cdef class CassandraNode(CassandraPool):
         readonly bint       watching        # no server but a proxy, of which is known only whether it is there
         bint       talks            # ... and answers OPTIONS; behind TLS it does not
         public object       endpoint
+        bint       is_contact       # named in the configuration
+        bint       gone             # no member any more: nobody needs to know whether it is back
         bint       untold           # it has not answered yet, nor failed to
         uint32_t   under_way        # requests of clients that are with it
         uint64_t   heartbeat_ns     # 0: none

@@ -1,6 +1,6 @@
 """See _cassandra_node.pxd."""
 
-from libc.errno cimport ETIMEDOUT
+from libc.errno cimport EACCES, ETIMEDOUT
 from libc.stdio cimport snprintf
 from libc.stdlib cimport free, realloc
 from libc.string cimport memset
@@ -122,6 +122,9 @@ cdef class CassandraNode(CassandraPool):
         self.member = member
         self.in_center = in_center
         self.in_rack = in_rack
+        self.gone = not member and not self.is_contact
+        if self.gone:
+            self.loop.cancel_timer(&self.probe)
         if was and not member:
             while upstream is not NULL:
                 following = upstream.alive_next
@@ -210,7 +213,7 @@ cdef class CassandraNode(CassandraPool):
             if not self.talks:
                 self.rise()                     # it does not understand OPTIONS, but it is there
             self._probe_later()
-        elif error != CLOSE_LOCAL and not (upstream.connected and upstream.role != ROLE_ASK and self._has_connection()):
+        elif error != CLOSE_LOCAL and error != EACCES and not (upstream.connected and upstream.role != ROLE_ASK and self._has_connection()):
             self.fall()
 
     cdef bint _has_connection(self) noexcept nogil:
@@ -252,7 +255,7 @@ cdef class CassandraNode(CassandraPool):
         cdef uint64_t pause_ns = self.retry_at_ns - self.loop.now if self.retry_at_ns > self.loop.now else PROBE_FIRST_NS
         if self.watching and not self.talks and not self.down:
             pause_ns = self.heartbeat_ns
-        if self.probe.home is NULL:
+        if self.probe.home is NULL and not self.gone:
             self.loop.set_timer(&self.probe, pause_ns)
 
     cdef void try_again(self) noexcept nogil:

@@ -138,7 +138,7 @@ def _parts(raw: bytes | None, each: int) -> list[bytes]:
         return found
     at = 4
     for _ in range(min(struct.unpack_from(">i", raw)[0] * each, len(raw) // 4)):
-        (size,) = struct.unpack_from(">i", raw, at)
+        size = struct.unpack_from(">i", raw, at)[0] if at + 4 <= len(raw) else -1
         if size < 0 or at + 4 + size > len(raw):
             raise ValueError("a value that cannot be read")
         found.append(raw[at + 4 : at + 4 + size])
