@@ -26,9 +26,12 @@ from support.cassandra import (
     query,
     string,
 )
+from support.cassandra_ring import Member, cluster_sink
 from support.cassandra_script import BOOTSTRAPPING, UNPREPARED, VOID, Script, ScriptedNode, error
-from support.proxy import Proxy
-from support.wait import wait_until
+from support.proxy import Proxy, cassandra_topology
+from support.wait import free_port, wait_until
+
+from shotover._codec.cql.selecting import read_rows
 
 COUNT = 3
 INSERT = "INSERT INTO ks.t (k, v) VALUES (?, ?)"
@@ -367,3 +370,21 @@ def prepare_somehow(client: CqlClient) -> bytes:
         reply = client.ask(PREPARE, struct.pack(">i", len(INSERT)) + INSERT.encode())
         if reply.opcode == RESULT:
             return reply.body[6:22]
+
+
+def test_proxies_that_are_only_named(scripts: Any) -> None:
+    """Several that listen at one address: all are shown, and each has its share of the tokens."""
+    script = scripts()
+    port = free_port()
+    members = [Member("127.0.0.1", port)] * 3
+    proxy = Proxy(0, topology=cassandra_topology, port=port, end=cluster_sink(script, members, 0))
+    try:
+        with CqlClient(port) as client:
+            client.open()
+            found = read_rows(client.ask(QUERY, query("SELECT * FROM system.peers_v2")).body, 4)[1]
+            own = read_rows(client.ask(QUERY, query("SELECT * FROM system.local")).body, 4)[1]
+        assert len({row["host_id"] for row in found + own}) == 3
+        assert len({row["tokens"] for row in found + own}) == 3
+        assert [row["native_port"] for row in found] == [struct.pack(">i", port)] * 2
+    finally:
+        proxy.stop()
