@@ -42,6 +42,7 @@ cdef class CassandraNode(CassandraPool):
         bint       untold           # it has not answered yet, nor failed to
         uint32_t   under_way        # requests of clients that are with it
         uint64_t   heartbeat_ns     # 0: none
+        int        told_error       # the last that the log has told
         timer_t    probe
         timer_t    beat
         char       text[64]         # its address, for people

@@ -225,10 +225,11 @@ cdef class CassandraNode(CassandraPool):
         return False
 
     cdef void tell_connect_failed(self, int error) noexcept nogil:
-        """Once, until it is back."""
+        """Once, until it is back or the reason is another one."""
         cdef char text[LOG_TEXT]
-        if self.watching or self.down:
+        if self.watching or (self.down and error == self.told_error):
             return
+        self.told_error = error
         snprintf(text, sizeof(text), b"cannot connect to the node %s of %s: %.80s", self.text, self.label, self.reason(error))
         self.hub.log(LOG_WARNING, text)
 

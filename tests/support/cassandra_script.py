@@ -6,6 +6,7 @@ import contextlib
 import hashlib
 import os
 import socket
+import ssl
 import struct
 import threading
 import uuid
@@ -28,6 +29,7 @@ from support.cassandra import (
     frame,
     string,
 )
+from support.certificates import usual
 from support.wait import free_port
 
 VOID = b"\0\0\0\1"
@@ -63,6 +65,11 @@ class ScriptedNode:
         self.watchers: list[socket.socket] = []
         self.threads: list[threading.Thread] = []
         self.mute = False
+        self.context: ssl.SSLContext | None = None
+        if script.tls:
+            issued = usual().authority.issue(f"node{index}", addresses=[self.host])
+            self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            self.context.load_cert_chain(issued.certificate, issued.key)
         self.listener: socket.socket | None = None
         self.listen()
 
@@ -77,12 +84,19 @@ class ScriptedNode:
                 connection, _ = listener.accept()
             except OSError:
                 return
-            self.connections.append(connection)
+            self.connections.append(connection.dup())  # to end it by, from any thread
             self.threads.append(threading.Thread(target=self._serve, args=(connection,)))
             self.threads[-1].start()
 
     def _serve(self, connection: socket.socket) -> None:
-        with contextlib.suppress(OSError), connection, connection.makefile("rb") as stream:
+        with contextlib.ExitStack() as stack:
+            stack.enter_context(contextlib.suppress(OSError))
+            stack.enter_context(connection)
+            if self.context is not None:
+                connection = stack.enter_context(
+                    self.context.wrap_socket(connection, server_side=True)
+                )
+            stream = stack.enter_context(connection.makefile("rb"))
             while len(head := stream.read(9)) == 9:
                 version, _, number, opcode, size = struct.unpack(">BBhBi", head)
                 answer = self._answer(connection, opcode, stream.read(size))
@@ -121,8 +135,8 @@ class ScriptedNode:
 
     def hang_up(self) -> None:
         while self.connections:
-            with contextlib.suppress(OSError):
-                self.connections.pop().shutdown(socket.SHUT_RDWR)
+            with contextlib.suppress(OSError), self.connections.pop() as connection:
+                connection.shutdown(socket.SHUT_RDWR)
 
     def end(self) -> None:
         """As if it were killed; `listen` brings it back, without its prepared statements."""
@@ -142,9 +156,11 @@ def prepared(id: bytes) -> bytes:
 
 
 class Script:
-    """`copies` of each row of ks.t. `answer` decides about rows; it may sleep, refuse, or say nothing."""
+    """`copies` of each row of ks.t; with `tls`, each has a certificate for its own address. `decide` says
+    what becomes of requests about rows: it may refuse, or say nothing."""
 
-    def __init__(self, count: int = 3, copies: int = 1, racks: int = 1) -> None:
+    def __init__(self, count: int = 3, copies: int = 1, racks: int = 1, tls: bool = False) -> None:
+        self.tls = tls
         self.prefix = f"127.{os.getpid() % 250 + 1}.{os.getpid() // 250 % 250}."
         self.port = free_port()
         self.copies, self.racks = copies, racks

@@ -28,6 +28,7 @@ from support.cassandra import (
 )
 from support.cassandra_ring import Member, cluster_sink
 from support.cassandra_script import BOOTSTRAPPING, UNPREPARED, VOID, Script, ScriptedNode, error
+from support.certificates import usual
 from support.proxy import Proxy, cassandra_topology
 from support.wait import free_port, wait_until
 
@@ -52,14 +53,14 @@ def scripts() -> Iterator[Any]:
         script.end()
 
 
-def serve(script: Script, start_proxies: Start, **fields: Any) -> Proxy:
+def serve(script: Script, start_proxies: Start, workers: int = 1, **fields: Any) -> Proxy:
     """A proxy that knows all nodes and has a connection to each."""
-    (proxy,) = start_proxies(script, **fields)
+    (proxy,) = start_proxies(script, arguments=["--core-threads", str(workers)], **fields)
     with CqlClient(proxy.port) as client:
         client.open()
         wait_until(
             lambda: (
-                proxy.metric("shotover_cluster_nodes", name="sink") == len(script.members)
+                proxy.metric("shotover_cluster_nodes", name="sink") == workers * len(script.members)
                 and proxy.metric("shotover_cluster_nodes_down", name="sink") == 0
             ),
             "all nodes are known and there",
@@ -388,3 +389,34 @@ def test_proxies_that_are_only_named(scripts: Any) -> None:
         assert [row["native_port"] for row in found] == [struct.pack(">i", port)] * 2
     finally:
         proxy.stop()
+
+
+def test_tls_names_each_server(scripts: Any, start_proxies: Start) -> None:
+    """Each has a certificate for its own address, and is believed to be no other."""
+    script = scripts(tls=True)
+    proxy = serve(script, start_proxies, tls=usual().sink())
+    with CqlClient(proxy.port) as client:
+        client.open()
+        assert all(spread(client, script))
+        script.nodes[2].end()
+        script.nodes[2].context = script.nodes[1].context
+        proxy.allow_log(LOST)
+        script.nodes[2].listen()
+        wait_until(lambda: "IP address mismatch" in proxy.log(), "it is found out")
+        assert proxy.metric("shotover_cluster_nodes_down", name="sink") == 1
+
+
+def test_two_workers(scripts: Any, start_proxies: Start) -> None:
+    """Each knows by itself what was prepared; a client that comes to the other one prepares once more."""
+    script = scripts()
+    proxy = serve(script, start_proxies, workers=2)
+    clients = [CqlClient(proxy.port).open() for _ in range(12)]
+    id = prepare(clients[0])
+    answers = [client.ask(EXECUTE, values(id, 1)) for client in clients]
+    assert {answer.opcode for answer in answers} == {RESULT, ERROR}
+    for client, answer in zip(clients, answers, strict=True):
+        if answer.opcode == ERROR:
+            assert answer.code == UNPREPARED
+            assert prepare(client) == id
+        assert client.ask(EXECUTE, values(id, 1)).opcode == RESULT
+        client.close()
