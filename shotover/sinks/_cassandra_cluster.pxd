@@ -35,6 +35,7 @@ cdef class CassandraSinkCluster(CassandraWays):
         repair_t *repairs
         uint64_t  routed_total, repairs_total
         char      nobody[400]       # why there is no server for a request
+        bint      crowded           # ... it has too many already
 
     cdef bint _send_off(self, request_t *request, cql_state_t *home, uint64_t number, const way_t *way,
                         uint8_t sink_state) noexcept nogil

@@ -157,7 +157,7 @@ cdef class CassandraSinkCluster(CassandraWays):
             request_own(&self.loop.pool, request)
         self.routed_total += 1
         if unlikely(not self._send_off(request, cs.state, cs.session.id, &way, sink_state)):
-            self._refuse(request, b"ERR", self.nobody)
+            self._refuse(request, b"BUSY" if self.crowded else b"ERR", self.nobody)
 
     cdef bint _send_off(self, request_t *request, cql_state_t *home, uint64_t number, const way_t *way,
                         uint8_t sink_state) noexcept nogil:
@@ -165,12 +165,14 @@ cdef class CassandraSinkCluster(CassandraWays):
         cdef:
             uint32_t tries = 0
             uint32_t found = self.home
+        self.crowded = False
         while tries < ATTEMPTS_MAX:
             tries += 1
             found = self.node_for(way, home, number)
             if likely((<CassandraNode>self.nodes[found]).take(request, home, number, sink_state)):
                 return True
             if not (<CassandraNode>self.nodes[found]).down:
+                self.crowded = True
                 snprintf(self.nobody, sizeof(self.nobody), b"shotover: too many requests wait for %s (max_pending_requests)",
                          (<CassandraNode>self.nodes[found]).text)
                 return False

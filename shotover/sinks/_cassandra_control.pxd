@@ -75,6 +75,7 @@ cdef class CassandraControl(NodesOwner):
     cdef void _told(self, upstream_t *upstream, request_t *request) noexcept nogil
     cdef void _not_told(self) noexcept nogil
     cdef void _refused(self) noexcept nogil
+    cdef void _close_silent(self, uint32_t place) noexcept nogil
     cdef void _learned(self) noexcept nogil
     cdef void on_tick(self) noexcept nogil
     cdef void hold(self, request_t *request) noexcept nogil

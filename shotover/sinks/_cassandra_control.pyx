@@ -1,6 +1,6 @@
 """See _cassandra_control.pxd."""
 
-from libc.errno cimport EACCES, EUSERS
+from libc.errno cimport EACCES, ETIMEDOUT, EUSERS
 from libc.stdio cimport snprintf
 from libc.stdlib cimport free, malloc, realloc
 from libc.string cimport memcpy, memset
@@ -280,6 +280,15 @@ cdef class CassandraControl(NodesOwner):
                     self._open_control()
         CassandraSinkSingle._come_in(self, upstream, cs)
 
+    cdef void _startup(self, request_t *request, cql_session_t *cs) noexcept nogil:
+        request_own(&self.loop.pool, request)       # it may have to be said to another server
+        CassandraSinkSingle._startup(self, request, cs)
+
+    cdef void _options(self, request_t *request) noexcept nogil:
+        if self.supported[request.version] is NULL:
+            request_own(&self.loop.pool, request)
+        CassandraSinkSingle._options(self, request)
+
     cdef void on_finished(self, upstream_t *upstream, request_t *request) noexcept nogil:
         if request.sink_state == S_BEAT:
             upstream.listed = 0
@@ -302,9 +311,10 @@ cdef class CassandraControl(NodesOwner):
         if request.sink_state == S_BEAT or request.sink_state == S_QUESTION:
             self.hub.request_free(request)
             return True
-        if (request.sink_state == S_STARTUP or request.sink_state == S_OPTIONS) and not upstream.connected \
-                and request.queued and request.attempts < min(self.node_count, <uint32_t>HOPS_MAX):
-            session = <session_t *>request.session      # home could not be reached, and is another one now
+        if (request.sink_state == S_STARTUP or request.sink_state == S_OPTIONS) and request.queued \
+                and request.owner is not NULL \
+                and request.attempts < min(self.node_count, <uint32_t>HOPS_MAX):
+            session = <session_t *>request.session      # home is lost, and is another one now
             request.attempts += 1
             request.sink_state = 0
             request.watched &= ~<uint8_t>WATCHED_BY_SINK
@@ -329,9 +339,19 @@ cdef class CassandraControl(NodesOwner):
         if error != CLOSE_LOCAL and error != EACCES and upstream.place == self.home and (control or not upstream.connected):
             (<CassandraNode>self.nodes[self.home]).fall()
             self._hop()
+        if control and error == ETIMEDOUT:
+            self._close_silent(upstream.place)
         if control and not self.locked:
             self.control_due_ns = min(self.control_due_ns, self.loop.now + self.random % <uint64_t>AGAIN_NS)
         CassandraSinkSingle.on_lost(self, upstream, error)
+
+    cdef void _close_silent(self, uint32_t place) noexcept nogil:
+        """A server says nothing: who shakes hands with it, or says USE, shall not wait."""
+        cdef upstream_t *upstream = self.alive
+        while upstream is not NULL:
+            if upstream.place == place and not upstream.stream.closed:
+                stream_close(&upstream.stream, ETIMEDOUT)
+            upstream = upstream.alive_next
 
     cdef void _refused(self) noexcept nogil:
         """The servers will not have the control connection's login."""

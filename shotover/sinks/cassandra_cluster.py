@@ -144,7 +144,7 @@ class CassandraSinkClusterConfig(SinkConfig, tag="CassandraSinkCluster"):
     heartbeat_interval: float = number(
         minimum=0.1,
         maximum=3600,
-        default=3.0,
+        default=5.0,
         doc="seconds of silence after which a server is asked whether it is there; after as many more it is lost",
     )
     check_shotover_peers_delay_ms: int = integer(

@@ -232,7 +232,6 @@ def cluster_sink(ring: Cluster, members: list[Member], own: int, **fields: Any) 
                 for index, member in enumerate(members)
             ],
             "connect_timeout_ms": 3000,
-            "heartbeat_interval": 0.5,
             "check_shotover_peers_delay_ms": 200,
             **fields,
         }

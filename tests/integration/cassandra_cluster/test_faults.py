@@ -74,7 +74,7 @@ def rows(session: Session) -> Iterator[str]:
 
 def test_servers_that_go_and_come(harmed: Ring, start_proxies: Start) -> None:
     """Reads go on without an error: they are sent to the other server, and those under way once more."""
-    (proxy,) = start_proxies(harmed)
+    (proxy,) = start_proxies(harmed, heartbeat_interval=1)
     proxy.allow_log("cannot connect to the node")
     near, far = harmed.nodes[0], harmed.nodes[1]
     with (
@@ -103,7 +103,7 @@ def test_servers_that_go_and_come(harmed: Ring, start_proxies: Start) -> None:
 
 def test_a_silent_server(harmed: Ring, start_proxies: Start) -> None:
     """It is found out by the heartbeat; requests that it had and that may be sent again are answered by the other."""
-    (proxy,) = start_proxies(harmed)
+    (proxy,) = start_proxies(harmed, heartbeat_interval=1)
     proxy.allow_log("cannot connect to the node")
     with connected("127.0.0.1", proxy.port) as session, rows(session) as keyspace:
         with Reader(session, keyspace) as reader:
@@ -135,7 +135,7 @@ def test_a_silent_server(harmed: Ring, start_proxies: Start) -> None:
 @pytest.mark.long
 def test_no_server_is_left(harmed: Ring, start_proxies: Start) -> None:
     """An error that says so; and when the servers are back the same clients go on."""
-    (proxy,) = start_proxies(harmed)
+    (proxy,) = start_proxies(harmed, heartbeat_interval=1)
     proxy.allow_log("cannot connect to the node")
     with CqlClient(proxy.port, timeout=30) as client:
         client.open()
