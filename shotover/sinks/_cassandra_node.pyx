@@ -213,7 +213,9 @@ cdef class CassandraNode(CassandraPool):
             if not self.talks:
                 self.rise()                     # it does not understand OPTIONS, but it is there
             self._probe_later()
-        elif error != CLOSE_LOCAL and error != EACCES and not (upstream.connected and upstream.role != ROLE_ASK and self._has_connection()):
+        elif error == CLOSE_LOCAL or error == EACCES:
+            pass                                # EACCES: a client is not welcome, but the server is there
+        elif not upstream.connected or upstream.role == ROLE_ASK or not self._has_connection():
             self.fall()
 
     cdef bint _has_connection(self) noexcept nogil:
