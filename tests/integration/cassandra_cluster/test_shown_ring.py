@@ -24,6 +24,7 @@ from support.cassandra import (
     RESULT,
     CqlClient,
     Reply,
+    frame,
     query,
     string,
 )
@@ -211,13 +212,16 @@ def test_events_come_once(ring: Ring, start_proxies: Start) -> None:
             reply = client.ask(QUERY, query(statement))
             assert reply.opcode == RESULT, reply
         for each in (one, two):
-            for change in ("CREATED", "DROPPED"):
-                event = each.read()
-                assert event is not None and event.opcode == EVENT and event.version == 0x84
-                assert string("SCHEMA_CHANGE") + string(change) in event.body
-                assert string(name) in event.body
-            reply = each.ask(QUERY, query("SELECT key FROM system.local"))
-            assert reply.opcode == RESULT, "nothing came twice"
+            each.send(frame(QUERY, query("SELECT key FROM system.local")))
+            found = []
+            while (reply := each.read()) is not None and reply.opcode == EVENT:
+                if string(name) in reply.body:  # others use the ring, too
+                    assert reply.version == 0x84
+                    found.append(reply.body)
+            assert reply is not None and reply.opcode == RESULT
+            assert len(found) == 2, "each came once"
+            for body, change in zip(found, ("CREATED", "DROPPED"), strict=True):
+                assert body.startswith(string("SCHEMA_CHANGE") + string(change))
 
 
 def test_what_nobody_prepared_here(ring: Ring, start_proxies: Start) -> None:
