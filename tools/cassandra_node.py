@@ -1,8 +1,10 @@
-"""Run one node of Apache Cassandra on 127.0.0.1, for tests; needs a JDK 17 and Maven, no container.
+"""Run a node of Apache Cassandra on loopback, for tests; needs a JDK 17 and Maven, no container.
 
 cassandra_node.py fetch                  bring the jars, once, into the cache: the only step that downloads
 cassandra_node.py start --dir D --port P --storage-port S [--login]
                                          start it; returns when it answers. Its process id stands in D/pid.
+    --host 127.0.0.2 --seed 127.0.0.1 --token T --center dc1 --rack r1
+                                         as one of a ring; D may be that of a node that was stopped
 
 The jars are kept in $SERVERS_CACHE, or ~/.cache/test-servers. With --login, cassandra/cassandra is the first user.
 """
@@ -76,20 +78,23 @@ def fetch() -> Path:
     return lib
 
 
-def settings(folder: Path, port: int, storage_port: int, login: bool) -> dict[str, object]:
-    """cassandra.yaml of a node that is small, alone and quick to start."""
+def settings(
+    folder: Path, port: int, storage_port: int, login: bool, host: str, seed: str, token: str
+) -> dict[str, object]:
+    """cassandra.yaml of a node that is small and quick to start; with a token, one of a ring."""
     seeds = {
         "class_name": "org.apache.cassandra.locator.SimpleSeedProvider",
-        "parameters": [{"seeds": HOST}],
+        "parameters": [{"seeds": seed}],
     }
     return {
+        **({"initial_token": token} if token else {}),
         "cluster_name": "test",
-        "num_tokens": 1,
+        "num_tokens": token.count(",") + 1,
         "auto_bootstrap": False,
         "partitioner": "org.apache.cassandra.dht.Murmur3Partitioner",
-        "endpoint_snitch": "SimpleSnitch",
-        "listen_address": HOST,
-        "rpc_address": HOST,
+        "endpoint_snitch": "GossipingPropertyFileSnitch" if token else "SimpleSnitch",
+        "listen_address": host,
+        "rpc_address": host,
         "storage_port": storage_port,
         "native_transport_port": port,
         "start_native_transport": True,
@@ -116,7 +121,7 @@ def settings(folder: Path, port: int, storage_port: int, login: bool) -> dict[st
     }
 
 
-def command_line(folder: Path, lib: Path) -> list[str]:
+def command_line(folder: Path, lib: Path, ring: bool) -> list[str]:
     home = os.environ.get("JAVA_HOME")
     java = str(Path(home) / "bin" / "java") if home else "java"
     command = [java, "-Xms320m", "-Xmx320m", "-Xss384k", "-XX:+UseSerialGC"]
@@ -129,13 +134,15 @@ def command_line(folder: Path, lib: Path) -> list[str]:
     properties = {
         "jdk.attach.allowAttachSelf": "true",
         "cassandra.config": f"file://{folder}/cassandra.yaml",
+        "cassandra-rackdc.properties": f"file://{folder}/cassandra-rackdc.properties",
         "cassandra.storagedir": folder,
         "cassandra.logdir": folder,
         "cassandra-foreground": "yes",
         "cassandra.skip_wait_for_gossip_to_settle": "0",
         "cassandra.ring_delay_ms": "500",
         "cassandra.superuser_setup_delay_ms": "100",
-        "cassandra.unsafesystem": "true",  # nothing is worth a sync
+        "cassandra.consistent.rangemovement": "false",
+        "cassandra.unsafesystem": "false" if ring else "true",  # alone, nothing is worth a sync
         "logback.configurationFile": folder / "logback.xml",
         "java.io.tmpdir": folder,
         "java.net.preferIPv4Stack": "true",
@@ -145,17 +152,28 @@ def command_line(folder: Path, lib: Path) -> list[str]:
     return [*command, "-cp", jars, "org.apache.cassandra.service.CassandraDaemon"]
 
 
-def start(folder: Path, port: int, storage_port: int, login: bool) -> None:
+def start(
+    folder: Path,
+    port: int,
+    storage_port: int,
+    login: bool,
+    host: str = HOST,
+    seed: str = HOST,
+    token: str = "",
+    center: str = "dc1",
+    rack: str = "r1",
+) -> None:
     lib = fetch()
     if shutil.which("java") is None and not os.environ.get("JAVA_HOME"):
         sys.exit("there is no java on PATH: apt-get install openjdk-17-jre-headless")
     folder.mkdir(parents=True, exist_ok=True)
-    text = json.dumps(settings(folder, port, storage_port, login))  # JSON is YAML
-    (folder / "cassandra.yaml").write_text(text)
+    text = json.dumps(settings(folder, port, storage_port, login, host, seed, token))
+    (folder / "cassandra.yaml").write_text(text)  # JSON is YAML
+    (folder / "cassandra-rackdc.properties").write_text(f"dc={center}\nrack={rack}\n")
     (folder / "logback.xml").write_text(LOGBACK.format(file=folder / "system.log"))
     with (folder / "output").open("wb") as output:
         process = subprocess.Popen(
-            command_line(folder, lib),
+            command_line(folder, lib, bool(token)),
             cwd=folder,
             stdin=subprocess.DEVNULL,
             stdout=output,
@@ -164,17 +182,17 @@ def start(folder: Path, port: int, storage_port: int, login: bool) -> None:
         )
     (folder / "pid").write_text(str(process.pid))
     deadline = time.monotonic() + START_SECONDS
-    while not answers(port, login):
+    while not answers(port, login, host):
         if process.poll() is not None or time.monotonic() > deadline:
             process.kill()
             sys.exit(f"Cassandra does not start:\n{(folder / 'output').read_text()[-2000:]}")
         time.sleep(POLL_SECONDS)
 
 
-def answers(port: int, login: bool) -> bool:
+def answers(port: int, login: bool, host: str = HOST) -> bool:
     """Whether it takes clients; with `login`, whether its first user is there already."""
     try:
-        with socket.create_connection((HOST, port), timeout=5) as connection:
+        with socket.create_connection((host, port), timeout=5) as connection:
             if not login:
                 connection.sendall(OPTIONS)
                 return len(connection.recv(9)) == 9
@@ -193,8 +211,23 @@ if __name__ == "__main__":
     parser.add_argument("--port", type=int, default=9042)
     parser.add_argument("--storage-port", type=int, default=7000)
     parser.add_argument("--login", action="store_true")
+    parser.add_argument("--host", default=HOST)
+    parser.add_argument("--seed", default=HOST)
+    parser.add_argument("--token", default="")
+    parser.add_argument("--center", default="dc1")
+    parser.add_argument("--rack", default="r1")
     given = parser.parse_args()
     if given.command == "fetch":
         print(fetch())
     else:
-        start(given.dir.resolve(), given.port, given.storage_port, given.login)
+        start(
+            given.dir.resolve(),
+            given.port,
+            given.storage_port,
+            given.login,
+            given.host,
+            given.seed,
+            given.token,
+            given.center,
+            given.rack,
+        )

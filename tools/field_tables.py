@@ -13,12 +13,14 @@ from shotover.config.process import ProcessConfig
 from shotover.config.proxy_protocol import ProxyProtocolConfig
 from shotover.config.tls import TlsClientConfig, TlsServerConfig
 from shotover.runtime import catalogue, manual
+from shotover.sinks.cassandra_cluster import ShotoverNode
 
 DOCS = Path(manual.DOCS)
 USUAL = "Fields"
 TABLES: dict[tuple[str, str], type] = {
     ("process", USUAL): ProcessConfig,
     ("ProxyProtocol", USUAL): ProxyProtocolConfig,
+    ("CassandraSinkCluster", "Fields of a proxy"): ShotoverNode,
     ("TLS", "Fields of a source"): TlsServerConfig,
     ("TLS", "Fields of a sink"): TlsClientConfig,
 }

@@ -7,6 +7,9 @@ from typing import Any
 import pytest
 from support.native import load
 
+from shotover._codec.cql.ring import Ring
+from shotover.sinks._cassandra_schema import Schema
+
 ROUNDS = 50_000
 STATEMENTS = {
     "parse a SELECT by its key": b"SELECT a, b, c FROM keyspace1.standard1 WHERE key = 'user:000000012345'",
@@ -53,3 +56,33 @@ def frames_of_facts() -> dict[str, tuple[Any, list[bytes]]]:
 def test_decode(cost: Any, what: int) -> None:
     name, (client, frames) = list(frames_of_facts().items())[what]
     cost(name, len(frames), lambda: client.each_once(frames))
+
+
+QUERIES = {
+    "route a SELECT by its key": b"SELECT a, b, c FROM keyspace1.standard1 WHERE key = 'user:000000012345'",
+    "route an INSERT of 6 values": b"INSERT INTO keyspace1.standard1 (key, c, a, b, d, e) VALUES "
+    b"('user:000000012345', 'abc', 1, 'some text', 0xcafe, {1: 2})",
+}
+
+
+@pytest.mark.parametrize("what", QUERIES)
+def test_route(cost: Any, what: str) -> None:
+    """From a QUERY's body to the servers that have the row, in a ring of 12 servers with 256 tokens each."""
+    step = (1 << 64) // (12 * 256)
+    ring = Ring(
+        "Murmur3Partitioner",
+        [
+            (number, "dc1", f"r{number % 3}", [str(-(1 << 63) + step * (number + 12 * turn)) for turn in range(256)])
+            for number in range(12)
+        ],
+    )  # fmt: skip
+    schema = Schema(
+        ring,
+        {"keyspace1": {"class": "NetworkTopologyStrategy", "dc1": "3"}},
+        {("keyspace1", "standard1"): (("key", "text"),)},
+    )
+    probe = load("route_probe")
+    text = QUERIES[what]
+    body = len(text).to_bytes(4, "big") + text + b"\0\1\0"
+    assert len(probe.look(schema, body, b"")[4]) == 3
+    cost(what, ROUNDS, lambda: probe.look_often(schema, body, ROUNDS))

@@ -8,7 +8,13 @@ from shotover._codec.codec cimport FRAMED_LZ4
 from shotover._core.counters cimport histogram_add
 from shotover._core.debug cimport likely, unlikely
 from shotover._core.memory cimport slab_init
-from shotover._core.request cimport WATCHED_BY_PIECES, WATCHED_FOR_ERROR, request_drop_reply, request_own
+from shotover._core.request cimport (
+    WATCHED_BY_PIECES,
+    WATCHED_BY_SINK,
+    WATCHED_FOR_ERROR,
+    request_drop_reply,
+    request_own,
+)
 from shotover._core.status cimport BAD, NEED_DATA, status_t
 from shotover._net.loop cimport (
     BORROW_MIN,
@@ -243,6 +249,8 @@ cdef class NumberedSink(Sink):
             self.error_replies_total += 1
             if self.chain.errors:
                 request.watched |= WATCHED_FOR_ERROR
+            if request.sink_state:              # it may not be the last word: on_finished looks at it first
+                request.watched |= WATCHED_BY_SINK
         if likely(have == head.size and request.queued and not request.watched and not request.sink_state):
             self._note(request)
             self._gather(answers, request, frame, have)

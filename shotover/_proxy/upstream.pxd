@@ -42,6 +42,7 @@ cdef struct upstream_t:
     session_t  *tenant          # the session that has it on lease
     upload_t   *upload          # of the tenant: a request of which only a part has come and was written here; or NULL
     void       *state           # the sink's own: what the server knows of this connection
+    uint32_t    place           # the sink's own: which of several servers it leads to
     upstream_t *next            # of the sink's list
     upstream_t *previous
     upstream_t *alive_next      # of all that are alive
@@ -95,6 +96,7 @@ cdef class Sink(Step):
     # internal:
     cdef void complete(self, request_t *request) noexcept nogil
     cdef void _connect_failed(self, int error) noexcept nogil
+    cdef void tell_connect_failed(self, int error) noexcept nogil
     cdef void _deliver(self, request_t *request, const uint8_t *data, size_t size) noexcept nogil
     cdef void _lost(self, upstream_t *upstream, int error) noexcept nogil
     cdef void _bury(self, upstream_t *upstream) noexcept nogil

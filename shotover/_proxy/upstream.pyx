@@ -183,7 +183,6 @@ cdef class Sink(Step):
     cdef void _connect_failed(self, int error) noexcept nogil:
         """The next attempts fail fast for a while: doubling, with jitter, so that many proxies do not come back as one."""
         cdef uint64_t half
-        cdef char text[500]
         self.connect_failures_total += 1
         self.connect_error = error
         self.backoff_ns = min(max(2 * self.backoff_ns, BACKOFF_MIN_NS), BACKOFF_MAX_NS)
@@ -192,6 +191,10 @@ cdef class Sink(Step):
         self.random ^= self.random << 17
         half = self.backoff_ns // 2
         self.retry_at_ns = self.loop.now + half + self.random % (half + 1)
+        self.tell_connect_failed(error)
+
+    cdef void tell_connect_failed(self, int error) noexcept nogil:
+        cdef char text[500]
         snprintf(text, sizeof(text), b"cannot connect to the upstream of %s: %s", self.label, self.reason(error))
         self.hub.log(LOG_WARNING, text)
 

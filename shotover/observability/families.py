@@ -167,7 +167,29 @@ FAMILIES: dict[str, tuple[str, str, str]] = {
         "Requests sent on too often, or to nowhere.",
         "requests",
     ),
-    "shotover_cluster_refreshes_count": (COUNTER, "Times the map of slots was read.", "maps"),
+    "shotover_cluster_refreshes_count": (
+        COUNTER,
+        "Times a cluster was asked who has what.",
+        "maps",
+    ),
+    "shotover_cluster_requests_by_key_count": (
+        COUNTER,
+        "Requests sent to a server that has their row.",
+        "requests",
+    ),
+    "shotover_cluster_repairs_count": (
+        COUNTER,
+        "Statements prepared at servers that did not know them.",
+        "statements",
+    ),
+    "shotover_cluster_prepared_statements": (
+        GAUGE,
+        "Prepared statements that are known.",
+        "statements",
+    ),
+    "shotover_cluster_nodes": (GAUGE, "Servers in the cluster.", "nodes"),
+    "shotover_cluster_nodes_down": (GAUGE, "Those of them that do not answer.", "nodes"),
+    "shotover_upstream_requests": (GAUGE, "Requests that a server has now.", "requests"),
     "shotover_cluster_masters": (GAUGE, "Masters that have slots.", "nodes"),
     "shotover_subscriptions_renewed_count": (
         COUNTER,

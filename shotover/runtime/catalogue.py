@@ -34,6 +34,7 @@ SOURCES = {
     "Valkey": _REDIS_SOURCE,
 }
 SINKS = {
+    "CassandraSinkCluster": "shotover.sinks.cassandra_cluster:CassandraSinkClusterConfig",
     "CassandraSinkSingle": "shotover.sinks.cassandra_single:CassandraSinkSingleConfig",
     "RedisSinkCluster": _REDIS_CLUSTER,
     "RedisSinkSentinel": _REDIS_SENTINEL,
@@ -47,6 +48,9 @@ SINKS = {
 TRANSFORMS = {
     "AdaptiveConcurrency": ("shotover.transforms.adaptive_concurrency:AdaptiveConcurrencyConfig"),
     "Audit": "shotover.transforms.audit:AuditConfig",
+    "CassandraPeersRewrite": (
+        "shotover.transforms.cassandra_peers_rewrite:CassandraPeersRewriteConfig"
+    ),
     "Coalesce": "shotover.transforms.coalesce:CoalesceConfig",
     "ConnectionBalanceAndPool": _LOAD_BALANCE,
     "DebugPrinter": "shotover.transforms.debug_printer:DebugPrinterConfig",
@@ -82,8 +86,6 @@ NOT_YET = frozenset(
     {
         "Kafka",
         "OpenSearch",
-        "CassandraPeersRewrite",
-        "CassandraSinkCluster",
         "DebugForceEncode",
         "DebugForceParse",
         "DebugLogToFile",

@@ -12,7 +12,6 @@ from shotover._core.request cimport request_t
 from shotover._core.slice cimport slice_t
 from shotover._net.timers cimport timer_t
 from shotover._proxy.numbered cimport NumberedSink
-from shotover._proxy.session cimport session_t
 from shotover._proxy.upstream cimport upstream_t
 
 
@@ -34,6 +33,7 @@ cdef enum:                      # upstream_t.role
     ROLE_ASK = 4                # is asked what the server can do
     ROLE_EVENTS = 5             # on which events come
     ROLE_LEAVING = 6            # closes when all is answered
+    ROLE_CONTROL = 7            # a cluster's own: tells of its servers
 
 cdef enum:                      # request_t.sink_state
     S_GREETING = 1              # the pool's own
@@ -42,6 +42,8 @@ cdef enum:                      # request_t.sink_state
     S_USE = 4
     S_OPTIONS = 5
     S_EVENTS = 6                # the pool's own: REGISTER
+    S_BEAT = 7                  # the pool's own: are you still there?
+    S_FIRST_FREE = 16           # from here on: those of a cluster
 
 cdef struct cql_state_t:
     cql_state_t *next           # of the pool's states
@@ -51,6 +53,9 @@ cdef struct cql_state_t:
     uint8_t      version
     uint16_t     sizes[FIELD_COUNT]
     uint8_t     *fields[FIELD_COUNT]    # into the memory behind this struct
+    cql_state_t **twins         # of a cluster's state: the same at each of its servers, by number
+    uint32_t     twin_count
+    cql_state_t *home           # of one at a server: whose twin it is; NULL: of none any more
     upstream_t  *shared[SHARED_MAX]
 
 cdef class CassandraPool(NumberedSink):
@@ -64,14 +69,17 @@ cdef class CassandraPool(NumberedSink):
     cdef cql_state_t *_state_for(self, uint8_t version, slice_t *fields) noexcept nogil
     cdef void _leave_state(self, cql_state_t *state) noexcept nogil
     cdef void trim_idle(self) noexcept nogil
-    cdef upstream_t *_peek_shared(self, session_t *session, cql_state_t *state) noexcept nogil
-    cdef upstream_t *_shared(self, session_t *session, cql_state_t *state) noexcept nogil
+    cdef upstream_t *_peek_shared(self, uint64_t number, cql_state_t *state) noexcept nogil
+    cdef upstream_t *_shared(self, uint64_t number, cql_state_t *state) noexcept nogil
     cdef void _pass(self, upstream_t *upstream, request_t *request) noexcept nogil
-    cdef void _adopt(self, upstream_t *upstream, cql_state_t *state, session_t *session) noexcept nogil
+    cdef void _adopt(self, upstream_t *upstream, cql_state_t *state, uint64_t number) noexcept nogil
     cdef void _greet(self, upstream_t *upstream, cql_state_t *state, uint8_t opcode) noexcept nogil
     cdef void _greeted(self, upstream_t *upstream, request_t *greeting) noexcept nogil
     cdef void _refuse(self, request_t *request, const char *code, const char *text) noexcept nogil
+    cdef void _beat(self, uint64_t silence_ns, uint8_t version) noexcept nogil
+    cdef bint _ask_options(self, upstream_t *upstream, uint8_t version) noexcept nogil
     # to be overridden:
+    cdef void _forgotten(self, cql_state_t *state) noexcept nogil
     cdef void _opened(self, upstream_t *upstream) noexcept nogil
 
 

@@ -1,6 +1,6 @@
 """See _cassandra_pool.pxd."""
 
-from libc.errno cimport EACCES
+from libc.errno cimport EACCES, ETIMEDOUT
 from libc.stdio cimport snprintf
 from libc.stdlib cimport free, malloc
 from libc.string cimport memcmp, memcpy, memset, strlen
@@ -13,6 +13,7 @@ from shotover._codec.cql.frame cimport (
     OP_AUTH_SUCCESS,
     OP_AUTHENTICATE,
     OP_ERROR,
+    OP_OPTIONS,
     OP_QUERY,
     OP_READY,
     OP_RESULT,
@@ -82,6 +83,7 @@ cdef class CassandraPool(NumberedSink):
         while self.states is not NULL:
             state = self.states
             self.states = state.next
+            free(state.twins)
             free(state)
 
     # ---- states -------------------------------------------------------------------------------------------------
@@ -150,23 +152,30 @@ cdef class CassandraPool(NumberedSink):
                     upstream.role = ROLE_LEAVING
                     upstream.state = NULL
                     self.numbered_retire(upstream)
+            self._forgotten(state)
+            free(state.twins)
             free(state)
         if left:
             self.loop.set_timer(&self.trim, TRIM_NS)
 
+    cdef void _forgotten(self, cql_state_t *state) noexcept nogil:
+        """Nobody is in that state any more, and it is about to be freed."""
+        pass
+
     # ---- shared connections -------------------------------------------------------------------------------------
 
-    cdef upstream_t *_peek_shared(self, session_t *session, cql_state_t *state) noexcept nogil:
-        """The connection that this session shares with others of its state, if there is one and it has been greeted."""
-        cdef upstream_t *upstream = state.shared[session.id % self.connection_count]
+    cdef upstream_t *_peek_shared(self, uint64_t number, cql_state_t *state) noexcept nogil:
+        """The connection that the session of this number shares with others of its state, if there is one and it has been
+        greeted."""
+        cdef upstream_t *upstream = state.shared[number % self.connection_count]
         if upstream is NULL or upstream.stream.closed or not upstream.ready:
             return NULL
         return upstream
 
-    cdef upstream_t *_shared(self, session_t *session, cql_state_t *state) noexcept nogil:
+    cdef upstream_t *_shared(self, uint64_t number, cql_state_t *state) noexcept nogil:
         """The same, opened when there is none; NULL: none can be had, connect_error says why."""
         cdef:
-            upstream_t **place = &state.shared[session.id % self.connection_count]
+            upstream_t **place = &state.shared[number % self.connection_count]
             upstream_t  *upstream = place[0]
         if likely(upstream is not NULL and not upstream.stream.closed):
             return upstream
@@ -195,9 +204,9 @@ cdef class CassandraPool(NumberedSink):
         request.watched &= ~<uint8_t>WATCHED_BY_SINK
         self.refuse_take(request, code, text, strlen(text))
 
-    cdef void _adopt(self, upstream_t *upstream, cql_state_t *state, session_t *session) noexcept nogil:
+    cdef void _adopt(self, upstream_t *upstream, cql_state_t *state, uint64_t number) noexcept nogil:
         """A connection that has come into `state` by somebody's doing is shared from now on, if there is none in its place."""
-        cdef upstream_t **place = &state.shared[session.id % self.connection_count]
+        cdef upstream_t **place = &state.shared[number % self.connection_count]
         upstream.tenant = NULL
         if place[0] is NULL and not upstream.stream.closed:
             upstream.role = ROLE_SHARED
@@ -292,6 +301,43 @@ cdef class CassandraPool(NumberedSink):
     cdef void _opened(self, upstream_t *upstream) noexcept nogil:
         """The greeting is done."""
         self.numbered_ready(upstream)
+
+    # ---- is it still there? -------------------------------------------------------------------------------------
+
+    cdef bint _ask_options(self, upstream_t *upstream, uint8_t version) noexcept nogil:
+        """Sends OPTIONS, which any server answers at once, however busy. False: no memory, or no number."""
+        cdef request_t *request = self._own_request(b"", HEADER_SIZE)
+        if request is NULL:
+            return False
+        frame_head(request.wire.data, version, 0, OP_OPTIONS, 0)
+        request.version = version
+        request.watched = WATCHED_BY_SINK
+        request.sink_state = S_BEAT
+        if not self.numbered_send(upstream, request):
+            self.hub.request_free(request)
+            return False
+        upstream.listed = 1                     # until it is answered
+        return True
+
+    cdef void _beat(self, uint64_t silence_ns, uint8_t version) noexcept nogil:
+        """Called from time to time: asks connections from which nothing has come for so long whether they are alive, and
+        closes those that did not say so since they were last asked. `version`: that of connections without a state; 0: these
+        are not asked."""
+        cdef:
+            upstream_t *upstream = self.alive
+            upstream_t *following
+        while upstream is not NULL:
+            following = upstream.alive_next
+            if not upstream.ready or upstream.stream.closed or (upstream.state is NULL and not version):
+                pass
+            elif self.loop.now - upstream.progress_ns < silence_ns:
+                upstream.listed = 0
+            elif upstream.listed:
+                self.timeouts_total += 1
+                stream_close(&upstream.stream, ETIMEDOUT)
+            else:
+                self._ask_options(upstream, (<cql_state_t *>upstream.state).version if upstream.state is not NULL else version)
+            upstream = following
 
     cdef void unreachable(self, request_t *request, int error) noexcept nogil:
         cdef char text[400]

@@ -24,6 +24,12 @@ cdef enum:                      # cql_session_t.phase
     PHASE_LOGIN = 2             # the server has asked for credentials
     PHASE_OPEN = 3
 
+cdef enum:                      # what can be registered for; bits
+    EVENT_TOPOLOGY = 1
+    EVENT_STATUS = 2
+    EVENT_SCHEMA = 4
+    EVENT_UNKNOWN = 128         # or the list is none
+
 cdef struct cql_session_t:
     session_t     *session
     cql_state_t   *state        # from STARTUP on
@@ -71,6 +77,8 @@ cdef class CassandraSinkSingle(CassandraPool):
     cdef void _use(self, request_t *request, cql_session_t *cs) noexcept nogil
     cdef void _used(self, upstream_t *upstream, request_t *request) noexcept nogil
     cdef void _register(self, request_t *request, cql_session_t *cs) noexcept nogil
+    cdef void _watch_events(self, request_t *request, cql_session_t *cs) noexcept nogil
+    cdef void _ask_events(self, upstream_t *upstream) noexcept nogil
     cdef bint _open_events(self, cql_session_t *cs) noexcept nogil
     cdef void _registered(self, upstream_t *upstream, request_t *request) noexcept nogil
     cdef void _want(self, request_t *request, cql_session_t *cs) noexcept nogil

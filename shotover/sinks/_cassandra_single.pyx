@@ -74,12 +74,6 @@ cdef enum:                      # what _use_in finds
     IS_USE = 1
     TOO_LONG = 2
 
-cdef enum:                      # what can be registered for; bits
-    EVENT_TOPOLOGY = 1
-    EVENT_STATUS = 2
-    EVENT_SCHEMA = 4
-    EVENT_UNKNOWN = 128         # or the list is none
-
 # Body of a REGISTER for all of them.
 cdef const char *ALL_EVENTS = b"\0\3\0\x0fTOPOLOGY_CHANGE\0\x0dSTATUS_CHANGE\0\x0dSCHEMA_CHANGE"
 cdef enum:
@@ -199,7 +193,7 @@ cdef class CassandraSinkSingle(CassandraPool):
         if unlikely(cs.alone):
             self._pass(cs.hand, request)
         else:
-            self._pass(self._shared(cs.session, cs.state), request)
+            self._pass(self._shared(cs.session.id, cs.state), request)
 
     cdef int _use_in(self, request_t *request, cql_session_t *cs) noexcept nogil:
         """Whether a QUERY or PREPARE is USE: IS_USE, NO_USE or TOO_LONG."""
@@ -367,7 +361,7 @@ cdef class CassandraSinkSingle(CassandraPool):
             self._refuse(request, b"OOM", b"shotover: no memory")
             return
         cs.version = request.version
-        if self._peek_shared(cs.session, cs.state) is not NULL:     # the server has let in such a one, without credentials
+        if self._peek_shared(cs.session.id, cs.state) is not NULL:     # the server has let in such a one, without credentials
             cs.phase = PHASE_OPEN
             self._answer_ready(request)
             return
@@ -477,7 +471,7 @@ cdef class CassandraSinkSingle(CassandraPool):
         cs.phase = PHASE_OPEN
         free(cs.auth)
         cs.auth = NULL
-        self._adopt(upstream, cs.state, cs.session)
+        self._adopt(upstream, cs.state, cs.session.id)
 
     # ---- USE ----------------------------------------------------------------------------------------------------
 
@@ -535,7 +529,7 @@ cdef class CassandraSinkSingle(CassandraPool):
                     cs.switching = NULL
                     self._leave_state(<cql_state_t *>upstream.state)
                     upstream.state = NULL
-                    self._adopt(upstream, cs.state, session)
+                    self._adopt(upstream, cs.state, session.id)
             elif upstream.pending == 0:
                 cs.switching = NULL
                 upstream.tenant = NULL
@@ -548,11 +542,10 @@ cdef class CassandraSinkSingle(CassandraPool):
 
     cdef void _register(self, request_t *request, cql_session_t *cs) noexcept nogil:
         cdef:
-            events_t *events = &self.events[cs.version]
-            uint8_t   flags = request.wire.data[1]
-            size_t    size
-            chunk_t  *chunk
-            uint8_t   wanted = EVENT_UNKNOWN
+            uint8_t  flags = request.wire.data[1]
+            size_t   size
+            chunk_t *chunk
+            uint8_t  wanted = EVENT_UNKNOWN
         if flags & FLAG_COMPRESSED and not flags & FLAG_PAYLOAD:
             chunk = self._unpacked(request.wire.data, request.wire.size, cs.compression, &size)
             if chunk is not NULL:
@@ -564,6 +557,10 @@ cdef class CassandraSinkSingle(CassandraPool):
             self._refuse(request, b"PROTO", b"REGISTER for something that is no type of event")
             return
         request.conduct = wanted                # kept there until the connection for events is there
+        self._watch_events(request, cs)
+
+    cdef void _watch_events(self, request_t *request, cql_session_t *cs) noexcept nogil:
+        cdef events_t *events = &self.events[cs.version]
         if events.upstream is NULL and not self._open_events(cs):
             self.unreachable(request, self.connect_error)
         elif events.ready:
@@ -596,12 +593,15 @@ cdef class CassandraSinkSingle(CassandraPool):
         return True
 
     cdef void _opened(self, upstream_t *upstream) noexcept nogil:
+        self.numbered_ready(upstream)
+        if upstream.role == ROLE_EVENTS:
+            self._ask_events(upstream)
+
+    cdef void _ask_events(self, upstream_t *upstream) noexcept nogil:
+        """Registers for all there are."""
         cdef:
             request_t   *register
             cql_state_t *state = <cql_state_t *>upstream.state
-        self.numbered_ready(upstream)
-        if upstream.role != ROLE_EVENTS:
-            return
         register = self._own_request(b"", HEADER_SIZE + ALL_EVENTS_SIZE)
         if register is NULL:
             stream_close(&upstream.stream, CLOSE_LOCAL)

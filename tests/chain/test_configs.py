@@ -43,6 +43,9 @@ ELSEWHERE = {  # they need more than a server or two
     "cassandra_key_router",
     "cassandra_redis_cache",
     "cassandra_statements",
+    "cassandra_cluster",  # tests/integration/cassandra_cluster
+    "cassandra_cluster_racks",  # the same
+    "cassandra_peers_rewrite",  # the same
     "redis_cluster",  # tests/integration/cluster
     "redis_sentinel",  # tests/integration/sentinel
 }
@@ -60,7 +63,7 @@ def test_every_topology_is_tried_and_every_transform_has_one() -> None:
         for name in transforms
         if name.startswith(("audit_", "key_router_", "redis_cache_", "request_throttling_"))
     }
-    assert transforms - parts - set(TOGETHER) <= set(CONFIGS)
+    assert transforms - parts - set(TOGETHER) <= {*CONFIGS, *ELSEWHERE}
     assert set(TOGETHER.values()) <= {*CONFIGS, *ELSEWHERE}
     assert {path.stem for path in (ROOT / "configs").glob("*.yaml")} == {
         *CONFIGS,

@@ -100,7 +100,7 @@ def test_docs_suggests_the_nearest(capsys, arguments, verb):
     )
 
 
-@pytest.mark.parametrize("name", ["Kafka", "KafkaSinkSingle", "CassandraSinkCluster"])
+@pytest.mark.parametrize("name", ["Kafka", "KafkaSinkSingle", "OpenSearchSinkSingle"])
 def test_docs_says_what_is_not_there_yet(capsys, name):
     assert main(["docs", name]) == 1
     assert capsys.readouterr().err == f"shotover: {name} is not supported yet by this version\n"

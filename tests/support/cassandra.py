@@ -122,8 +122,8 @@ class Reply:
 class CqlClient:
     """A connection without a driver."""
 
-    def __init__(self, port: int, timeout: float = 10) -> None:
-        self.socket = socket.create_connection(("127.0.0.1", port), timeout=timeout)
+    def __init__(self, port: int, timeout: float = 10, host: str = "127.0.0.1") -> None:
+        self.socket = socket.create_connection((host, port), timeout=timeout)
         self.about = b""
         """Events without it are not for this test: others use the same server."""
 

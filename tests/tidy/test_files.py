@@ -16,6 +16,8 @@ LONGER = {
 }
 GIL = {
     "shotover/_proxy/python_step.pyx": "the door for guests written in Python",
+    "shotover/sinks/_cassandra_cluster.pyx": "system.local and system.peers, of which drivers ask when they connect: rare",
+    "shotover/sinks/_cassandra_control.pyx": "what a cluster says of itself, and events: rare",
     "shotover/sinks/_redis_scripts.pyx": "a new script, a script that a server has lost: rare",
     "shotover/sinks/_redis_sentinel.pyx": "starts a thread that looks up the name of a master: rare",
     "shotover/transforms/_protect.pyx": "a new data key, one that a value names for the first time: rare",

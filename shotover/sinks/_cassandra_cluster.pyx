@@ -1,0 +1,564 @@
+"""See _cassandra_cluster.pxd."""
+
+from libc.errno cimport EACCES
+from libc.stdint cimport uint16_t
+from libc.stdio cimport snprintf
+from libc.stdlib cimport free, malloc
+from libc.string cimport memcmp, memcpy, memset, strlen
+
+from shotover._codec.cql.compression cimport COMPRESSION_LZ4, COMPRESSION_NONE, COMPRESSION_SNAPPY
+from shotover._codec.cql.frame cimport (
+    FLAG_COMPRESSED,
+    HEADER_SIZE,
+    IS_REPLY,
+    OP_ERROR,
+    OP_EXECUTE,
+    OP_OPTIONS,
+    OP_PREPARE,
+    OP_QUERY,
+    OP_RESULT,
+    SEGMENTS_FROM,
+    frame_head,
+    put_int,
+    put_short,
+    slice_is,
+)
+from shotover._codec.cql.messages cimport (
+    PARAM_SKIP_METADATA,
+    PREPARE_KEYSPACE,
+    cql_execute_read,
+    cql_execute_t,
+    cql_prefix_read,
+    cql_prefix_t,
+    cql_prepare_read,
+    cql_prepare_t,
+    cql_query_read,
+    cql_query_t,
+)
+from shotover._codec.cql.peek cimport peek_option
+from shotover._codec.cql.results cimport (
+    ERROR_BOOTSTRAPPING,
+    ERROR_UNPREPARED,
+    RESULT_PREPARED,
+    cql_error_read,
+    cql_error_t,
+    cql_result_read,
+    cql_result_t,
+)
+from shotover._codec.cql.selecting cimport values_of
+from shotover._core.debug cimport likely, unlikely
+from shotover._core.memory cimport chunk_data, chunk_put
+from shotover._core.request cimport WATCHED_BY_SINK, batch_pop, batch_push, request_drop_reply, request_own
+from shotover._proxy.retry cimport KEEP_SIZE_MAX, budget_take, keeper_init, keeper_keep
+from shotover._proxy.upstream cimport upstream_t
+from shotover.sinks._cassandra_pool cimport (
+    FIELD_COUNT,
+    FIELD_KEYSPACE,
+    FIELD_STARTUP,
+    S_FIRST_FREE,
+    state_fields,
+)
+from shotover.sinks._cassandra_prepared cimport prepared_name
+from shotover.sinks._cassandra_route cimport PLACE_HOME, PLACE_TABLE, aim_t
+from shotover.sinks._cassandra_schema cimport KEYS_MAX, entry_t
+from shotover.sinks._cassandra_single cimport CassandraSinkSingle
+
+from shotover._codec.cql.selecting import Select
+from shotover.sinks import cassandra_view
+
+cdef enum:                      # request_t.sink_state
+    S_ROUTED = S_FIRST_FREE
+    S_PREPARE = S_FIRST_FREE + 1    # of a client; its reply is read
+    S_REPAIR = S_FIRST_FREE + 2     # the sink's own PREPARE
+
+cdef enum:
+    ATTEMPTS_MAX = 8            # times a request is sent, all in all
+    REFUSED_MAX = 2             # ... of servers that will not have a connection in its client's name
+    OWN_MAX = 65536             # longer requests are not kept to be sent again
+
+
+cdef int _compression_of(const cql_state_t *state) noexcept nogil:
+    """What bodies on connections in that state may be compressed by."""
+    cdef slice_t value
+    if peek_option(state.fields[FIELD_STARTUP], state.sizes[FIELD_STARTUP], b"COMPRESSION", &value) <= 0:
+        return COMPRESSION_NONE
+    if slice_is(&value, b"LZ4"):
+        return COMPRESSION_LZ4
+    return COMPRESSION_SNAPPY if slice_is(&value, b"SNAPPY") else COMPRESSION_NONE
+
+
+cdef class CassandraSinkCluster(CassandraWays):
+
+    def __init__(self, context, *, str name, int retry_percent, **options):
+        CassandraWays.__init__(self, context, **options)
+        self.retry_percent = retry_percent
+        keeper_init(&self.keeper, self.loop)
+
+    def __dealloc__(self):
+        cdef repair_t *repair
+        while self.repairs is not NULL:
+            repair = self.repairs
+            self.repairs = repair.next
+            free(repair)
+
+    # ---- down ---------------------------------------------------------------------------------------------------
+
+    cdef void _plain(self, request_t *request, cql_session_t *cs) noexcept nogil:
+        cdef:
+            way_t    way
+            uint8_t  opcode = request.opcode
+            uint8_t *frame = request.wire.data
+            size_t   size = request.wire.size
+            chunk_t *plain = NULL
+            uint8_t  sink_state = S_ROUTED
+        if unlikely(cs.alone) and opcode != OP_QUERY:
+            CassandraSinkSingle._plain(self, request, cs)
+            return
+        if unlikely(opcode == OP_OPTIONS):
+            self._options(request)
+            return
+        if (opcode == OP_QUERY or opcode == OP_PREPARE) and unlikely(self._use_in(request, cs)):
+            CassandraSinkSingle._plain(self, request, cs)
+            return
+        if frame[1] & FLAG_COMPRESSED:
+            plain = self._unpacked(frame, size, cs.compression, &size)
+            if plain is not NULL:
+                frame = chunk_data(plain)
+                frame[1] &= ~<uint8_t>FLAG_COMPRESSED
+        if likely(not frame[1] & FLAG_COMPRESSED):
+            self.way_of(cs.state, frame, size, &way)
+        else:
+            memset(&way, 0, sizeof(way))            # it cannot be read: the server will say so
+        if unlikely(way.aim.place == PLACE_TABLE and opcode != OP_PREPARE):
+            self._show(request, plain, size)
+            return
+        if unlikely(cs.alone):
+            if plain is not NULL:
+                chunk_put(&self.loop.pool, plain)
+            CassandraSinkSingle._plain(self, request, cs)
+            return
+        if unlikely(way.unknown.data is not NULL and self.prepared.evicted == 0):
+            self._say_unprepared(request, way.unknown)
+            if plain is not NULL:
+                chunk_put(&self.loop.pool, plain)
+            return
+        if plain is not NULL:
+            chunk_put(&self.loop.pool, plain)
+        if opcode == OP_PREPARE:
+            sink_state = S_PREPARE
+            request.watched |= WATCHED_BY_SINK
+        if way.aim.idempotent or opcode == OP_PREPARE:
+            request.made |= MADE_IDEMPOTENT
+        elif way.aim.place == PLACE_HOME:
+            self.changed_ns = self.loop.now         # the schema, perhaps
+        if likely(request.wire.size <= KEEP_SIZE_MAX):
+            keeper_keep(&self.keeper, request)
+        elif request.wire.size <= OWN_MAX:
+            request_own(&self.loop.pool, request)
+        self.routed_total += 1
+        if unlikely(not self._send_off(request, cs.state, cs.session.id, &way, sink_state)):
+            self._refuse(request, b"BUSY" if self.crowded else b"ERR", self.nobody)
+
+    cdef bint _send_off(self, request_t *request, cql_state_t *home, uint64_t number, const way_t *way,
+                        uint8_t sink_state) noexcept nogil:
+        """Takes over a request. False: no server can have it, `nobody` says why; it is still the caller's."""
+        cdef:
+            uint32_t tries = 0
+            uint32_t found = self.home
+        self.crowded = False
+        while tries < ATTEMPTS_MAX:
+            tries += 1
+            found = self.node_for(way, home, number)
+            if likely((<CassandraNode>self.nodes[found]).take(request, home, number, sink_state)):
+                return True
+            if not (<CassandraNode>self.nodes[found]).down:
+                self.crowded = True
+                snprintf(self.nobody, sizeof(self.nobody), b"shotover: too many requests wait for %s (max_pending_requests)",
+                         (<CassandraNode>self.nodes[found]).text)
+                return False
+            if found == self.home:
+                self._hop()
+                if found == self.home:
+                    break
+        self._note_nobody(<CassandraNode>self.nodes[found])
+        return False
+
+    cdef void _note_nobody(self, CassandraNode node) noexcept nogil:
+        cdef const char *why = node.refusal
+        if node.refusal[0] == 0:
+            why = node.reason(node.connect_error)
+        snprintf(self.nobody, sizeof(self.nobody),
+                 b"shotover: no server of the cluster can be reached; the last one tried was %s: %.150s (%.150s)",
+                 node.text, why, self.place)
+
+    cdef void _say_unprepared(self, request_t *request, slice_t id) noexcept nogil:
+        """The proxy has never seen that statement: its client prepares it again, and then it is known whose its rows are."""
+        cdef:
+            uint8_t     out[512]
+            const char *text = b"shotover: this prepared statement is not known here yet"
+            size_t      text_size = strlen(text)
+            size_t      size = 4 + 2 + text_size + 2 + id.size
+        if id.size > 256:
+            self._refuse(request, b"PROTO", b"shotover: an id of a prepared statement that is too long")
+            return
+        frame_head(out, request.version | IS_REPLY, request.stream, OP_ERROR, size)
+        put_int(out + HEADER_SIZE, ERROR_UNPREPARED)
+        put_short(out + HEADER_SIZE + 4, <uint32_t>text_size)
+        memcpy(out + HEADER_SIZE + 6, text, text_size)
+        put_short(out + HEADER_SIZE + 6 + text_size, <uint32_t>id.size)
+        memcpy(out + HEADER_SIZE + 8 + text_size, id.data, id.size)
+        self.answer_take(request, out, HEADER_SIZE + size)
+
+    # ---- up -----------------------------------------------------------------------------------------------------
+
+    cdef void answered(self, CassandraNode node, upstream_t *upstream, request_t *request) noexcept nogil:
+        cdef:
+            uint8_t      state = request.sink_state
+            cql_state_t *home
+        if likely(not request.watched & WATCHED_BY_SINK):
+            request.sink_state = 0
+            self.complete(request)
+            return
+        if state == S_REPAIR:
+            self._repaired(node, request, True)
+            return
+        home = (<cql_state_t *>upstream.state).home if upstream.state is not NULL else NULL
+        if home is not NULL and not request.failed and request.reply.size > HEADER_SIZE:
+            if state == S_PREPARE and request.reply.data[4] == OP_RESULT:
+                self._learn(home, request)
+            elif request.reply.data[4] == OP_ERROR and self._not_the_last_word(node, home, request):
+                return
+        self._let_through(request)
+
+    cdef bint not_answered(self, CassandraNode node, upstream_t *upstream, request_t *request, int error) noexcept nogil:
+        cdef:
+            cql_state_t *home = (<cql_state_t *>upstream.state).home if upstream.state is not NULL else NULL
+            bint         unsent = not upstream.ready
+        if request.sink_state == S_REPAIR:
+            self._repaired(node, request, False)
+            return True
+        if error == EACCES and request.attempts >= REFUSED_MAX:
+            home = NULL                         # it is the client who is not welcome, not one server who is away
+        if home is not NULL and upstream.stream.closed and (unsent or (
+                request.made & MADE_IDEMPOTENT and self.retry_percent
+                and budget_take(&self.retry_budget, self.routed_total, self.retry_percent, 1))):
+            self.nobody[0] = 0
+            if self._send_again(request, home):
+                self.retries_total += not unsent
+                return True
+            if unsent and self.nobody[0]:
+                request.sink_state = 0
+                self._refuse(request, b"ERR", self.nobody)
+                return True
+        request.sink_state = 0
+        request.watched &= ~<uint8_t>WATCHED_BY_SINK
+        return False
+
+    cdef bint _send_again(self, request_t *request, cql_state_t *home) noexcept nogil:
+        """To wherever it should go now. False: nowhere; it is still the caller's."""
+        cdef:
+            way_t    way
+            uint8_t *frame = request.wire.data
+            size_t   size = request.wire.size
+            chunk_t *plain = NULL
+            uint8_t  sink_state = request.sink_state
+            bint     sent
+        if request.owner is NULL or request.attempts >= ATTEMPTS_MAX:
+            return False
+        request.attempts += 1
+        request_drop_reply(&self.loop.pool, request)
+        request.left = request.count
+        if sink_state != S_PREPARE:
+            request.watched &= ~<uint8_t>WATCHED_BY_SINK
+        memset(&way, 0, sizeof(way))
+        if frame[1] & FLAG_COMPRESSED:
+            plain = self._unpacked(frame, size, _compression_of(home), &size)
+            if plain is not NULL:
+                frame = chunk_data(plain)
+        if plain is not NULL or not frame[1] & FLAG_COMPRESSED:
+            self.way_of(home, frame, size, &way)
+        sent = self._send_off(request, home, request.stream, &way, sink_state)
+        if plain is not NULL:
+            chunk_put(&self.loop.pool, plain)
+        return sent
+
+    cdef bint _not_the_last_word(self, CassandraNode node, cql_state_t *home, request_t *request) noexcept nogil:
+        """An error of a server. True: something is done about it, and the request has been taken over."""
+        cdef:
+            cql_prefix_t prefix
+            cql_error_t  error
+            uint8_t     *reply = request.reply.data
+            size_t       size = request.reply.size
+            chunk_t     *plain = NULL
+            bint         done = False
+        if reply[1] & FLAG_COMPRESSED:
+            plain = self._unpacked(reply, size, _compression_of(home), &size)
+            if plain is NULL:
+                return False
+            reply = chunk_data(plain)
+        if cql_prefix_read(reply + HEADER_SIZE, size - HEADER_SIZE, reply[1] & ~<uint8_t>FLAG_COMPRESSED, True, &prefix) \
+                and cql_error_read(prefix.body.data, prefix.body.size, request.version, &error):
+            if error.code == ERROR_UNPREPARED:
+                done = self._repair(node, home, request, error.id)
+            elif error.code == ERROR_BOOTSTRAPPING:     # it has done nothing, and says so
+                node.fall()
+                done = self._send_again(request, home)
+        if plain is not NULL:
+            chunk_put(&self.loop.pool, plain)
+        return done
+
+    # ---- prepared statements ------------------------------------------------------------------------------------
+
+    cdef void _learn(self, cql_state_t *home, request_t *request) noexcept nogil:
+        """A client has had a statement prepared: its text and its key are kept, by its id."""
+        cdef:
+            cql_prefix_t   asked, told
+            cql_prepare_t  prepare
+            cql_result_t   result
+            aim_t        aim
+            slice_t        keyspace, name
+            uint8_t       *frames[2]
+            size_t         sizes[2]
+            chunk_t       *plain[2]
+            prepared_t    *prepared
+            const entry_t *entry
+            int            compression = _compression_of(home)
+            int            side
+            uint32_t       index, number
+            bint           good = True
+        frames[0] = request.wire.data
+        sizes[0] = request.wire.size
+        frames[1] = request.reply.data
+        sizes[1] = request.reply.size
+        for side in range(2):
+            plain[side] = NULL
+            if frames[side][1] & FLAG_COMPRESSED:
+                plain[side] = self._unpacked(frames[side], sizes[side], compression, &sizes[side])
+                good = good and plain[side] is not NULL
+                frames[side] = chunk_data(plain[side]) if plain[side] is not NULL else frames[side]
+        keyspace.data = home.fields[FIELD_KEYSPACE]
+        keyspace.size = home.sizes[FIELD_KEYSPACE]
+        if good and cql_prefix_read(frames[0] + HEADER_SIZE, sizes[0] - HEADER_SIZE,
+                                    frames[0][1] & ~<uint8_t>FLAG_COMPRESSED, False, &asked) \
+                and cql_prefix_read(frames[1] + HEADER_SIZE, sizes[1] - HEADER_SIZE,
+                                    frames[1][1] & ~<uint8_t>FLAG_COMPRESSED, True, &told) \
+                and cql_prepare_read(asked.body.data, asked.body.size, request.version, &prepare) \
+                and cql_result_read(told.body.data, told.body.size, request.version, &result) \
+                and result.kind == RESULT_PREPARED:
+            if prepare.flags & PREPARE_KEYSPACE:
+                keyspace = prepare.keyspace
+            self.read_statement(prepare.text, keyspace, &aim)
+            prepared = self.prepared.add(&result, prepare.text, keyspace, &aim, request.version)
+            if prepared is not NULL and request.version < 4 and self.known:     # which tells no key: by the schema, then
+                entry = self.schema.find(prepared.keyspace.data, prepared.keyspace.size, prepared.table.data, prepared.table.size)
+                for number in range(entry.key_count if entry is not NULL and entry.key_count <= KEYS_MAX else 0):
+                    for index in range(prepared.value_count):
+                        if prepared_name(prepared, index, &name) and name.size == entry.columns[number].size \
+                                and memcmp(name.data, entry.columns[number].data, name.size) == 0:
+                            prepared.keys[number] = <uint16_t>index
+                            break
+                    else:
+                        break
+                else:
+                    prepared.key_count = entry.key_count if entry is not NULL else 0
+        for side in range(2):
+            if plain[side] is not NULL:
+                chunk_put(&self.loop.pool, plain[side])
+
+    cdef bint _repair(self, CassandraNode node, cql_state_t *home, request_t *request, slice_t id) noexcept nogil:
+        """A node does not know a statement: it is prepared there, once for all who wait, and they are sent once more. True:
+        the request has been taken over. False: its client has to prepare it again."""
+        cdef:
+            repair_t   *repair = self.repairs
+            prepared_t *prepared
+        if request.owner is NULL or request.attempts >= ATTEMPTS_MAX or id.size > ID_MAX or id.size == 0:
+            return False
+        while repair is not NULL:
+            if repair.number == node.number and repair.home is home and repair.id_size == id.size and \
+                    memcmp(repair.id, id.data, id.size) == 0:
+                break
+            repair = repair.next
+        if repair is NULL:
+            prepared = self.prepared.find(id.data, id.size)
+            repair = <repair_t *>malloc(sizeof(repair_t)) if prepared is not NULL else NULL
+            if repair is NULL:
+                return False
+            memset(repair, 0, sizeof(repair_t))
+            repair.number = node.number
+            repair.home = home
+            repair.id_size = <uint8_t>id.size
+            memcpy(repair.id, id.data, id.size)
+            if not self._prepare_at(node, repair, prepared):
+                free(repair)
+                return False
+            home.users += 1
+            repair.next = self.repairs
+            self.repairs = repair
+            self.repairs_total += 1
+        request_drop_reply(&self.loop.pool, request)
+        request.left = request.count
+        request.watched &= ~<uint8_t>WATCHED_BY_SINK
+        request.attempts += 1
+        batch_push(&repair.waiting, request)
+        return True
+
+    cdef bint _prepare_at(self, CassandraNode node, repair_t *repair, const prepared_t *prepared) noexcept nogil:
+        """Sends a PREPARE of the sink's own, in the keyspace in which the client's was."""
+        cdef:
+            slice_t      fields[FIELD_COUNT]
+            cql_state_t *state
+            request_t   *question
+            uint8_t     *at
+            size_t       size = 4 + prepared.text.size + (4 if repair.home.version >= SEGMENTS_FROM else 0)
+            bint         sent
+        state_fields(repair.home, fields)
+        fields[FIELD_KEYSPACE] = prepared.session_keyspace
+        state = self._state_for(repair.home.version, fields)
+        question = self._own_request(b"", HEADER_SIZE + size)
+        if state is NULL or question is NULL:
+            if state is not NULL:
+                self._leave_state(state)
+            if question is not NULL:
+                self.hub.request_free(question)
+            return False
+        at = question.wire.data
+        at += frame_head(at, repair.home.version, 0, OP_PREPARE, size)
+        put_int(at, <uint32_t>prepared.text.size)
+        memcpy(at + 4, prepared.text.data, prepared.text.size)
+        if repair.home.version >= SEGMENTS_FROM:
+            put_int(at + 4 + prepared.text.size, 0)
+        question.version = repair.home.version
+        question.opcode = OP_PREPARE
+        question.watched = WATCHED_BY_SINK
+        repair.question = question
+        sent = node.take(question, state, repair.number, S_REPAIR)
+        self._leave_state(state)
+        if not sent:
+            self.hub.request_free(question)
+        return sent
+
+    cdef void _repaired(self, CassandraNode node, request_t *question, bint good) noexcept nogil:
+        """That PREPARE has been answered, or will not be. Takes it over."""
+        cdef:
+            repair_t **link = &self.repairs
+            repair_t  *repair
+            request_t *request
+            slice_t    id
+        while link[0] is not NULL and link[0].question is not question:
+            link = &link[0].next
+        repair = link[0]
+        good = good and not question.failed and question.reply.size > HEADER_SIZE and question.reply.data[4] == OP_RESULT
+        self.hub.request_free(question)
+        if repair is NULL:
+            return
+        link[0] = repair.next
+        id.data = repair.id
+        id.size = repair.id_size
+        while repair.waiting.head is not NULL:
+            request = batch_pop(&repair.waiting)
+            if good and node.take(request, repair.home, request.stream, S_ROUTED):
+                continue
+            request.sink_state = 0
+            self._say_unprepared(request, id)       # its client may know better
+        self._leave_state(repair.home)
+        free(repair)
+
+    # ---- the tables that the proxy answers ----------------------------------------------------------------------
+
+    cdef void _show(self, request_t *request, chunk_t *plain, size_t size) noexcept nogil:
+        """Takes over a request, and `plain`: it, not compressed, or NULL."""
+        if plain is not NULL:
+            if request.owner is not NULL:
+                chunk_put(&self.loop.pool, request.owner)
+            request.owner = plain
+            request.wire.data = chunk_data(plain)
+            request.wire.size = size
+            request.edited = 1
+        self.hold(request)
+
+    cdef void answer_held(self, request_t *request) noexcept nogil:
+        cdef:
+            uint8_t *out = NULL
+            size_t   size = 0
+        if self.hold_on(request):
+            return
+        with gil:
+            body = self._shown(request)
+            if body is None:
+                self._forgotten_statement(request)
+                return
+            if isinstance(body, bytes):
+                size = HEADER_SIZE + len(body)
+                out = <uint8_t *>malloc(size)
+                if out is not NULL:
+                    frame_head(out, request.version | IS_REPLY, request.stream, OP_RESULT, len(body))
+                    memcpy(out + HEADER_SIZE, <const char *>body, len(body))
+            else:
+                text = body.encode()[:sizeof(self.nobody) - 1]
+                memcpy(self.nobody, <const char *>text, len(text) + 1)
+        if out is not NULL:
+            self.answer_take(request, out, size)
+            free(out)
+        else:
+            self._refuse(request, b"INVALID", self.nobody)
+
+    cdef void _forgotten_statement(self, request_t *request) noexcept nogil:
+        cdef:
+            cql_prefix_t  prefix
+            cql_execute_t execute
+        if cql_prefix_read(request.wire.data + HEADER_SIZE, request.wire.size - HEADER_SIZE, request.wire.data[1], False,
+                           &prefix) and cql_execute_read(prefix.body.data, prefix.body.size, request.version, &execute):
+            self._say_unprepared(request, execute.id)
+        else:
+            self._refuse(request, b"PROTO", b"shotover: an EXECUTE that cannot be read")
+
+    cdef object _shown(self, request_t *request):
+        """The body of the answer; text that says why there is none; None: of a statement that nobody knows any more."""
+        cdef:
+            cql_prefix_t  prefix
+            cql_query_t   query
+            cql_execute_t execute
+            prepared_t   *prepared = NULL
+            bint          good
+        good = cql_prefix_read(request.wire.data + HEADER_SIZE, request.wire.size - HEADER_SIZE, request.wire.data[1], False,
+                               &prefix)
+        if good and request.opcode == OP_EXECUTE:
+            good = cql_execute_read(prefix.body.data, prefix.body.size, request.version, &execute)
+            if good:
+                query.params = execute.params
+                prepared = self.prepared.find(execute.id.data, execute.id.size)
+                if prepared is NULL:
+                    return None
+        elif good:
+            good = cql_query_read(prefix.body.data, prefix.body.size, request.version, &query)
+        if not good:
+            return "shotover: a request that cannot be read"
+        text = prepared.text.data[:prepared.text.size] if prepared is not NULL else query.text.data[:query.text.size]
+        try:
+            select = Select(text)
+            table = self._tables().get(select.table)
+            if table is None:
+                return f"table {select.table} does not exist"
+            return select.answer(table, values_of(&query.params, select.marks),
+                                 prepared is not NULL and query.params.flags & PARAM_SKIP_METADATA)
+        except (ValueError, IndexError) as error:
+            return str(error)
+
+    def _tables(self):
+        """What clients see in place of the servers' own tables, as of the last look at the ring."""
+        return cassandra_view.tables(self.view, self.proxies, self.own, self.versions)
+
+    def samples(self):
+        labels = {"chain": self.chain.name, "transform": self.type_name, "name": self.name}
+        gathered = CassandraWays.samples(self) + [
+            ("shotover_out_of_rack_requests_count", labels, "counter", self.out_of_rack_total),
+            ("shotover_cluster_requests_by_key_count", labels, "counter", self.by_key_total),
+            ("shotover_cluster_refreshes_count", labels, "counter", self.refreshes_total),
+            ("shotover_cluster_repairs_count", labels, "counter", self.repairs_total),
+            ("shotover_cluster_prepared_statements", labels, "gauge", self.prepared.count),
+            ("shotover_cluster_nodes", labels, "gauge", sum(1 for node in self.node_list if node.member)),
+            ("shotover_cluster_nodes_down", labels, "gauge", sum(1 for node in self.node_list if node.member and node.down)),
+        ]
+        for node in self.node_list:
+            gathered.extend(node.samples())
+        return gathered
