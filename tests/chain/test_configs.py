@@ -40,6 +40,8 @@ CONFIGS = {  # what `SET key value` is answered with
 ELSEWHERE = {  # they need more than a server or two
     "cassandra",  # tests/integration/cassandra
     "cassandra_audit",
+    "cassandra_cached_audited",
+    "cassandra_protect",
     "cassandra_key_router",
     "cassandra_redis_cache",
     "cassandra_statements",
@@ -50,6 +52,7 @@ ELSEWHERE = {  # they need more than a server or two
     "redis_sentinel",  # tests/integration/sentinel
 }
 TOGETHER = {  # transforms that make sense in one topology
+    "protect": "cassandra_protect",
     "redis_cache": "cassandra_redis_cache",
     "redis_timestamp_tagger": "redis_multi",
     "tuneable_consistency_scatter": "redis_multi",
@@ -61,7 +64,7 @@ def test_every_topology_is_tried_and_every_transform_has_one() -> None:
     parts = {
         name
         for name in transforms
-        if name.startswith(("audit_", "key_router_", "redis_cache_", "request_throttling_"))
+        if name.startswith(("audit_", "key_router_", "protect_", "redis_cache_", "request_throttling_"))
     }
     assert transforms - parts - set(TOGETHER) <= {*CONFIGS, *ELSEWHERE}
     assert set(TOGETHER.values()) <= {*CONFIGS, *ELSEWHERE}

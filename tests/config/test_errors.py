@@ -224,7 +224,7 @@ def test_listen_addresses(config, written, why):
 def test_a_quoted_value_is_cut_and_printable(config):
     (line,) = config.chain_errors('["%s"]' % ("\\u001b[31m" + "x" * 100))
     assert "\x1b" not in line
-    assert len(line) < 1000     # the names of all transforms are in it
+    assert len(line) < 1000  # the names of all transforms are in it
 
 
 @pytest.mark.parametrize("written", ["localhost:9001", "unix:/a.sock", "1.2.3:9001", "[::x]:1"])

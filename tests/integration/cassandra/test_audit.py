@@ -137,6 +137,55 @@ def test_records_in_a_stream_of_redis(node: int, start_server: Any, tmp_path: Pa
         }
 
 
+def test_the_cache_and_the_trail_together(node: int, start_server: Any, tmp_path: Path) -> None:
+    """configs/cassandra_cached_audited.yaml: what comes from Redis leaves a record like what comes from Cassandra."""
+    redis = start_server()
+    trail = tmp_path / "trail"
+    text = "SELECT name FROM shop.customers WHERE id = 1"
+    with (
+        Running(
+            "cassandra_cached_audited",
+            tmp_path,
+            CASSANDRA=node,
+            REDIS=redis.port,
+            AUDIT=str(trail),
+        ) as running,
+        cluster(node) as straight,
+        cluster(running.port) as through,
+    ):
+        direct, session = straight.connect(), through.connect()
+        direct.execute("DROP KEYSPACE IF EXISTS shop")
+        direct.execute(
+            "CREATE KEYSPACE shop WITH replication = "
+            "{'class': 'SimpleStrategy', 'replication_factor': 1}"
+        )
+        direct.execute("CREATE TABLE shop.customers (id int PRIMARY KEY, name text)")
+        session.execute("INSERT INTO shop.customers (id, name) VALUES (1, 'Ada')")
+        asked = 0
+
+        def from_redis() -> bool:
+            nonlocal asked
+            asked += 1
+            assert session.execute(text).one().name == "Ada"
+            return any(
+                key.startswith(b"shotover:e:shop.customers:") for key in redis.client().scan_iter()
+            )
+
+        wait_until(from_redis, "the row is in Redis")
+        direct.execute("INSERT INTO shop.customers (id, name) VALUES (1, 'unseen')")
+        assert session.execute(text).one().name == "Ada"
+        session.execute("UPDATE shop.customers SET name = 'Grace' WHERE id = 1")
+        assert session.execute(text).one().name == "Grace"
+
+        def recorded() -> list[dict[str, Any]]:
+            return [r for r in records(trail) if r.get("table") == "customers"]
+
+        wait_until(lambda: len(recorded()) == asked + 4, "all are written")
+        assert [r["type"] for r in recorded() if r["type"] != "SELECT"] == ["INSERT", "UPDATE"]
+        assert all(r["outcome"] == "ok" for r in recorded())
+        direct.execute("DROP KEYSPACE shop")
+
+
 def test_nothing_passes_without_a_record(
     node: int, start_cassandra_proxy: Start, tmp_path: Path
 ) -> None:
