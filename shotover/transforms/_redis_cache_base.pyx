@@ -32,8 +32,6 @@ from shotover._proxy.step cimport LOG_TEXT, LOG_WARNING
 from shotover.transforms._redis_cache_plan cimport plan_make
 from shotover.transforms._redis_cache_tables cimport LEARNED_ABSENT, LEARNED_OTHER, cached_table_t
 
-import os
-
 cdef enum:
     HASH_SIZE = 16              # of a digest, in a name: 32 digits
     CONSISTENCY_ONE = 1
@@ -70,7 +68,7 @@ cdef class RedisCacheBase(Step):
         self.entry_max = max_entry_bytes
         self.keeps_empty = cache_empty
         self.strict = strict
-        self.origin = int.from_bytes(os.urandom(8), "little")
+        self.origin = self.loop.poller.system.chance(self.loop.poller)
         self.tag = 0
         self.note = 0
         self.wants_statements = True

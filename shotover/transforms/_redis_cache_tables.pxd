@@ -38,6 +38,7 @@ cdef struct cached_table_t:
     uint8_t     distrusted      # what Redis has of it may be old
     uint8_t     mending         # Redis is being told so
     uint64_t    mended_ns       # when that was last begun
+    uint64_t    open_until_ns   # until then a write of which Redis does not know may still be carried out
     uint32_t    doubts          # how often that was found
 
 cdef class CachedTables:

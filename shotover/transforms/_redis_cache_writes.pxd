@@ -24,6 +24,6 @@ cdef class RedisCacheWrites(RedisCacheBase):
     cdef bint _write(self, request_t *request, bint schema) noexcept nogil
     cdef void _marked(self, op_t *op) noexcept nogil
     cdef void _written(self, op_t *op, request_t *request) noexcept nogil
-    cdef bint _unmark(self, op_t *op, const slice_t *name) noexcept nogil
+    cdef bint _mark(self, op_t *op, const char *sign, const slice_t *name) noexcept nogil
     cdef void _doubt(self, op_t *op) noexcept nogil
     cdef void _mend(self, uint32_t table) noexcept nogil

@@ -45,10 +45,16 @@ from shotover.transforms._redis_cache_tables cimport TABLE_KNOWN, cached_table_t
 
 cdef uint64_t MEND_AGAIN_NS = 100000000
 
-cdef const char *UNMARK = (
-    b"local v=redis.call('GET',KEYS[1]) "
-    b"if v and v~=ARGV[1] and string.sub(v,1,1)=='w' then return 0 end "
-    b"redis.call('SET',KEYS[1],ARGV[2],'PX',ARGV[3]) return 1"
+# KEYS: one. ARGV: + or -, who writes (16 bytes), milliseconds until his mark ends, a new token, milliseconds that it lives.
+# A key that is written to says w, then for each writer who he is and when his mark ends, in 13 digits.
+cdef const char *MARK = (
+    b"local v=redis.call('GET',KEYS[1]) local t=redis.call('TIME') local now=t[1]*1000+math.floor(t[2]/1000) "
+    b"local rest,last='',now if v and string.sub(v,1,1)=='w' then for i=2,#v,29 do "
+    b"local ends=tonumber(string.sub(v,i+16,i+28)) if ends>now and string.sub(v,i,i+15)~=ARGV[2] then "
+    b"rest=rest..string.sub(v,i,i+28) last=math.max(last,ends) end end end "
+    b"if ARGV[1]=='+' then local ends=now+ARGV[3] rest=rest..ARGV[2]..string.format('%013d',ends) last=math.max(last,ends) end "
+    b"if rest=='' then redis.call('SET',KEYS[1],ARGV[4],'PX',ARGV[5]) "
+    b"else redis.call('SET',KEYS[1],'w'..rest,'PX',last-now) end return 1"
 )
 cdef const char *NOT_TOLD = b"shotover: the cache cannot be told of this write (strict)"
 
@@ -127,8 +133,7 @@ cdef class RedisCacheWrites(RedisCacheBase):
         """Marks what it may change. True: it waits for that, or was refused."""
         cdef:
             op_t    *op = self._begin(request, PHASE_MARKING)
-            slice_t  words[5]
-            char     digits[24]
+            slice_t  name
             uint32_t index
             name_t  *marks
         if op is NULL:
@@ -147,13 +152,9 @@ cdef class RedisCacheWrites(RedisCacheBase):
         op.mark_count = self.scope_count
         op.schema = schema
         self._token(b'w', op.mark)
-        words[0] = cache_text(b"SET")
-        words[2] = cache_word(op.mark, TOKEN_SIZE)
-        words[3] = cache_text(b"PX")
-        words[4] = cache_number(self.window_ms, digits)
         for index in range(op.mark_count):
-            words[1] = cache_word(marks[index].data, marks[index].size)
-            if not self._send(op, words, 5, 0):
+            name = cache_word(marks[index].data, marks[index].size)
+            if not self._mark(op, b"+", &name):
                 op.failed = 1
         if op.waiting == 0:
             self._marked(op)
@@ -175,7 +176,7 @@ cdef class RedisCacheWrites(RedisCacheBase):
                 self.refused += 1
                 for index in range(op.mark_count):
                     name = cache_word(marks[index].data, marks[index].size)
-                    self._unmark(op, &name)
+                    self._mark(op, b"-", &name)
                 request.tags[self.tag] = NULL
                 self._end(op)
                 self.refuse_take(request, b"BUSY", NOT_TOLD, strlen(NOT_TOLD))
@@ -223,6 +224,8 @@ cdef class RedisCacheWrites(RedisCacheBase):
                 self.tables.forget(marks[index].table)
             if op.unmarked:
                 tables[marks[index].table].unmarked -= 1
+                if not known:
+                    tables[marks[index].table].open_until_ns = self.loop.now + self.window_ms * 1000000
         if op.unmarked:
             self._doubt(op)
         if known and request_own_reply(&self.loop.pool, request):
@@ -230,7 +233,7 @@ cdef class RedisCacheWrites(RedisCacheBase):
             op.phase = PHASE_UNMARKING
             for index in range(op.mark_count):
                 name = cache_word(marks[index].data, marks[index].size)
-                self._unmark(op, &name)
+                self._mark(op, b"-", &name)
         if op.phase == PHASE_UNMARKING and op.waiting:
             op.request = request
             self._wait(op)
@@ -238,21 +241,24 @@ cdef class RedisCacheWrites(RedisCacheBase):
         op.request = request
         self._end(op)
 
-    cdef bint _unmark(self, op_t *op, const slice_t *name) noexcept nogil:
-        """A new token, unless somebody else's mark stands there."""
+    cdef bint _mark(self, op_t *op, const char *sign, const slice_t *name) noexcept nogil:
+        """+: op's writer is about to write. -: he has; when no other writes, there is a new token."""
         cdef:
-            slice_t words[7]
-            char    digits[24]
+            slice_t words[9]
+            char    window[24]
+            char    life[24]
             uint8_t token[TOKEN_SIZE]
         self._token(b'g', token)
         words[0] = cache_text(b"EVAL")
-        words[1] = cache_text(UNMARK)
+        words[1] = cache_text(MARK)
         words[2] = cache_text(b"1")
         words[3] = name[0]
-        words[4] = cache_word(op.mark, TOKEN_SIZE)
-        words[5] = cache_word(token, TOKEN_SIZE)
-        words[6] = cache_number(self.token_ms, digits)
-        return self._send(op, words, 7, 0)
+        words[4] = cache_text(sign)
+        words[5] = cache_word(op.mark + 1, TOKEN_SIZE - 1)
+        words[6] = cache_number(self.window_ms, window)
+        words[7] = cache_word(token, TOKEN_SIZE)
+        words[8] = cache_number(self.token_ms, life)
+        return self._send(op, words, 9, 0)
 
     cdef void _mend(self, uint32_t table) noexcept nogil:
         """Everything that Redis has of a table that is distrusted becomes void, once no write is under way unmarked."""
@@ -261,7 +267,7 @@ cdef class RedisCacheWrites(RedisCacheBase):
             name_t          of_table
             slice_t         name
             op_t           *op
-        if known.unmarked or known.mending or self.loop.now < known.mended_ns + MEND_AGAIN_NS:
+        if known.unmarked or known.mending or self.loop.now < max(known.open_until_ns, known.mended_ns + MEND_AGAIN_NS):
             return
         op = self._begin(NULL, PHASE_MENDING)
         if op is NULL:
@@ -271,7 +277,7 @@ cdef class RedisCacheWrites(RedisCacheBase):
         self._name(&of_table, b't', table, NULL)
         name = cache_word(of_table.data, of_table.size)
         self._token(b'w', op.mark)              # nobody's: whatever stands there but another's mark gives way
-        if not self._unmark(op, &name):
+        if not self._mark(op, b"-", &name):
             self._end(op)
             return
         known.mending = 1

@@ -64,7 +64,9 @@ def test_every_topology_is_tried_and_every_transform_has_one() -> None:
     parts = {
         name
         for name in transforms
-        if name.startswith(("audit_", "key_router_", "protect_", "redis_cache_", "request_throttling_"))
+        if name.startswith(
+            ("audit_", "key_router_", "protect_", "redis_cache_", "request_throttling_")
+        )
     }
     assert transforms - parts - set(TOGETHER) <= {*CONFIGS, *ELSEWHERE}
     assert set(TOGETHER.values()) <= {*CONFIGS, *ELSEWHERE}

@@ -254,6 +254,8 @@ def play(plan: Plan, trace: bool = False) -> Simulation:
     kind: Any = Simulation
     if plan.cluster:
         from simulation.cluster import ClusterSimulation as kind  # it is a Simulation itself
+    elif plan.cql.get("cache"):
+        from simulation.cql_cache import CacheSimulation as kind  # it is a Simulation itself
     elif plan.cql:
         from simulation.cql import CqlSimulation as kind  # it is a Simulation itself
     elif plan.sentinels:

@@ -59,12 +59,12 @@ def shared_node(place: Path, login: bool = False) -> Iterator[int]:
         yield int(port_file.read_text())
     finally:
         with locked(place):
-            mine.unlink()
+            mine.unlink(missing_ok=True)
             if not any(users.iterdir()):
                 pid = int((directory / "pid").read_text())
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGKILL)
-                port_file.unlink()
+                port_file.unlink(missing_ok=True)
                 shutil.rmtree(directory, ignore_errors=True)
 
 
