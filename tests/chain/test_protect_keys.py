@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import base64
+import http.server
+import json
 import queue
+import threading
 from typing import Any
 
+import hvac
 import pytest
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM, ChaCha20Poly1305
@@ -15,7 +20,7 @@ from support.native import load
 from support.wait import wait_until
 
 from shotover._net.aead import Aead
-from shotover.transforms.protect_keys import Keyring, LocalKeys, Manager, kek_of
+from shotover.transforms.protect_keys import Keyring, LocalKeys, Manager, VaultKeys, kek_of
 from shotover.transforms.protect_types import option_of
 
 probe = load("protect_probe")
@@ -174,3 +179,42 @@ def test_types(written: str, option: str) -> None:
 def test_no_types(written: str) -> None:
     with pytest.raises(ValueError, match=r"\w"):
         option_of(written)
+
+
+class Transit(http.server.BaseHTTPRequestHandler):
+    """As much of Vault's transit engine as is asked for: https://developer.hashicorp.com/vault/api-docs/secret/transit."""
+
+    def do_POST(self) -> None:
+        asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])) or b"{}")
+        said: dict[str, str] = {}
+        if self.headers["X-Vault-Token"] != "t0ken":
+            self.send_response(403)
+        elif self.path == "/v1/keys/datakey/plaintext/shop" and asked.get("bits") == 256:
+            self.send_response(200)
+            plain = base64.b64encode(KEY).decode()
+            said = {"plaintext": plain, "ciphertext": f"vault:v1:{plain[::-1]}"}
+        elif self.path == "/v1/keys/decrypt/shop":
+            self.send_response(200)
+            said = {"plaintext": asked["ciphertext"].removeprefix("vault:v1:")[::-1]}
+        else:
+            self.send_response(404)
+        self.end_headers()
+        self.wfile.write(json.dumps({"data": said}).encode())
+
+    do_PUT = do_POST
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+def test_what_vault_is_asked() -> None:
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Transit) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        address = f"http://127.0.0.1:{server.server_address[1]}"
+        keys = VaultKeys(address, "shop", "t0ken", "keys")
+        name, wrapped, plain = keys.generate()
+        assert (name, plain) == (b"shop", KEY) and wrapped.startswith(b"vault:v1:")
+        assert keys.unwrap(name, wrapped) == KEY
+        with pytest.raises(hvac.exceptions.Forbidden):
+            VaultKeys(address, "shop", "other", "keys").generate()
+        server.shutdown()
