@@ -313,7 +313,8 @@ cdef class TuneableConsistencyScatter(ScatterStep):
             client.tx_skip = 0
         if self._few(request, routes, 1, b"what such a command needs"):
             return
-        item = self.item_new(request, client)
+        # Its words are looked at again when routes refuse it (not_changed).
+        item = self.item_new(request, client) if request_own(&self.loop.pool, request) else NULL
         if item is NULL:
             self.refuse_take(request, b"ERR", b"shotover: no memory", 19)
             return
