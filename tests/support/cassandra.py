@@ -11,6 +11,7 @@ import socket
 import struct
 import subprocess
 import sys
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -44,13 +45,13 @@ class Node:
 
 @contextlib.contextmanager
 def shared_node(place: Path, login: bool = False) -> Iterator[int]:
-    """The port of a node that all processes of this run share; the last of them ends it."""
+    """The port of a node that all users of this run share, in whatever process; the last of them ends it."""
     name = "login" if login else "open"
     users = place / f"cassandra-{name}-users"
     port_file = place / f"cassandra-{name}-port"
     directory = place / f"cassandra-{name}"
     users.mkdir(parents=True, exist_ok=True)
-    mine = users / str(os.getpid())
+    mine = users / uuid.uuid4().hex
     with locked(place):
         if not port_file.exists():
             port_file.write_text(str(Node(directory, login).port))

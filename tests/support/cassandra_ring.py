@@ -16,6 +16,7 @@ import socket
 import struct
 import subprocess
 import sys
+import uuid
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Protocol
@@ -176,10 +177,10 @@ def wait(started: subprocess.Popen[bytes]) -> None:
 
 @contextlib.contextmanager
 def shared_ring(place: Path) -> Iterator[Ring]:
-    """One for all processes of this run; the last of them ends it."""
+    """One for all users of this run, in whatever process; the last of them ends it."""
     directory, users = place / "cassandra-ring", place / "cassandra-ring-users"
     users.mkdir(parents=True, exist_ok=True)
-    mine = users / str(os.getpid())
+    mine = users / uuid.uuid4().hex
     with locked(place):
         ring = Ring(directory) if (directory / "ready").exists() else Ring.start(directory)
         (directory / "ready").touch()
