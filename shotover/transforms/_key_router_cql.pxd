@@ -2,15 +2,20 @@
 
 A client shakes hands with all chains: its STARTUP, its login and USE go to each, as children, and are answered when all have
 been. The default chain decides whether it is let in; where another does not let it in, only what belongs there is refused.
+
+Where rules ask for partition keys, a statement has not one chain but several that its executions may go to: its PREPARE goes to
+all of those, too, as children.
 """
 
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
 
 from shotover._codec.cql.facts cimport cql_facts_t
-from shotover._core.memory cimport slab_t
+from shotover._codec.cql.messages cimport cql_params_t
+from shotover._core.memory cimport chunk_t, slab_t
 from shotover._core.request cimport request_t
 from shotover._proxy.statement_rules cimport statement_rule_t
 from shotover._proxy.step cimport Step
+from shotover.transforms._key_router_keys cimport KeyShapes, key_note_t, key_room_t, key_rule_t
 
 
 cdef enum:
@@ -37,6 +42,7 @@ cdef struct join_t:             # what goes to several chains
 
 cdef struct route_t:
     statement_rule_t statement
+    key_rule_t  key
     const char *user            # NULL: any
     size_t      user_size
     uint32_t    target
@@ -48,6 +54,7 @@ cdef class StatementRoutes:
         uint32_t  count
         uint32_t  generation    # so that what is noted with statements is known to be of these
         bint      of_users      # some rule asks for the user: nothing is noted
+        bint      of_keys       # some rule asks for a partition key
         list      texts
 
 cdef class CqlRouter(Step):
@@ -56,6 +63,9 @@ cdef class CqlRouter(Step):
         list      kept          # all there have been: who still looks at old ones may
         list      names
         uint32_t  chain_count
+        KeyShapes shapes
+        bint      lenient       # partitions that are not known go to the default chain
+        key_room_t room         # of the request at hand
         slab_t    clients, joins
         uint64_t  refused_total
         uint64_t  sent[CHAINS_MAX]
@@ -65,8 +75,15 @@ cdef class CqlRouter(Step):
     cdef int _target(self, request_t *request) noexcept nogil
     cdef int _target_of_text(self, const cql_facts_t *facts, request_t *request) noexcept nogil
     cdef int _target_of(self, const cql_facts_t *facts, request_t *request) noexcept nogil
+    cdef const key_note_t *_note_of(self, chunk_t *chunk) noexcept nogil
+    cdef int _keyed(self, request_t *request) noexcept nogil
+    cdef int _keyed_statement(self, chunk_t *chunk, const cql_params_t *params, request_t *request) noexcept nogil
+    cdef int _route(self, const cql_facts_t *facts, int shape, bint known, request_t *request) noexcept nogil
+    cdef uint64_t _reach(self, const cql_facts_t *facts, request_t *request) noexcept nogil
     cdef bint _astray(self, const cql_facts_t *facts) noexcept nogil
-    cdef void _join(self, request_t *request, routed_t *client) noexcept nogil
+    cdef void _join(self, request_t *request, routed_t *client, uint64_t chains) noexcept nogil
     cdef void _joined(self, join_t *join) noexcept nogil
+    cdef uint32_t _preparing(self, join_t *join) noexcept nogil
+    cdef bint _alike(self, join_t *join, uint32_t answering) noexcept nogil
     cdef uint32_t _answering(self, join_t *join) noexcept nogil
     cdef void _refuse(self, request_t *request, const char *code, const char *text) noexcept nogil

@@ -8,21 +8,38 @@ from libc.string cimport memcmp, memset, strlen
 from shotover._codec.cql.attach cimport talk_t
 from shotover._codec.cql.facts cimport cql_facts, cql_facts_in
 from shotover._codec.cql.frame cimport (
+    FLAG_COMPRESSED,
     HEADER_SIZE,
     OP_AUTH_CHALLENGE,
     OP_AUTH_RESPONSE,
     OP_AUTH_SUCCESS,
     OP_AUTHENTICATE,
+    OP_BATCH,
     OP_ERROR,
     OP_EXECUTE,
+    OP_PREPARE,
     OP_READY,
+    OP_RESULT,
     OP_STARTUP,
 )
+from shotover._codec.cql.messages cimport (
+    cql_batch_item_t,
+    cql_batch_next,
+    cql_batch_read,
+    cql_batch_t,
+    cql_prefix_read,
+    cql_prefix_t,
+)
+from shotover._codec.cql.reading cimport cql_body, cql_params_of
+from shotover._codec.cql.results cimport RESULT_PREPARED, cql_result_read, cql_result_t
 from shotover._codec.cql.statement cimport STATEMENT_USE
+from shotover._codec.cql.wire cimport wire_read, wire_reader_t
 from shotover._core.debug cimport likely, unlikely
 from shotover._core.facts cimport facts_of
-from shotover._core.memory cimport chunk_data, chunk_t, pool_take_exact, slab_close, slab_give, slab_init, slab_take
+from shotover._core.memory cimport chunk_data, chunk_t, slab_close, slab_give, slab_init, slab_take
+from shotover._core.slice cimport slice_t
 from shotover._core.request cimport (
+    LOST,
     batch_clear,
     batch_pop,
     batch_push,
@@ -40,12 +57,17 @@ from shotover._proxy.statement_rules cimport (
     statement_rule_set,
 )
 from shotover._proxy.step cimport Chain, list_item
+from shotover.transforms._key_router_keys cimport KEY_ANY, key_planned_t, key_rule_holds, keys_of, keys_take
 
 cdef enum:
     HOME = 0                    # the default chain
-    APART = -1                  # no one chain: a batch of statements of several
+    APART = -1                  # no one chain: a batch of statements of several, or partitions of several
+    UNTOLD = -2                 # it follows from a partition key that cannot be told
 
 cdef const char *SEVERAL = b"shotover: the statements of this batch belong to different chains (KeyRouter)"
+cdef const char *SEVERAL_KEYS = b"shotover: partitions of this statement belong to different chains; ask one by one (KeyRouter)"
+cdef const char *NO_KEY = b"shotover: this statement goes by its partition key, which cannot be told (KeyRouter)"
+cdef const char *UNLIKE = b"shotover: the servers of several chains prepare this statement under different ids (KeyRouter)"
 cdef const char *NOT_IN = b"shotover: the chain of this statement has not let the client in; connect again (KeyRouter)"
 cdef const char *NO_KEYSPACE = b"shotover: the client's keyspace is not to be had in the chain of this statement (KeyRouter)"
 
@@ -53,14 +75,14 @@ cdef const char *NO_KEYSPACE = b"shotover: the client's keyspace is not to be ha
 cdef class StatementRoutes:
 
     def __init__(self, rules, uint32_t generation):
-        """rules: (what statement_rule_set takes, user or None, target), in order."""
+        """rules: (what statement_rule_set takes, user or None, target, what Rule.key_row says of the key or None), in order."""
         cdef uint32_t index
         self.texts = []
         self.generation = generation
         self.routes = <route_t *>calloc(len(rules) or 1, sizeof(route_t))
         if self.routes is NULL:
             raise MemoryError
-        for index, (row, user, target) in enumerate(rules):
+        for index, (row, user, target, key) in enumerate(rules):
             statement_rule_set(&self.routes[index].statement, row, self.texts)
             if user is not None:
                 self.texts.append(user)
@@ -70,6 +92,15 @@ cdef class StatementRoutes:
             if self.routes[index].statement.levels:
                 self.of_users = True            # likewise: it follows from the request, not from the statement
             self.routes[index].target = target
+            if key is not None:
+                self.of_keys = True
+                self.texts.append(key[2])
+                self.routes[index].key.kind = key[0]
+                self.routes[index].key.tables = key[1]
+                self.routes[index].key.text.data = <uint8_t *><const char *><bytes>key[2]
+                self.routes[index].key.text.size = len(key[2])
+                self.routes[index].key.first = key[3]
+                self.routes[index].key.last = key[4]
             self.count += 1
 
     def __dealloc__(self):
@@ -82,8 +113,12 @@ cdef class StatementRoutes:
 @cython.final
 cdef class CqlRouter(Step):
 
-    def __init__(self, context, *, str name, list chains, list names, StatementRoutes routes):
+    def __init__(self, context, *, str name, list chains, list names, StatementRoutes routes, KeyShapes shapes, bint lenient):
+        """`shapes`: of the tables whose rows rules may ask for; without them those rules never hold. `lenient`: what has a
+        partition key that cannot be told goes to the default chain, else it is refused."""
         self.names = names
+        self.shapes = shapes
+        self.lenient = lenient
         self.kept = []
         self.tag = 0
         self.note = 0
@@ -115,6 +150,7 @@ cdef class CqlRouter(Step):
             request_t *request
             routed_t  *client
             const cql_facts_t *facts
+            uint64_t   chains
             uint32_t   index
             int        target
         for index in range(self.chain_count):
@@ -129,11 +165,20 @@ cdef class CqlRouter(Step):
             request.tags[self.tag] = NULL
             if unlikely(request.opcode == OP_STARTUP or request.opcode == OP_AUTH_RESPONSE or (
                     request.tells and facts is not NULL and facts.type == STATEMENT_USE)):
-                self._join(request, client)
+                self._join(request, client, ~<uint64_t>0)
                 continue
+            if unlikely(request.opcode == OP_PREPARE and (<StatementRoutes>self.routes).of_keys and facts is not NULL):
+                chains = self._reach(facts, request)
+                if chains & (chains - 1):               # its executions go to several
+                    self._join(request, client, chains)
+                    continue
             target = self._target(request)
+            if unlikely(target == UNTOLD and self.lenient):
+                target = HOME
             if unlikely(target == APART):
-                self._refuse(request, b"INVALID", SEVERAL)
+                self._refuse(request, b"INVALID", SEVERAL if request.opcode == OP_BATCH else SEVERAL_KEYS)
+            elif unlikely(target == UNTOLD):
+                self._refuse(request, b"INVALID", NO_KEY)
             elif unlikely(client.phases[target] == CHAIN_CLOSED):
                 self._refuse(request, b"OVERLOADED", NOT_IN)
                 if request.queued:
@@ -179,6 +224,8 @@ cdef class CqlRouter(Step):
             int       target, first = HOME
         if facts is NULL:
             return HOME
+        if (<StatementRoutes>self.routes).of_keys:
+            return self._keyed(request)
         if facts.text.data is NULL:                     # a BATCH: all of it, or nothing
             for index in range(facts.head.part_count):
                 target = self._target_of(cql_facts_in(facts.head.parts[index]), request)
@@ -196,8 +243,7 @@ cdef class CqlRouter(Step):
         target = self._target_of(facts, request)
         found = <uint64_t>generation << 32 | <uint32_t>target
         if note is NULL:
-            note = pool_take_exact(&self.loop.pool, sizeof(uint64_t))
-            facts_of(request.facts).notes[self.note] = note
+            note = facts_of(request.facts).notes[self.note] = self.shapes.note(&self.loop.pool, facts)
         if note is not NULL:
             (<uint64_t *>chunk_data(note))[0] = found
         return target
@@ -230,12 +276,134 @@ cdef class CqlRouter(Step):
             talk = <talk_t *>(<session_t *>request.session).talk
         for index in range((<StatementRoutes>routes).count):
             route = &(<StatementRoutes>routes).routes[index]
-            if route.user is not NULL and (talk is NULL or talk.user_size != route.user_size
-                                           or memcmp(talk.user, route.user, route.user_size) != 0):
-                continue
-            if statement_rule_fits(&route.statement, facts) and statement_rule_level(&route.statement, request):
+            if route.key.kind == KEY_ANY and _falls_under(route, facts, talk, request):
                 return <int>route.target
         return HOME
+
+    # ---- by partition key -------------------------------------------------------------------------------------------
+
+    cdef const key_note_t *_note_of(self, chunk_t *chunk) noexcept nogil:
+        """What is kept with a statement; NULL: no memory."""
+        cdef chunk_t *note = facts_of(chunk).notes[self.note]
+        if unlikely(note is NULL):
+            note = facts_of(chunk).notes[self.note] = self.shapes.note(&self.loop.pool, cql_facts_in(chunk))
+        return NULL if note is NULL else <const key_note_t *>chunk_data(note)
+
+    cdef int _keyed(self, request_t *request) noexcept nogil:
+        """As _target, where some rule asks for a key."""
+        cdef:
+            const cql_facts_t *facts = cql_facts(request)
+            cql_params_t       params
+            cql_batch_t        batch
+            cql_batch_item_t   item
+            wire_reader_t      items
+            slice_t            body
+            uint32_t index
+            int      target, first = HOME
+        if facts.text.data is not NULL:
+            return self._keyed_statement(request.facts, &params if cql_params_of(request, &params) else NULL, request)
+        if not cql_body(request, &body) or not cql_batch_read(body.data, body.size, request.version, &batch):
+            return UNTOLD
+        wire_read(&items, batch.items.data, batch.items.size)
+        memset(&params, 0, sizeof(params))
+        for index in range(facts.head.part_count):
+            if not cql_batch_next(&items, &item):
+                return UNTOLD
+            params.values = item.values
+            params.value_count = item.value_count
+            target = self._keyed_statement(facts.head.parts[index], &params, request)
+            if target < 0 or (index and target != first):
+                return min(target, <int>APART)
+            first = target
+        return first
+
+    cdef int _keyed_statement(self, chunk_t *chunk, const cql_params_t *params, request_t *request) noexcept nogil:
+        """The chain of one statement, or of a batch that is one text."""
+        cdef:
+            const cql_facts_t   *facts = cql_facts_in(chunk)
+            const key_note_t    *note = self._note_of(chunk)
+            const key_planned_t *planned
+            cql_facts_t one
+            uint32_t    index, key, count
+            int         target, first = HOME
+            bint        known, begun = False
+        if note is NULL:
+            return UNTOLD
+        if not note.keyed:
+            return self._target_of(facts, request) if facts.touch_count == 1 and not facts.more else \
+                self._target_of_text(facts, request)
+        if note.over:
+            return UNTOLD
+        one = facts[0]
+        one.touch_count = 1
+        for index in range(note.count):
+            planned = &note.planned[index]
+            if planned.touch >= facts.touch_count:
+                return UNTOLD
+            one.touches = &facts.touches[planned.touch]
+            known = keys_of(self.shapes, note, planned, facts, params, &self.room)
+            count = self.room.keys.count if known else 1
+            for key in range(max(count, <uint32_t>1)):      # IN (): it is of any chain, so of one
+                target = self._route(&one, planned.shape, count and known and keys_take(&self.room, key), request)
+                if target < 0 or (begun and target != first):
+                    return min(target, <int>APART)
+                begun = True
+                first = target
+        return first
+
+    cdef int _route(self, const cql_facts_t *facts, int shape, bint known, request_t *request) noexcept nogil:
+        """The chain of the first rule that a statement falls under, with the key in `room` if that is `known`."""
+        cdef:
+            void    *routes = self.routes
+            route_t *route
+            talk_t  *talk = NULL
+            uint32_t index
+        if request.queued:
+            talk = <talk_t *>(<session_t *>request.session).talk
+        for index in range((<StatementRoutes>routes).count):
+            route = &(<StatementRoutes>routes).routes[index]
+            if route.key.kind != KEY_ANY and not route.key.tables >> shape & 1:
+                continue
+            if not _falls_under(route, facts, talk, request):
+                continue
+            if route.key.kind == KEY_ANY:
+                return <int>route.target
+            if not known:
+                return UNTOLD
+            if key_rule_holds(&route.key, &self.room):
+                return <int>route.target
+        return HOME
+
+    cdef uint64_t _reach(self, const cql_facts_t *facts, request_t *request) noexcept nogil:
+        """Bits of the chains that executions of a statement may go to."""
+        cdef:
+            void    *routes = self.routes
+            route_t *route
+            talk_t  *talk = NULL
+            cql_facts_t one = facts[0]
+            uint64_t found = 0
+            uint32_t index, touch
+            int      shape
+            bint     sure
+        if request.queued:
+            talk = <talk_t *>(<session_t *>request.session).talk
+        one.touch_count = 1
+        for touch in range(facts.touch_count):
+            one.touches = &facts.touches[touch]
+            shape = self.shapes.find(one.touches.keyspace, one.touches.table)
+            sure = False
+            for index in range((<StatementRoutes>routes).count):
+                route = &(<StatementRoutes>routes).routes[index]
+                if route.key.kind != KEY_ANY and (shape < 0 or not route.key.tables >> shape & 1):
+                    continue
+                if _falls_under(route, &one, talk, request):
+                    found |= <uint64_t>1 << route.target
+                    sure = route.key.kind == KEY_ANY
+                    if sure:
+                        break
+            if not sure:
+                found |= <uint64_t>1 << HOME
+        return found
 
     cdef bint _astray(self, const cql_facts_t *facts) noexcept nogil:
         """Whether it may be about the keyspace that the client is in."""
@@ -255,8 +423,9 @@ cdef class CqlRouter(Step):
 
     # ---- what goes to all of them -----------------------------------------------------------------------------------
 
-    cdef void _join(self, request_t *request, routed_t *client) noexcept nogil:
-        """STARTUP goes to every chain, a login to those that ask for one, USE to those that have let the client in."""
+    cdef void _join(self, request_t *request, routed_t *client, uint64_t chains) noexcept nogil:
+        """STARTUP goes to every chain, a login to those that ask for one, USE and PREPARE to those that have let the client in.
+        `chains`: bits of those that are meant."""
         cdef:
             join_t    *join = <join_t *>slab_take(&self.joins)
             request_t *child
@@ -275,6 +444,8 @@ cdef class CqlRouter(Step):
         join.request = request
         client.joins += 1
         for index in range(self.chain_count):
+            if not chains >> index & 1:
+                continue
             if request.opcode != OP_STARTUP and client.phases[index] != wanted and not (
                     index == HOME and client.phases[HOME] != CHAIN_OPEN):       # out of its place: for the server to say so
                 continue
@@ -313,6 +484,8 @@ cdef class CqlRouter(Step):
         cdef:
             uint32_t index, found = CHAINS_MAX
             uint8_t  opcode = join.request.opcode
+        if opcode == OP_PREPARE:
+            return self._preparing(join)
         for index in range(self.chain_count):
             if join.children[index] is NULL:
                 continue
@@ -325,6 +498,36 @@ cdef class CqlRouter(Step):
                     and _answer(join.children[index]) != OP_ERROR:
                 found = index
         return found
+
+    cdef uint32_t _preparing(self, join_t *join) noexcept nogil:
+        """Of a PREPARE: an error that a server gave; else any, as all say the same. A server that is away will say UNPREPARED
+        when it is back."""
+        cdef:
+            request_t *child
+            uint32_t   index
+            uint32_t   found = CHAINS_MAX
+        for index in range(self.chain_count):
+            child = join.children[index]
+            if child is NULL:
+                continue
+            if _answer(child) == OP_ERROR and child.failed != LOST and child.reply.size:
+                return index
+            if found == CHAINS_MAX or (_answer(join.children[found]) == OP_ERROR and _answer(child) != OP_ERROR):
+                found = index
+        return found
+
+    cdef bint _alike(self, join_t *join, uint32_t answering) noexcept nogil:
+        """Whether all that have prepared a statement know it by one id."""
+        cdef:
+            slice_t  id, other
+            uint32_t index
+        if not _prepared_id(join.children[answering], &id):
+            return True
+        for index in range(self.chain_count):
+            if join.children[index] is not NULL and _prepared_id(join.children[index], &other) and (
+                    id.size != other.size or memcmp(id.data, other.data, id.size) != 0):
+                return False
+        return True
 
     cdef void _joined(self, join_t *join) noexcept nogil:
         """All have answered."""
@@ -349,10 +552,14 @@ cdef class CqlRouter(Step):
                     client.phases[index] = CHAIN_LOGIN
                 entered = entered or client.phases[index] != CHAIN_CLOSED
                 client.astray[index] = 0
-            else:
+            elif request.opcode != OP_PREPARE:
                 client.astray[index] = answer == OP_ERROR or answer == 0
-        if answering == CHAINS_MAX:
+        if answering == CHAINS_MAX and request.opcode == OP_PREPARE:
+            self._refuse(request, b"OVERLOADED", NOT_IN)
+        elif answering == CHAINS_MAX:
             self._refuse(request, b"OOM", b"shotover: no memory")
+        elif request.opcode == OP_PREPARE and not self._alike(join, answering):
+            self._refuse(request, b"INVALID", UNLIKE)
         else:
             child = join.children[answering]
             request_drop_reply(&self.loop.pool, request)
@@ -398,3 +605,26 @@ cdef class CqlRouter(Step):
 cdef inline uint8_t _answer(const request_t *child) noexcept nogil:
     """The opcode of its reply; an error where there is none."""
     return child.reply.data[4] if child.reply.size >= HEADER_SIZE else OP_ERROR
+
+
+cdef bint _prepared_id(const request_t *child, slice_t *id) noexcept nogil:
+    """The id that a server gave. False: it gave none."""
+    cdef cql_result_t result
+    cdef cql_prefix_t prefix
+    if _answer(child) != OP_RESULT or child.reply.data[1] & FLAG_COMPRESSED or not cql_prefix_read(
+            child.reply.data + HEADER_SIZE, child.reply.size - HEADER_SIZE, child.reply.data[1], True, &prefix):
+        return False
+    if not cql_result_read(prefix.body.data, prefix.body.size, child.version, &result) or result.kind != RESULT_PREPARED:
+        return False
+    id[0] = result.id
+    return True
+
+
+cdef inline bint _falls_under(
+    const route_t *route, const cql_facts_t *facts, const talk_t *talk, const request_t *request
+) noexcept nogil:
+    """Whether all conditions but that on the key hold."""
+    if route.user is not NULL and (talk is NULL or talk.user_size != route.user_size
+                                   or memcmp(talk.user, route.user, route.user_size) != 0):
+        return False
+    return statement_rule_fits(&route.statement, facts) and statement_rule_level(&route.statement, request)

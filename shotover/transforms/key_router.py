@@ -9,11 +9,14 @@ from shotover.config.fields import choice, text
 from shotover.config.steps import ChainConfig, TransformConfig, chain
 from shotover.transforms.key_router_rules import (
     DEFAULT,
+    PartitionKeys,
     Rule,
     RulesField,
     faults,
+    key_faults,
     read_file,
     routes_of,
+    shapes_of,
     table_of,
 )
 from shotover.transforms.python import ChainsField
@@ -28,6 +31,7 @@ if TYPE_CHECKING:
     from shotover.config.errors import Place
     from shotover.runtime.assemble import BuildContext
     from shotover.transforms._key_router_cql import StatementRoutes
+    from shotover.transforms._key_router_keys import KeyShapes
 
 
 class KeyRouterConfig(TransformConfig, tag="KeyRouter"):
@@ -43,7 +47,8 @@ class KeyRouterConfig(TransformConfig, tag="KeyRouter"):
     requests, and all of them under `multi_key: refuse`, are answered with an error.
 
     Before Cassandra, rules have conditions on statements (`statements`, `keyspaces`, `tables`)
-    and on `user`. Clients shake hands with all chains.
+    and on `user`; with `partition_keys` also on the partition key of a table. Clients shake hands
+    with all chains.
     """
 
     terminating = True
@@ -66,6 +71,18 @@ class KeyRouterConfig(TransformConfig, tag="KeyRouter"):
         default="split",
         doc="what becomes of a request whose keys belong to several chains",
     )
+    partition_keys: dict[str, dict[str, str]] = PartitionKeys(  # type: ignore[assignment]
+        default={},
+        doc="before Cassandra: a map from keyspace.table to a map of the columns of its partition key, in "
+        "order, to their types; rules for these tables may have a `key`, `prefix`, `glob` or `hash`",
+    )
+    unknown_partition: str = choice(
+        "refuse",
+        "default",
+        default="refuse",
+        doc="before Cassandra: what becomes of a statement whose chain follows from its partition key "
+        "when that cannot be told: an error, or the default chain",
+    )
 
     def subchains(self) -> list[tuple[str, ChainConfig]]:
         found = [(f"{self.name}.{name}", steps) for name, steps in (self.chains or {}).items()]
@@ -80,6 +97,10 @@ class KeyRouterConfig(TransformConfig, tag="KeyRouter"):
         return self.file if self.rules_file else None
 
     def validate(self) -> Iterator[tuple[str, str | None]]:
+        try:
+            self.shapes()
+        except ValueError as error:
+            yield str(error), "partition_keys"
         if DEFAULT in self.chains:
             yield f"the name {DEFAULT} is that of the chain in the field {DEFAULT}", "chains"
         if self.rules_file and self.rules:
@@ -104,15 +125,30 @@ class KeyRouterConfig(TransformConfig, tag="KeyRouter"):
 
     def unfit(self, protocol: str) -> Iterator[tuple[Place, str]]:
         self.__dict__["speaks"] = protocol
-        for rule in self.__dict__.get("read", self.rules):
+        rules = self.__dict__.get("read", self.rules)
+        for rule in rules:
             yield from rule.unfit(protocol)
+        if protocol == "cassandra":
+            try:
+                yield from key_faults(rules, self.shapes())
+            except ValueError:  # said by validate
+                return
+        elif self.partition_keys:
+            yield self.place_of("partition_keys"), f"there are none in {protocol}"
+
+    def shapes(self) -> KeyShapes:
+        """The tables of partition_keys."""
+        found = self.__dict__.get("shaped")
+        if found is None:
+            found = self.__dict__["shaped"] = shapes_of(self.partition_keys)
+        return found
 
     def routes(self) -> StatementRoutes:
         """The same as `table`, for Cassandra."""
         found = self.__dict__.get("compiled")
         if found is None:
             rules: Sequence[Rule] = self.__dict__.get("read", self.rules)
-            found = self.__dict__["compiled"] = routes_of(rules, self.chains, 1)
+            found = self.__dict__["compiled"] = routes_of(rules, self.chains, 1, self.shapes())
         return found
 
     def reread(self, steps: Sequence[Any]) -> str:
@@ -120,12 +156,14 @@ class KeyRouterConfig(TransformConfig, tag="KeyRouter"):
         rules = read_file(self.file, self.chains)
         speaks = self.__dict__.get("speaks", "redis")
         wrong = [Problem(place, text) for rule in rules for place, text in rule.unfit(speaks)]
+        if speaks == "cassandra":
+            wrong += [Problem(place, text) for place, text in key_faults(rules, self.shapes())]
         if wrong:
             raise ConfigError(wrong)
         table: Any
         if speaks == "cassandra":
             self.__dict__["generation"] = generation = self.__dict__.get("generation", 1) + 1
-            table = routes_of(rules, self.chains, generation)
+            table = routes_of(rules, self.chains, generation, self.shapes())
         else:
             table = table_of(rules, self.chains)
         self.__dict__["compiled"] = table
@@ -143,6 +181,8 @@ class KeyRouterConfig(TransformConfig, tag="KeyRouter"):
                 chains=[context.chain(name, steps) for name, steps in self.subchains()],
                 names=[DEFAULT, *self.chains],
                 routes=self.routes(),
+                shapes=self.shapes(),
+                lenient=self.unknown_partition == "default",
             )
         from ._key_router import KeyRouter
 

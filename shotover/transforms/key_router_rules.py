@@ -6,9 +6,9 @@ from shotover.config.errors import ConfigError, Place, Problems, suggestion
 from shotover.config.fields import Field, text
 from shotover.config.lists import Entries
 from shotover.config.models import Model
-from shotover.config.reading import Invalid, Reader
+from shotover.config.reading import INVALID, Invalid, Reader
 from shotover.config.source import load
-from shotover.config.statements import StatementConditions
+from shotover.config.statements import StatementConditions, name_of, parts_of
 from shotover.transforms.conditions import Conditions
 
 TYPE_CHECKING = False
@@ -19,10 +19,15 @@ if TYPE_CHECKING:
     from shotover._codec.key_rules import KeyRules
     from shotover.config.source import Node
     from shotover.transforms._key_router_cql import StatementRoutes
+    from shotover.transforms._key_router_keys import KeyShapes
 
 DEFAULT = "default"
 """What rules call the chain that takes whatever no rule sends elsewhere."""
 SLOTS = 16_384
+KINDS = ("any", "key", "prefix", "glob", "hash")
+"""By their numbers in _key_router_keys.pxd."""
+TABLES_MAX = 64
+KEY_COLUMNS_MAX = 32
 WILDCARDS = "*?[\\"
 GLOBS_ON_ONE_WAY_MAX = 64
 """Most globs that one key is compared with: those that begin, before any wildcard, as the key does."""
@@ -55,9 +60,12 @@ class Rule(Conditions, StatementConditions):
     """Conditions, all of which must hold, and the chain that then gets the request."""
 
     kinds = (*Conditions.kinds, "hash")
-    redis_only = (*kinds, "database", "command")
+    redis_only = ("database", "command")
 
-    hash: tuple[int, int] | None = Slots(default=None, doc="keys of these slots")  # type: ignore[assignment]
+    hash: tuple[int, int] | None = Slots(  # type: ignore[assignment]
+        default=None,
+        doc="keys of these slots; before Cassandra of these 16384ths of the ring, by their Murmur3 token",
+    )
     to: str = text(doc="the chain")
 
     def validate(self) -> Iterator[tuple[str, str | None]]:
@@ -79,14 +87,86 @@ class Rule(Conditions, StatementConditions):
                 "and must be prepared where it is executed",
             )
 
-    def cql_row(self, targets: Mapping[str, int]) -> tuple[Any, ...]:
-        """As StatementRoutes takes it."""
+    def cql_row(self, targets: Mapping[str, int], shapes: KeyShapes) -> tuple[Any, ...]:
+        """As StatementRoutes takes it. ValueError: its condition on the key cannot be met."""
         user = None if self.user is None else self.user.encode()
-        return (self.statement_row()[4], user, targets[self.to])
+        key = None if self.kind == "any" else self.key_row(shapes)
+        return (self.statement_row()[4], user, targets[self.to], key)
+
+    def key_row(self, shapes: KeyShapes) -> tuple[int, int, bytes, int, int]:
+        """(kind, bits of tables, text, first slot, last slot). ValueError says what is wrong."""
+        if not self.tables:
+            raise ValueError("say in tables which tables have this key")
+        numbers = []
+        for table in self.tables:
+            name = table.replace("\0", ".")
+            if name not in shapes.names:
+                raise ValueError(
+                    f"say in partition_keys what the key of {name.lstrip('.')} is made of"
+                )
+            numbers.append(shapes.names.index(name))
+        kind = self.kind
+        text = b""
+        if kind == "key":
+            keys = {shapes.key(number, self.key) for number in numbers}
+            if len(keys) > 1:
+                raise ValueError(
+                    "the keys of these tables are of different types; write a rule for each"
+                )
+            text = keys.pop()
+        elif kind != "hash":
+            text = (self.prefix or self.glob or "").encode()
+            for number in numbers:
+                if not shapes.begins_with_text(number):
+                    raise ValueError(f"the key of {shapes.names[number]} does not begin with text")
+        first, last = self.hash or (0, 0)
+        bits = sum(1 << number for number in numbers)
+        return (KINDS.index(kind), bits, text, first, last)
 
     def row(self, targets: Mapping[str, int]) -> tuple[Any, ...]:
         """As KeyRules takes it."""
         return self.row_of(targets[self.to], *(self.hash or (0, 0)))
+
+
+class PartitionKeys(Field):
+    """A map from keyspace.table to the columns of its partition key, in order, and their types."""
+
+    kind = "a map from keyspace.table to a map from the columns of its partition key to their types"
+
+    def read(self, node: Node, place: Place, reader: Reader) -> Any:
+        tables = reader.mapping(node, place, self.expected)
+        if isinstance(tables, Invalid):
+            return tables
+        if len(tables.entries) > TABLES_MAX:
+            return reader.add(
+                place, f"expected at most {TABLES_MAX} tables, got {len(tables.entries)}"
+            )
+        before = len(reader.problems)
+        found: dict[str, dict[str, str]] = {}
+        for name, child in tables.entries.items():
+            at = place.child(name, tables.lines[name])
+            try:
+                keyspace, table = parts_of(name)
+            except ValueError as error:
+                reader.add(at, str(error))
+                continue
+            if not keyspace:
+                reader.add(at, f"expected keyspace.table, got {name}")
+            columns = reader.mapping(child, at, "a map from columns to their types")
+            if isinstance(columns, Invalid):
+                continue
+            if not 1 <= len(columns.entries) <= KEY_COLUMNS_MAX:
+                reader.add(at, f"expected 1 to {KEY_COLUMNS_MAX} columns")
+            types: dict[str, str] = {}
+            for column, type in columns.entries.items():
+                said = reader.text(type, at.child(column, columns.lines[column]), "a type of CQL")
+                if not isinstance(said, Invalid):
+                    types[column] = said
+            found[f"{keyspace}.{table}"] = types
+        return INVALID if len(reader.problems) > before else found
+
+    def plain(self, value: Any) -> Any:
+        return value
 
 
 class RulesField(Entries):
@@ -177,9 +257,36 @@ def table_of(rules: Iterable[Rule], chains: Iterable[str]) -> KeyRules:
     return KeyRules([rule.row(targets) for rule in rules])
 
 
-def routes_of(rules: Iterable[Rule], chains: Iterable[str], generation: int) -> StatementRoutes:
+def shapes_of(partition_keys: Mapping[str, Mapping[str, str]]) -> KeyShapes:
+    """The tables whose keys rules may ask for. ValueError says what is wrong with them."""
+    from shotover.transforms._key_router_keys import KeyShapes
+
+    return KeyShapes(
+        [
+            (
+                *table.split(".", 1),
+                [(name_of(name, "a column"), type) for name, type in columns.items()],
+            )
+            for table, columns in partition_keys.items()
+        ]
+    )
+
+
+def key_faults(rules: Iterable[Rule], shapes: KeyShapes) -> Iterator[tuple[Place, str]]:
+    """What is wrong with conditions on partition keys."""
+    for rule in rules:
+        if rule.kind != "any":
+            try:
+                rule.key_row(shapes)
+            except ValueError as error:
+                yield rule.place_of(rule.kind), str(error)
+
+
+def routes_of(
+    rules: Iterable[Rule], chains: Iterable[str], generation: int, shapes: KeyShapes
+) -> StatementRoutes:
     """The same for Cassandra."""
     from shotover.transforms._key_router_cql import StatementRoutes
 
     targets = {DEFAULT: 0, **{name: index for index, name in enumerate(chains, 1)}}
-    return StatementRoutes([rule.cql_row(targets) for rule in rules], generation)
+    return StatementRoutes([rule.cql_row(targets, shapes) for rule in rules], generation)

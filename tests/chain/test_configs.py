@@ -43,6 +43,7 @@ ELSEWHERE = {  # they need more than a server or two
     "cassandra_cached_audited",
     "cassandra_protect",
     "cassandra_key_router",
+    "cassandra_key_router_tenants",
     "cassandra_redis_cache",
     "cassandra_statements",
     "cassandra_cluster",  # tests/integration/cassandra_cluster

@@ -119,3 +119,50 @@ def test_literals() -> None:
         "a",
         "abc",
     ]
+
+
+def cql_errors(config, rule: str, keys: str) -> list[str]:
+    return [
+        error.split("KeyRouter", 1)[1]
+        for error in config.errors(
+            "sources: [Cassandra: {name: c, listen_addr: 'h:1', chain: [KeyRouter: {rules: "
+            f"[{{{rule}, to: a}}], partition_keys: {keys}, chains: {{a: [NullSink]}}, default: [NullSink]}}]}}]"
+        )
+    ]
+
+
+@pytest.mark.parametrize(
+    ("rule", "wanted"),
+    [
+        ("prefix: x", "say in tables which tables have this key"),
+        ("tables: o.t, prefix: x", "say in partition_keys what the key of o.t is made of"),
+        ("tables: t, prefix: x", "say in partition_keys what the key of t is made of"),
+        ("tables: ks.n, prefix: x", "the key of ks.n does not begin with text"),
+        ("tables: ks.n, key: x", "'x' is no value of the column n of ks.n that can be told here"),
+        ("tables: ks.two, key: x", "ks.two has 2 columns in its partition key, got 1 values"),
+        ("tables: ks.two, key: 'x:2024-02-30'", "'2024-02-30' is no value of the column day of ks.two"),
+        ("tables: [ks.n, ks.t], key: '1'", "the keys of these tables are of different types"),
+    ],
+)  # fmt: skip
+def test_mistakes_in_conditions_on_partition_keys(config, rule: str, wanted: str) -> None:
+    keys = "{ks.t: {k: text}, ks.n: {n: int}, ks.two: {k: text, day: date}}"
+    [error] = cql_errors(config, rule, keys)
+    assert wanted in error
+
+
+@pytest.mark.parametrize(
+    ("keys", "wanted"),
+    [
+        ("{t: {k: text}}", ".partition_keys.t: expected keyspace.table, got t"),
+        ("{ks.t: {}}", ".partition_keys.ks.t: expected 1 to 32 columns"),
+        ("{ks.t: {k: letters}}", ".partition_keys: k: letters is no type of a column of a partition key"),
+        ("{ks.t: [k]}", ".partition_keys.ks.t: expected a map from columns to their types"),
+    ],
+)  # fmt: skip
+def test_mistakes_in_partition_keys(config, keys: str, wanted: str) -> None:
+    assert any(wanted in error for error in cql_errors(config, "keyspaces: ks", keys))
+
+
+def test_partition_keys_are_not_for_redis(config) -> None:
+    [error] = config.chain_errors(chain("partition_keys: {ks.t: {k: text}}"))
+    assert error == f"{AT}.partition_keys: there are none in redis"

@@ -82,8 +82,8 @@ def test_rules_of_a_router_are_those_of_its_clients(config):
             f"[{{{rule}, to: a}}], chains: {{a: [NullSink]}}, default: [NullSink]}}]}}]"
         )
 
-    [error] = errors("prefix: x")
-    assert "prefix says nothing about requests of cassandra; use statements, keyspaces" in error
+    [error] = errors("command: GET")
+    assert "command says nothing about requests of cassandra; use statements, keyspaces" in error
     [error] = errors("consistency: ALL")
     assert "a statement is prepared before anybody knows with what consistency" in error
 

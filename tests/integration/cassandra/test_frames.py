@@ -124,7 +124,10 @@ def test_an_id_twice_at_a_time_gets_two_replies(proxy: Proxy) -> None:
         assert all(reply and (reply.stream, reply.opcode) == (4, RESULT) for reply in replies)
 
 
-@pytest.mark.parametrize("name", ["cassandra", "cassandra_key_router", "cassandra_statements"])
+@pytest.mark.parametrize(
+    "name",
+    ["cassandra", "cassandra_key_router", "cassandra_key_router_tenants", "cassandra_statements"],
+)
 def test_the_topology_of_the_docs_runs(node: int, name: str) -> None:
     """configs/cassandra*.yaml, with the ports that this test has."""
     text = (ROOT / "configs" / f"{name}.yaml").read_text()

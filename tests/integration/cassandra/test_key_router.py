@@ -200,3 +200,156 @@ def test_rules_are_read_again(
             "the new rules are in force",
         )
         assert session.execute(select).one().k == 2, "the driver has prepared it there, too"
+
+
+KEYED = (
+    "CREATE TABLE {0}.k (tenant text PRIMARY KEY, v int)",
+    "CREATE TABLE {0}.c (tenant text, day date, n int, PRIMARY KEY ((tenant, day), n))",
+)
+
+
+@pytest.fixture
+def keyed(two: Any) -> tuple[Session, Session, str]:
+    """As `two`, with tables whose partitions are a tenant's, and a tenant's day's."""
+    for session in two[:2]:
+        for statement in KEYED:
+            session.execute(statement.format(two[2]))
+    return two
+
+
+def by_key(node: int, login_node: int, name: str, *rules: dict[str, Any], **fields: Any) -> Any:
+    keys = {f"{name}.k": {"tenant": "text"}, f"{name}.c": {"tenant": "text", "day": "date"}}
+    return router(node, login_node, *rules, partition_keys=keys, **fields)
+
+
+def tenants(session: Session, table: str) -> list[str]:
+    return sorted(row.tenant for row in session.execute(f"SELECT tenant FROM {table}"))
+
+
+@pytest.mark.parametrize("version", [3, 4, 5])
+def test_tenants_of_one_table_that_have_moved(
+    node: int, login_node: int, start_cassandra_proxy: Start, keyed: Any, version: int
+) -> None:
+    """By whole keys and prefixes; prepared, with values, with literals, in batches; each row is where it belongs."""
+    first, second, name = keyed
+    rules = [{"tables": f"{name}.k", "key": "acme"}, {"tables": f"{name}.k", "prefix": "eu-"}]
+    proxy = start_cassandra_proxy(node, end=by_key(node, login_node, name, *rules))
+    compression = "lz4" if version == 4 else False
+    with cluster(proxy.port, version, compression=compression, auth_provider=LOGIN) as made:
+        session = made.connect()
+        session.execute(f"USE {name}")
+        insert = session.prepare("INSERT INTO k (tenant, v) VALUES (?, ?)")
+        for tenant in ("acme", "other", "eu-1", "eu"):
+            session.execute(insert, (tenant, 1))
+        session.execute("INSERT INTO k (tenant, v) VALUES ('eu-2', 2)")
+        session.execute(f"INSERT INTO {name}.k (tenant, v) VALUES (%s, %s)", ("acme2", 2))
+        batch = BatchStatement()
+        batch.add(insert, ("eu-3", 3))
+        batch.add("INSERT INTO k (tenant, v) VALUES ('eu-4', 3)")
+        session.execute(batch)
+        session.execute(
+            "BEGIN BATCH INSERT INTO k (tenant) VALUES ('eu-5') "
+            f"UPDATE {name}.k SET v = 3 WHERE tenant = 'acme' APPLY BATCH"
+        )
+        found = session.prepare("SELECT v FROM k WHERE tenant = ?")
+        assert session.execute(found, ("acme",)).one().v == 3
+        assert session.execute(found, ("other",)).one().v == 1
+        assert session.execute("SELECT v FROM k WHERE tenant IN ('acme', 'eu-1')").all()
+        batch.add(insert, ("other", 4))
+        with pytest.raises(InvalidRequest, match="belong to different chains"):
+            session.execute(batch)
+        with pytest.raises(
+            InvalidRequest, match="partitions of this statement belong to different"
+        ):
+            session.execute("SELECT v FROM k WHERE tenant IN ('acme', 'other')")
+        for statement in (
+            "SELECT * FROM k",
+            'INSERT INTO k JSON \'{"tenant": "acme"}\'',
+            "TRUNCATE k",
+        ):
+            with pytest.raises(InvalidRequest, match="partition key, which cannot be told"):
+                session.execute(statement)
+        assert session.execute("SELECT * FROM t").all() == [], "other tables are not concerned"
+    assert tenants(first, f"{name}.k") == ["acme2", "eu", "other"]
+    assert tenants(second, f"{name}.k") == ["acme", "eu-1", "eu-2", "eu-3", "eu-4", "eu-5"]
+
+
+def test_keys_of_several_columns_and_what_has_no_key(
+    node: int, login_node: int, start_cassandra_proxy: Start, keyed: Any
+) -> None:
+    first, second, name = keyed
+    rules = [
+        {"tables": f"{name}.c", "key": r"a\:b:2024-02-29"},
+        {"tables": f"{name}.c", "glob": "x*z"},
+    ]
+    end = by_key(node, login_node, name, *rules, unknown_partition="default")
+    proxy = start_cassandra_proxy(node, end=end)
+    with cluster(proxy.port, auth_provider=LOGIN) as made:
+        session = made.connect(name)
+        insert = session.prepare("INSERT INTO c (tenant, day, n) VALUES (:tenant, :day, 1)")
+        for tenant, day in [
+            ("a:b", "2024-02-29"),
+            ("a:b", "2024-02-28"),
+            ("xyz", "2024-02-28"),
+            ("xy", "2024-01-01"),
+        ]:
+            session.execute(insert, (tenant, day))
+        session.execute("INSERT INTO c (day, n, tenant) VALUES ('2024-02-29', 2, 'a:b')")
+        assert tenants(session, "c") == ["a:b", "xy"], "all of the table is the default chain's"
+    assert tenants(first, f"{name}.c") == ["a:b", "xy"]
+    assert tenants(second, f"{name}.c") == ["a:b", "a:b", "xyz"]
+
+
+def test_halves_of_a_ring(
+    node: int, login_node: int, start_cassandra_proxy: Start, keyed: Any
+) -> None:
+    """Slots are the servers' own tokens, divided."""
+    first, second, name = keyed
+    rule = {"tables": f"{name}.k", "hash": "8192-16383"}
+    proxy = start_cassandra_proxy(node, end=by_key(node, login_node, name, rule))
+    with cluster(proxy.port, auth_provider=LOGIN) as made:
+        session = made.connect(name)
+        insert = session.prepare("INSERT INTO k (tenant, v) VALUES (?, 1)")
+        for number in range(40):
+            session.execute(insert, (f"tenant {number}",))
+    low = [row.place for row in first.execute(f"SELECT token(tenant) AS place FROM {name}.k")]
+    high = [row.place for row in second.execute(f"SELECT token(tenant) AS place FROM {name}.k")]
+    assert len(low) + len(high) == 40 and len(low) > 5 and len(high) > 5
+    assert max(low) < 0 <= min(high)
+
+
+def test_a_statement_that_one_of_its_servers_refuses_is_not_prepared(
+    node: int, login_node: int, start_cassandra_proxy: Start, keyed: Any
+) -> None:
+    first, second, name = keyed
+    second.execute(f"DROP TABLE {name}.k")
+    proxy = start_cassandra_proxy(
+        node, end=by_key(node, login_node, name, {"tables": f"{name}.k", "key": "acme"})
+    )
+    with cluster(proxy.port, auth_provider=LOGIN) as made:
+        session = made.connect(name)
+        with pytest.raises(InvalidRequest, match="k does not exist"):
+            session.prepare("SELECT v FROM k WHERE tenant = ?")
+        session.execute("INSERT INTO k (tenant, v) VALUES ('other', 1)")
+    assert tenants(first, f"{name}.k") == ["other"]
+
+
+def test_rules_on_keys_are_read_again(
+    node: int, login_node: int, start_cassandra_proxy: Start, keyed: Any, tmp_path: Path
+) -> None:
+    first, second, name = keyed
+    rules = tmp_path / "rules.yaml"
+    rules.write_text("[]")
+    proxy = start_cassandra_proxy(node, end=by_key(node, login_node, name, rules_file=str(rules)))
+    first.execute(f"INSERT INTO {name}.k (tenant, v) VALUES ('acme', 1)")
+    second.execute(f"INSERT INTO {name}.k (tenant, v) VALUES ('acme', 2)")
+    with cluster(proxy.port, auth_provider=LOGIN) as made:
+        session = made.connect(name)
+        select = session.prepare("SELECT v FROM k WHERE tenant = ?")
+        assert session.execute(select, ("acme",)).one().v == 1
+        rules.write_text(yaml.safe_dump([{"tables": f"{name}.k", "key": "acme", "to": "second"}]))
+        wait_until(
+            lambda: session.execute("SELECT v FROM k WHERE tenant = 'acme'").one().v == 2,
+            "the new rules are in force",
+        )
+        assert session.execute(select, ("acme",)).one().v == 2, "the driver has prepared it there"
