@@ -3,6 +3,7 @@
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 
 from shotover._core.request cimport batch_t, request_t
+from shotover._proxy.company cimport Company
 from shotover._proxy.refusing cimport RefusingStep
 from shotover._proxy.request cimport Client, Host, Request
 
@@ -43,6 +44,7 @@ cdef class Guest(RefusingStep):
         Request   away_head             # views whose request is in a named chain
         void     *chain_at[CHAINS_MAX]  # Chains; Step.chains keeps them
         int       chain_count
+        Company   company               # of CQL with named chains: what they must have heard; else None
         dict      logged                # failures seen: where -> [when logged, how often since]
         uint64_t  exceptions_total, timeouts_total
 

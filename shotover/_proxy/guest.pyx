@@ -73,6 +73,8 @@ cdef class Guest(RefusingStep):
             self.chain_at[self.chain_count] = <void *>chain
             self.host.chain_indexes[chain_name] = self.chain_count
             self.chain_count += 1
+        if chains and context.protocol == "cassandra":
+            self.company = Company(self, list(chains.values()))
         # A worker that wants the GIL from a busy Python thread waits for this long (default 5 ms).
         sys.setswitchinterval(min(sys.getswitchinterval(), SWITCH_S))
 

@@ -24,6 +24,8 @@ cdef class PythonStep(Guest):
         task_t  returned_task
 
     cdef bint needs_look(self, batch_t *batch) noexcept nogil
+    cdef void go_down(self, batch_t *batch) noexcept nogil
+    cdef void tell_company(self, batch_t *batch) noexcept nogil
     cdef void watch(self, batch_t *batch) noexcept nogil
     cdef void carry_out(self, outcome_t *out) noexcept nogil
     cdef void run_returned(self) noexcept nogil

@@ -97,6 +97,10 @@ cdef void _on_returned(task_t *task) noexcept nogil:
     (<PythonStep>task.owner).run_returned()
 
 
+cdef void _go(void *owner, batch_t *batch) noexcept nogil:
+    (<PythonStep>owner).go_down(batch)
+
+
 cdef void _on_timeout(timer_t *timer) noexcept nogil:
     (<PythonStep>(<Request>timer.owner).host.step).time_out(timer.owner)
 
@@ -105,6 +109,8 @@ cdef class PythonStep(Guest):
 
     def __init__(self, context, **options):
         Guest.__init__(self, context, **options)
+        if self.company is not None:
+            self.company.go = _go
         self.returned_task.run = _on_returned
         self.returned_task.owner = <void *>self
         self.waker.run = _on_wake
@@ -171,11 +177,29 @@ cdef class PythonStep(Guest):
             request = batch_pop(&out.away)
             (<Chain>request.chain).submit(request)
         if out.down.head is not NULL:
-            if self.has_reply_hook:
-                self.watch(&out.down)
-            self.pass_down(&out.down)
+            if self.company is not None:
+                self.tell_company(&out.down)
+            self.go_down(&out.down)
         if out.up.head is not NULL:
             self.up.on_replies(&out.up)
+
+    cdef void go_down(self, batch_t *batch) noexcept nogil:
+        if batch.head is not NULL:
+            if self.has_reply_hook:
+                self.watch(batch)
+            self.pass_down(batch)
+
+    cdef void tell_company(self, batch_t *batch) noexcept nogil:
+        """Takes out of it what the named chains must hear first."""
+        cdef:
+            batch_t    rest
+            request_t *request
+        batch_clear(&rest)
+        while batch.head is not NULL:
+            request = batch_pop(batch)
+            if not self.company.take(request):
+                batch_push(&rest, request)
+        batch[0] = rest
 
     cdef void watch(self, batch_t *batch) noexcept nogil:
         """Marks what the reply hook wants to see, and keeps its bytes until then: in one chunk for all small ones."""
@@ -212,6 +236,8 @@ cdef class PythonStep(Guest):
     cdef void on_child(self, request_t *child) noexcept nogil:
         """A named chain has answered."""
         cdef request_t *request = child.parent
+        if self.company is not None and self.company.back(child):
+            return
         if not request_own_reply(&self.loop.pool, child):
             request_drop_reply(&self.loop.pool, child)
             child.failed = 1

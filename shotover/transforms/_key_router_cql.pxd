@@ -1,7 +1,8 @@
 """CqlRouter: a KeyRouter before Cassandra. Statements go down the chain of the first rule that they fall under.
 
 A client shakes hands with all chains: its STARTUP, its login and USE go to each, as children, and are answered when all have
-been. The default chain decides whether it is let in; where another does not let it in, only what belongs there is refused.
+been, or have had time enough. The default chain decides whether it is let in; where another does not let it in, only what belongs
+there is refused.
 
 Where rules ask for partition keys, a statement has not one chain but several that its executions may go to: its PREPARE goes to
 all of those, too, as children.
@@ -13,6 +14,7 @@ from shotover._codec.cql.facts cimport cql_facts_t
 from shotover._codec.cql.messages cimport cql_params_t
 from shotover._core.memory cimport chunk_t, slab_t
 from shotover._core.request cimport request_t
+from shotover._net.timers cimport timer_t
 from shotover._proxy.statement_rules cimport statement_rule_t
 from shotover._proxy.step cimport Step
 from shotover.transforms._key_router_keys cimport KeyShapes, key_note_t, key_room_t, key_rule_t
@@ -38,7 +40,11 @@ cdef struct join_t:             # what goes to several chains
     routed_t  *client
     request_t *request          # the client's own
     request_t *children[CHAINS_MAX]     # by chain; NULL: none went there
-    uint32_t   left
+    join_t    *later            # of those under way, oldest first
+    join_t    *earlier
+    uint64_t   deadline_ns
+    uint64_t   out              # bits of the chains that have not answered
+    uint8_t    overdue          # only the default chain is waited for; it is in no list then
 
 cdef struct route_t:
     statement_rule_t statement
@@ -67,6 +73,11 @@ cdef class CqlRouter(Step):
         bint      lenient       # partitions that are not known go to the default chain
         key_room_t room         # of the request at hand
         slab_t    clients, joins
+        join_t   *first_join
+        join_t   *last_join
+        timer_t   timer
+        uint64_t  handshake_ns  # for which chains but the default one are waited for
+        uint64_t  late_total
         uint64_t  refused_total
         uint64_t  sent[CHAINS_MAX]
 
@@ -82,6 +93,9 @@ cdef class CqlRouter(Step):
     cdef uint64_t _reach(self, const cql_facts_t *facts, request_t *request) noexcept nogil
     cdef bint _astray(self, const cql_facts_t *facts) noexcept nogil
     cdef void _join(self, request_t *request, routed_t *client, uint64_t chains) noexcept nogil
+    cdef void _expire(self) noexcept nogil
+    cdef void _unlist(self, join_t *join) noexcept nogil
+    cdef void _leave_late(self, join_t *join) noexcept nogil
     cdef void _joined(self, join_t *join) noexcept nogil
     cdef uint32_t _preparing(self, join_t *join) noexcept nogil
     cdef bint _alike(self, join_t *join, uint32_t answering) noexcept nogil

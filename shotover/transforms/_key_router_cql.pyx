@@ -49,6 +49,7 @@ from shotover._core.request cimport (
     request_own,
     request_own_reply,
 )
+from shotover._net.timers cimport timer_t
 from shotover._proxy.session cimport session_slots, session_t
 from shotover._proxy.statement_rules cimport (
     statement_rule_fits,
@@ -64,12 +65,21 @@ cdef enum:
     APART = -1                  # no one chain: a batch of statements of several, or partitions of several
     UNTOLD = -2                 # it follows from a partition key that cannot be told
 
+cdef uint64_t SENDING = <uint64_t>1 << 63        # in join_t.out: not all are on their way
+
 cdef const char *SEVERAL = b"shotover: the statements of this batch belong to different chains (KeyRouter)"
 cdef const char *SEVERAL_KEYS = b"shotover: partitions of this statement belong to different chains; ask one by one (KeyRouter)"
 cdef const char *NO_KEY = b"shotover: this statement goes by its partition key, which cannot be told (KeyRouter)"
 cdef const char *UNLIKE = b"shotover: the servers of several chains prepare this statement under different ids (KeyRouter)"
 cdef const char *NOT_IN = b"shotover: the chain of this statement has not let the client in; connect again (KeyRouter)"
 cdef const char *NO_KEYSPACE = b"shotover: the client's keyspace is not to be had in the chain of this statement (KeyRouter)"
+
+
+cdef void *LATE = <void *>1     # tag of a child that nobody waits for any more
+
+
+cdef void _on_timer(timer_t *timer) noexcept nogil:
+    (<CqlRouter>timer.owner)._expire()
 
 
 cdef class StatementRoutes:
@@ -113,12 +123,16 @@ cdef class StatementRoutes:
 @cython.final
 cdef class CqlRouter(Step):
 
-    def __init__(self, context, *, str name, list chains, list names, StatementRoutes routes, KeyShapes shapes, bint lenient):
+    def __init__(self, context, *, str name, list chains, list names, StatementRoutes routes, KeyShapes shapes, bint lenient,
+                 int handshake_timeout_ms):
         """`shapes`: of the tables whose rows rules may ask for; without them those rules never hold. `lenient`: what has a
         partition key that cannot be told goes to the default chain, else it is refused."""
         self.names = names
         self.shapes = shapes
         self.lenient = lenient
+        self.handshake_ns = <uint64_t>handshake_timeout_ms * 1000000
+        self.timer.fire = _on_timer
+        self.timer.owner = <void *>self
         self.kept = []
         self.tag = 0
         self.note = 0
@@ -457,27 +471,80 @@ cdef class CqlRouter(Step):
             child.session = request.session
             child.tags[self.tag] = join
             join.children[index] = child
-            join.left += 1
-        join.left += 1                                  # until all are on their way
+            join.out |= <uint64_t>1 << index
+        join.deadline_ns = self.loop.now + self.handshake_ns
+        join.earlier = self.last_join
+        if self.last_join is NULL:
+            self.first_join = join
+            self.loop.set_timer(&self.timer, self.handshake_ns)
+        else:
+            self.last_join.later = join
+        self.last_join = join
+        join.out |= SENDING
         for index in range(self.chain_count):
             if join.children[index] is not NULL:
                 batch_clear(&batch)
                 batch_push(&batch, join.children[index])
                 (<Chain>list_item(self.chains, index)).run(&batch)
-        join.left -= 1
-        if join.left == 0:
+        join.out &= ~SENDING
+        if join.out == 0:
             self._joined(join)
 
     cdef void on_child(self, request_t *child) noexcept nogil:
-        cdef join_t *join = <join_t *>child.tags[self.tag]
+        cdef:
+            join_t  *join = <join_t *>child.tags[self.tag]
+            uint32_t index
         if likely(join is NULL):
             self.pass_up(child)                         # a client's own request
             return
+        if <void *>join is LATE:
+            self.hub.request_free(child)
+            return
         if not request_own_reply(&self.loop.pool, child):
             request_drop_reply(&self.loop.pool, child)
-        join.left -= 1
-        if join.left == 0:
+        for index in range(self.chain_count):
+            if join.children[index] is child:
+                join.out &= ~(<uint64_t>1 << index)
+        if join.out == 0:
             self._joined(join)
+        elif join.overdue and not join.out & (1 << HOME | SENDING):
+            self._leave_late(join)
+
+    cdef void _expire(self) noexcept nogil:
+        """The timer: whose chains have had time enough."""
+        cdef join_t *join
+        while self.first_join is not NULL and self.first_join.deadline_ns <= self.loop.now:
+            join = self.first_join
+            self._unlist(join)
+            join.overdue = 1
+            if not join.out & (1 << HOME | SENDING):
+                self._leave_late(join)
+        if self.first_join is not NULL:
+            self.loop.set_timer(&self.timer, self.first_join.deadline_ns - self.loop.now)
+
+    cdef void _unlist(self, join_t *join) noexcept nogil:
+        if join.earlier is NULL:
+            self.first_join = join.later
+        else:
+            join.earlier.later = join.later
+        if join.later is NULL:
+            self.last_join = join.earlier
+        else:
+            join.later.earlier = join.earlier
+
+    cdef void _leave_late(self, join_t *join) noexcept nogil:
+        """Goes on without the chains that have not answered: as if they had let nobody in. What they still say is nobody's."""
+        cdef uint32_t index
+        self.late_total += 1
+        for index in range(self.chain_count):
+            if join.out >> index & 1:
+                join.children[index].tags[self.tag] = LATE
+                join.children[index] = NULL
+                if join.request.opcode == OP_STARTUP or join.request.opcode == OP_AUTH_RESPONSE:
+                    join.client.phases[index] = CHAIN_CLOSED
+                elif join.request.opcode != OP_PREPARE:
+                    join.client.astray[index] = 1
+        self._joined(join)
 
     cdef uint32_t _answering(self, join_t *join) noexcept nogil:
         """The chain whose reply the client gets: of one that asks for credentials; the default one's; of USE one that could."""
@@ -539,6 +606,8 @@ cdef class CqlRouter(Step):
             uint32_t   index
             uint8_t    answer
             bint       failed, entered = False
+        if not join.overdue:
+            self._unlist(join)
         for index in range(self.chain_count):
             child = join.children[index]
             if child is NULL:
@@ -596,6 +665,7 @@ cdef class CqlRouter(Step):
         labels = {"chain": self.chain.name, "transform": self.type_name, "name": self.name}
         return Step.samples(self) + [
             ("shotover_refusals_count", labels | {"reason": "route"}, "counter", self.refused_total),
+            ("shotover_handshakes_late_count", labels, "counter", self.late_total),
         ] + [
             ("shotover_routed_requests_count", labels | {"to": name}, "counter", self.sent[index])
             for index, name in enumerate(self.names)

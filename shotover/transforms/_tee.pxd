@@ -12,6 +12,7 @@ from libc.stdint cimport uint8_t, uint32_t, uint64_t
 from shotover._core.memory cimport slab_t
 from shotover._core.request cimport batch_t, request_t
 from shotover._net.timers cimport timer_t
+from shotover._proxy.company cimport Company
 from shotover._proxy.step cimport Chain, Step
 
 
@@ -61,6 +62,9 @@ cdef struct tee_item_t:
     tee_item_t  *next           # of a waiting batch
     request_t   *request        # the client's own; NULL: it does not wait for the copy
     request_t   *copy
+    tee_item_t  *later          # of all that wait with half a handshake
+    tee_item_t  *earlier
+    uint64_t     deadline_ns    # 0: it is not among them
     uint32_t     bytes          # counted as held for the copy
     uint8_t      state
     uint8_t      compare        # COMPARE_*
@@ -82,6 +86,12 @@ cdef class Tee(Step):
         tee_batch_t  *first_timed
         tee_batch_t  *last_timed
         timer_t  timer
+        Company  company            # of CQL: what the mismatch chain must have heard; or None
+        uint64_t handshake_ns       # for which a client waits for the other chain to let it in
+        tee_item_t *first_half      # its own chain has answered a handshake, the other has not
+        tee_item_t *last_half
+        timer_t  half_timer
+        uint64_t late_total
         uint64_t held_bytes         # of copies not answered
         uint64_t dropped_total      # batches, or parts of one, that the other chain did not get
         uint64_t mismatches_total
@@ -94,6 +104,10 @@ cdef class Tee(Step):
     cdef void _join(self, tee_item_t *item, tee_batch_t *batch, bint must) noexcept nogil
     cdef uint8_t _how(self, tee_session_t *client, request_t *request) noexcept nogil
     cdef tee_batch_t *_batch_for(self, tee_session_t *client, bint waits) noexcept nogil
+    cdef void _spread(self, batch_t *batch) noexcept nogil
+    cdef void _wait_half(self, tee_item_t *item) noexcept nogil
+    cdef void _unwait_half(self, tee_item_t *item) noexcept nogil
+    cdef void _expire_halves(self) noexcept nogil
     cdef void _send(self, tee_item_t *item, batch_t *main, batch_t *side) noexcept nogil
     cdef void _hand_over(self, tee_batch_t *batch) noexcept nogil
     cdef void _unwait(self, tee_batch_t *batch) noexcept nogil

@@ -6,8 +6,9 @@
   CLIENT ID and the like  nothing: they concern the one connection that answers; the client is not switched while they last
   QUIT, WAIT              nothing
 
-Of CQL: a handshake and USE go to both, and its client waits for both, whatever the behavior; if the other chain does not take
-part, the client gets no more copies. OPTIONS and REGISTER go to the chain that answers alone.
+Of CQL: a handshake and USE go to both, and its client waits for both, whatever the behavior, handshake_timeout_ms at most; if
+the other chain does not take part, the client gets no more copies. OPTIONS and REGISTER go to the chain that answers alone. The
+mismatch chain hears of all that first, and of what is prepared (_proxy/company).
 
 Room: of one client, one batch may be under way and `buffer_size` more; all copies together hold HELD_BYTES_MAX at most.
 Beyond that copies are dropped and counted; the client notices nothing under Ignore. Where it waits for both replies, a
@@ -82,11 +83,19 @@ cdef void _on_timer(timer_t *timer) noexcept nogil:
     (<Tee>timer.owner)._expire()
 
 
+cdef void _on_half(timer_t *timer) noexcept nogil:
+    (<Tee>timer.owner)._expire_halves()
+
+
+cdef void _go(void *owner, batch_t *batch) noexcept nogil:
+    (<Tee>owner)._spread(batch)
+
+
 @cython.final
 cdef class Tee(Step):
 
     def __init__(self, context, *, str name, str behavior, Chain chain, mismatch_chain, timeout_micros, int buffer_size,
-                 switch_port):
+                 switch_port, int handshake_timeout_ms):
         self.behavior = BEHAVIORS[behavior]
         self.side = chain
         self.adopt(chain)
@@ -102,6 +111,12 @@ cdef class Tee(Step):
         self.wants_end = True
         self.wants_replies = True
         self.cql = context.protocol == "cassandra"
+        if self.cql and mismatch_chain is not None:
+            self.company = Company(self, [mismatch_chain])
+            self.company.go = _go
+        self.handshake_ns = <uint64_t>handshake_timeout_ms * 1000000
+        self.half_timer.fire = _on_half
+        self.half_timer.owner = <void *>self
         self.wants_statements = True
         self.wants_each = self.behavior != IGNORE
         slab_init(&self.sessions, sizeof(tee_session_t))
@@ -118,6 +133,20 @@ cdef class Tee(Step):
     # ---- down ---------------------------------------------------------------------------------------------------
 
     cdef void on_requests(self, batch_t *batch) noexcept nogil:
+        cdef:
+            batch_t    rest
+            request_t *request
+        if likely(self.company is None):
+            self._spread(batch)
+            return
+        batch_clear(&rest)
+        while batch.head is not NULL:
+            request = batch_pop(batch)
+            if not self.company.take(request):
+                batch_push(&rest, request)
+        self._spread(&rest)
+
+    cdef void _spread(self, batch_t *batch) noexcept nogil:
         cdef:
             batch_t        main, side
             request_t     *request
@@ -449,7 +478,9 @@ cdef class Tee(Step):
 
     cdef void on_child(self, request_t *child) noexcept nogil:
         cdef tee_item_t *item = <tee_item_t *>child.tags[self.tag]
-        if item is NULL:
+        if unlikely(self.company is not None and child.chain is <void *>self.aside):
+            self.company.back(child)
+        elif item is NULL:
             self.pass_up(child)         # a client's own request, answered by the side
         else:
             self._returned(item, child)
@@ -475,6 +506,54 @@ cdef class Tee(Step):
         elif not request_own_reply(&self.loop.pool, item.request):
             item.request.failed = 1
             item.request.reply.size = 0         # its client will be closed rather than answered by half
+        elif self.cql and item.request.conduct == CONDUCT_STATE:
+            self._wait_half(item)
+
+    cdef void _wait_half(self, tee_item_t *item) noexcept nogil:
+        """A handshake, or USE, that lacks the other chain's answer: it is not waited for without end."""
+        item.deadline_ns = self.loop.now + self.handshake_ns
+        item.later = NULL
+        item.earlier = self.last_half
+        if self.last_half is NULL:
+            self.first_half = item
+            self.loop.set_timer(&self.half_timer, self.handshake_ns)
+        else:
+            self.last_half.later = item
+        self.last_half = item
+
+    cdef void _unwait_half(self, tee_item_t *item) noexcept nogil:
+        if item.deadline_ns == 0:
+            return
+        if item.earlier is NULL:
+            self.first_half = item.later
+        else:
+            item.earlier.later = item.later
+        if item.later is NULL:
+            self.last_half = item.earlier
+        else:
+            item.later.earlier = item.earlier
+        item.deadline_ns = 0
+
+    cdef void _expire_halves(self) noexcept nogil:
+        """The timer: these clients go on without the other chain. What it still says is nobody's."""
+        cdef:
+            tee_item_t    *item
+            request_t     *request
+            tee_session_t *client
+        while self.first_half is not NULL and self.first_half.deadline_ns <= self.loop.now:
+            item = self.first_half
+            request = item.request
+            self._unwait_half(item)
+            self.late_total += 1
+            if request.queued:
+                client = <tee_session_t *>session_slots(<session_t *>request.session)[self.slot]
+                if client is not NULL:
+                    client.lost = 1
+            item.request = NULL
+            request.tags[self.tag] = NULL
+            self.pass_up(request)
+        if self.first_half is not NULL:
+            self.loop.set_timer(&self.half_timer, self.first_half.deadline_ns - self.loop.now)
 
     cdef void _copy_done(self, tee_item_t *item) noexcept nogil:
         """The copy has its reply: makes room for what waits, then settles the pair, if it is one."""
@@ -513,6 +592,7 @@ cdef class Tee(Step):
     cdef void _settle(self, tee_item_t *item) noexcept nogil:
         """Both replies are in."""
         cdef request_t *request = item.request
+        self._unwait_half(item)
         if self.cql and request.conduct == CONDUCT_STATE and request.queued:
             self._check_joined(item)
         if request.queued or not request.discard:
@@ -665,6 +745,8 @@ cdef class Tee(Step):
             ("shotover_tee_dropped_messages_count", {"chain": "Tee", "name": self.name}, "counter", self.dropped_total),
             ("shotover_tee_mismatches_count", labels, "counter", self.mismatches_total),
             ("shotover_tee_held_bytes", labels, "gauge", self.held_bytes),
+            ("shotover_handshakes_late_count", labels, "counter",
+             self.late_total + (0 if self.company is None else self.company.late_total)),
         ]
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 from shotover.config.errors import ConfigError, Problem
-from shotover.config.fields import choice, text
+from shotover.config.fields import choice, integer, text
 from shotover.config.steps import ChainConfig, TransformConfig, chain
 from shotover.transforms.key_router_rules import (
     DEFAULT,
@@ -82,6 +82,14 @@ class KeyRouterConfig(TransformConfig, tag="KeyRouter"):
         default="refuse",
         doc="before Cassandra: what becomes of a statement whose chain follows from its partition key "
         "when that cannot be told: an error, or the default chain",
+    )
+
+    handshake_timeout_ms: int = integer(
+        minimum=1,
+        maximum=3_600_000,
+        default=2000,
+        doc="before Cassandra: milliseconds a client waits for chains other than the default one to let it in, or "
+        "to prepare a statement; then it goes on without them",
     )
 
     def subchains(self) -> list[tuple[str, ChainConfig]]:
@@ -183,6 +191,7 @@ class KeyRouterConfig(TransformConfig, tag="KeyRouter"):
                 routes=self.routes(),
                 shapes=self.shapes(),
                 lenient=self.unknown_partition == "default",
+                handshake_timeout_ms=self.handshake_timeout_ms,
             )
         from ._key_router import KeyRouter
 

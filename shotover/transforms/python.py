@@ -107,14 +107,6 @@ class PythonConfig(TransformConfig, tag="Python"):
     def subchains(self) -> list[tuple[str, ChainConfig]]:
         return [(f"{self.name}.{name}", steps) for name, steps in self.chains.items()]
 
-    def unfit(self, protocol: str) -> Iterator[tuple[Place, str]]:
-        if protocol == "cassandra" and self.chains:
-            yield (
-                self.place_of("chains"),
-                "clients of cassandra shake hands with the server at the end of the chain alone: "
-                "another one would not know them",
-            )
-
     @property
     def file(self) -> str:
         """The Python file, found from the topology that names it."""

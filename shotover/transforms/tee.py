@@ -10,7 +10,6 @@ from shotover.config.steps import ChainConfig, TransformConfig, chain, read_chai
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from typing import Any
 
     from shotover._proxy.step import Step
@@ -98,7 +97,8 @@ class TeeConfig(TransformConfig, tag="Tee"):
     With `switch_port`, `GET` and `PUT http://127.0.0.1:PORT/transform/tee/result-source` show and
     set whose replies clients get: `regular-chain` or `tee-chain`.
 
-    Before Cassandra a client's handshake and `USE` go to both chains, and it waits for both.
+    Before Cassandra a client's handshake and `USE` go to both chains, and it waits for both, for the
+    second one no longer than `handshake_timeout_ms`.
     """
 
     protocols = frozenset({"redis", "cassandra"})
@@ -127,6 +127,13 @@ class TeeConfig(TransformConfig, tag="Tee"):
         aliases=("http_api_port",),
         doc="port on 127.0.0.1 of the switch between the two chains' replies; null is none",
     )
+    handshake_timeout_ms: int = integer(
+        minimum=1,
+        maximum=3_600_000,
+        default=2000,
+        doc="before Cassandra: milliseconds a client that the main chain has let in waits for the other one; "
+        "then it goes on without",
+    )
     chain: ChainConfig = chain(doc="the second chain")
 
     def subchains(self) -> list[tuple[str, ChainConfig]]:
@@ -134,14 +141,6 @@ class TeeConfig(TransformConfig, tag="Tee"):
         if self.behavior.chain is not None:
             found.append((f"{self.name}.mismatch", self.behavior.chain))
         return found
-
-    def unfit(self, protocol: str) -> Iterator[tuple[Place, str]]:
-        if protocol == "cassandra" and self.behavior.chain is not None:
-            yield (
-                self.place_of("behavior"),
-                f"clients of cassandra do not shake hands with the chain of {SUBCHAIN}, which would not know "
-                "them; use FailOnMismatch or LogWarningOnMismatch",
-            )
 
     def listens(self) -> list[tuple[Address, str]]:
         if self.switch_port is None:
@@ -163,4 +162,5 @@ class TeeConfig(TransformConfig, tag="Tee"):
             timeout_micros=self.timeout_micros,
             buffer_size=self.buffer_size,
             switch_port=self.switch_port,
+            handshake_timeout_ms=self.handshake_timeout_ms,
         )

@@ -86,11 +86,3 @@ def test_rules_of_a_router_are_those_of_its_clients(config):
     assert "command says nothing about requests of cassandra; use statements, keyspaces" in error
     [error] = errors("consistency: ALL")
     assert "a statement is prepared before anybody knows with what consistency" in error
-
-
-def test_no_third_chain_for_replies_that_differ(config):
-    [error] = config.errors(
-        "sources: [Cassandra: {name: c, listen_addr: 'h:1', chain: [Tee: {chain: [NullSink], "
-        "behavior: {SubchainOnMismatch: [NullSink]}}, NullSink]}]"
-    )
-    assert "clients of cassandra do not shake hands with the chain of SubchainOnMismatch" in error

@@ -174,3 +174,10 @@ class CqlClient:
         reply = self.ask(STARTUP, string_map(CQL_VERSION="3.0.0", **options), version=version)
         assert reply.opcode == READY, reply
         return self
+
+
+@contextlib.contextmanager
+def silent_server() -> Iterator[int]:
+    """The port of a server that lets everybody connect and never says a word."""
+    with socket.create_server(("127.0.0.1", 0), backlog=128) as server:
+        yield server.getsockname()[1]

@@ -12,7 +12,7 @@ from cassandra import InvalidRequest
 from cassandra.auth import PlainTextAuthProvider
 from cassandra.cluster import NoHostAvailable, Session
 from cassandra.query import BatchStatement
-from support.cassandra import QUERY, RESULT, CqlClient, query
+from support.cassandra import QUERY, RESULT, CqlClient, query, silent_server
 from support.proxy import Proxy
 from support.wait import free_port, wait_until
 
@@ -179,6 +179,20 @@ def test_a_server_that_is_away_takes_its_tables_with_it_alone(
         reply = client.ask(QUERY, query("SELECT * FROM ks.u"), stream=9)
         assert "has not let the client in" in reply.message and reply.stream == 9
         assert client.read() is None, "it may find that chain open next time"
+
+
+def test_a_silent_server_keeps_nobody_out(node: int, start_cassandra_proxy: Start) -> None:
+    with silent_server() as silent:
+        end = router(node, silent, {"tables": "u"}, handshake_timeout_ms=200)
+        proxy = start_cassandra_proxy(node, end=end)
+        proxy.allow_log("upstream")
+        with CqlClient(proxy.port) as client:
+            client.open()
+            assert client.ask(QUERY, query("USE system")).opcode == RESULT
+            assert client.ask(QUERY, query("SELECT key FROM local")).opcode == RESULT
+            reply = client.ask(QUERY, query("SELECT * FROM ks.u"))
+            assert "has not let the client in" in reply.message
+        assert proxy.metric("shotover_handshakes_late_count", transform="KeyRouter") >= 1
 
 
 def test_rules_are_read_again(

@@ -10,8 +10,9 @@ from typing import Any
 
 import pytest
 from cassandra import InvalidRequest
+from cassandra.auth import PlainTextAuthProvider
 from cassandra.query import BatchStatement, SimpleStatement
-from support.cassandra import ERROR, PREPARE, QUERY, RESULT, CqlClient, frame, query
+from support.cassandra import ERROR, PREPARE, QUERY, RESULT, CqlClient, frame, query, silent_server
 from support.proxy import Proxy
 from support.wait import wait_until
 
@@ -26,10 +27,17 @@ LOCAL = "SELECT key FROM system.local"
 def guest(node: int, start_cassandra_proxy: Start, tmp_path: Path) -> Callable[[str], Proxy]:
     """guest(code) -> a proxy with the class Guest of that code in its chain."""
 
-    def start(code: str, **fields: Any) -> Proxy:
+    def start(code: str, upstream_port: int = node, **fields: Any) -> Proxy:
         (tmp_path / "guest.py").write_text("from shotover import Transform\n" + dedent(code))
-        step = {"Python": {"path": str(tmp_path / "guest.py"), "class": "Guest", **fields}}
-        return start_cassandra_proxy(node, chain=[step])
+        step = {
+            "Python": {
+                "name": "guest",
+                "path": str(tmp_path / "guest.py"),
+                "class": "Guest",
+                **fields,
+            }
+        }
+        return start_cassandra_proxy(upstream_port, chain=[step])
 
     return start
 
@@ -207,3 +215,51 @@ def test_many_at_once_are_each_answered_once(guest: Any) -> None:
         got = [client.read() for _ in range(2000)]
         assert sorted(reply.stream for reply in got if reply) == list(range(2000))
         assert all(reply and (reply.opcode == ERROR) == (reply.stream % 4 >= 2) for reply in got)
+
+
+SENDS = """
+class Guest(Transform):
+    commands = ["SELECT", "INSERT"]
+    def on_request(self, request):
+        if request.command != b"PREPARE" and request.table == "t":
+            request.send("second")
+"""
+
+
+@pytest.mark.parametrize("version", [3, 4, 5])
+def test_requests_sent_down_another_chain(
+    guest: Any, node: int, login_node: int, version: int
+) -> None:
+    """Its server knows the client, its keyspace and its statements."""
+    second = [
+        {"QueryCounter": {"name": "second", "counter_name": "second"}},
+        {"CassandraSinkSingle": {"remote_address": f"127.0.0.1:{login_node}"}},
+    ]
+    proxy = guest(SENDS, upstream_port=login_node, chains={"second": second})
+    login = PlainTextAuthProvider("cassandra", "cassandra")
+    with (
+        cluster(login_node, auth_provider=login) as direct,
+        cluster(proxy.port, version, auth_provider=login) as made,
+    ):
+        owner, session = direct.connect(), made.connect()
+        with keyspace(owner) as name:
+            session.set_keyspace(name)
+            insert = session.prepare("INSERT INTO t (k, v) VALUES (?, 'x')")
+            for k in range(10):
+                session.execute(insert, (k,))
+            session.execute("INSERT INTO t (k) VALUES (10)")
+            assert len(session.execute("SELECT k FROM t").all()) == 11
+            assert len(owner.execute(f"SELECT k FROM {name}.t").all()) == 11
+    assert proxy.metric("shotover_query_count", name="second", query="INSERT") >= 11
+    assert proxy.metric("shotover_query_count", name="second", query="SELECT") >= 1
+
+
+def test_a_silent_chain_of_a_guest_keeps_nobody_out(guest: Any) -> None:
+    with silent_server() as silent:
+        sink = {"CassandraSinkSingle": {"remote_address": f"127.0.0.1:{silent}"}}
+        proxy = guest(SENDS, chains={"second": [sink]})
+        proxy.allow_log("upstream")
+        with CqlClient(proxy.port) as client:
+            client.open()
+            assert client.ask(QUERY, query(LOCAL)).opcode == RESULT
+            assert client.ask(QUERY, query("SELECT * FROM t")).opcode == ERROR

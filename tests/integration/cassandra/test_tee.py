@@ -6,8 +6,20 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from cassandra.auth import PlainTextAuthProvider
 from cassandra.query import BatchStatement
-from support.cassandra import ERROR, EVENT, QUERY, READY, REGISTER, RESULT, CqlClient, query, string
+from support.cassandra import (
+    ERROR,
+    EVENT,
+    QUERY,
+    READY,
+    REGISTER,
+    RESULT,
+    CqlClient,
+    query,
+    silent_server,
+    string,
+)
 from support.proxy import Proxy
 from support.wait import free_port, wait_until
 
@@ -153,3 +165,70 @@ def test_events_come_once(node: int, start_cassandra_proxy: Start) -> None:
         reply = client.ask(QUERY, query("SELECT key FROM system.local"))
         assert reply.opcode == RESULT
         assert maker.ask(QUERY, query(f"DROP KEYSPACE {name}")).opcode == RESULT
+
+
+@pytest.mark.parametrize("behavior", ["Ignore", "FailOnMismatch"])
+def test_a_silent_chain_keeps_nobody_out(
+    node: int, start_cassandra_proxy: Start, behavior: str
+) -> None:
+    with silent_server() as silent:
+        proxy = start_cassandra_proxy(node, chain=tee(silent, behavior, handshake_timeout_ms=200))
+        proxy.allow_log("upstream")
+        with CqlClient(proxy.port) as client:
+            client.open()
+            for _ in range(3):
+                assert client.ask(QUERY, query("SELECT key FROM system.local")).opcode == RESULT
+            assert client.ask(QUERY, query("USE system")).opcode == RESULT
+            assert client.ask(QUERY, query("SELECT key FROM local")).opcode == RESULT
+        assert proxy.metric("shotover_handshakes_late_count", transform="Tee") >= 1
+
+
+@pytest.mark.parametrize("version", [3, 4, 5])
+def test_what_differs_goes_down_a_third_chain(
+    node: int, login_node: int, start_cassandra_proxy: Start, version: int
+) -> None:
+    """Prepared and not, in the client's keyspace, as the client's user; the client gets the main chain's reply."""
+    third = [
+        {"QueryCounter": {"name": "third", "counter_name": "third"}},
+        {"CassandraSinkSingle": {"remote_address": f"127.0.0.1:{login_node}"}},
+    ]
+    behavior: Any = {"SubchainOnMismatch": {"chain": third}}
+    fault = {"statements": ["INSERT"], "tables": ["u"], "error": "OVERLOADED now"}
+    other = {"FaultInjection": {"seed": 1, "faults": [fault]}}
+    proxy = start_cassandra_proxy(login_node, chain=tee(login_node, behavior, other))
+    login = PlainTextAuthProvider("cassandra", "cassandra")
+    with (
+        cluster(login_node, auth_provider=login) as direct,
+        cluster(proxy.port, version, auth_provider=login) as made,
+    ):
+        owner, session = direct.connect(), made.connect()
+        with keyspace(owner) as name:
+            owner.execute(f"CREATE TABLE {name}.u (k int PRIMARY KEY, n counter)")
+            session.set_keyspace(name)
+            fine = session.prepare("INSERT INTO t (k) VALUES (?)")
+            session.execute(fine, (1,))
+            count = session.prepare("UPDATE u SET n = n + ? WHERE k = 1")
+            session.execute(count, (1,))
+            assert owner.execute(f"SELECT n FROM {name}.u").one().n == 2, (
+                "agreed: by two chains alone"
+            )
+            owner.execute(f"DROP TABLE {name}.u")
+            owner.execute(f"CREATE TABLE {name}.u (k int, at timeuuid, PRIMARY KEY (k, at))")
+            insert = session.prepare("INSERT INTO u (k, at) VALUES (?, now())")
+            session.execute(insert, (1,))
+            session.execute("INSERT INTO u (k, at) VALUES (2, now())")
+            found = [row.k for row in owner.execute(f"SELECT k FROM {name}.u")]
+            assert sorted(found) == [1, 1, 2, 2], "by the main chain and the third"
+        assert proxy.metric("shotover_query_count", name="third", query="INSERT") == 2
+
+
+def test_a_third_chain_that_is_away_keeps_nobody_out(
+    node: int, start_cassandra_proxy: Start
+) -> None:
+    third = [{"CassandraSinkSingle": {"remote_address": f"127.0.0.1:{free_port()}"}}]
+    behavior: Any = {"SubchainOnMismatch": third}
+    proxy = start_cassandra_proxy(node, chain=tee(node, behavior))
+    proxy.allow_log("cannot connect to the upstream")
+    with cluster(proxy.port) as made:
+        session = made.connect()
+        assert session.execute(session.prepare("SELECT key FROM system.local")).one().key == "local"
