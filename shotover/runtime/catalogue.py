@@ -53,6 +53,8 @@ TRANSFORMS = {
     ),
     "Coalesce": "shotover.transforms.coalesce:CoalesceConfig",
     "ConnectionBalanceAndPool": _LOAD_BALANCE,
+    "DebugForceEncode": "shotover.transforms.debug_force:DebugForceEncodeConfig",
+    "DebugForceParse": "shotover.transforms.debug_force:DebugForceParseConfig",
     "DebugPrinter": "shotover.transforms.debug_printer:DebugPrinterConfig",
     "DebugReturner": "shotover.transforms.debug_returner:DebugReturnerConfig",
     "FaultInjection": "shotover.transforms.fault_injection:FaultInjectionConfig",
@@ -86,8 +88,6 @@ NOT_YET = frozenset(
     {
         "Kafka",
         "OpenSearch",
-        "DebugForceEncode",
-        "DebugForceParse",
         "DebugLogToFile",
         "KafkaSinkCluster",
         "KafkaSinkSingle",

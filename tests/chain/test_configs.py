@@ -20,6 +20,7 @@ CONFIGS = {  # what `SET key value` is answered with
     "null_sink": NULL,
     "debug_returner": b"$2\r\n42\r\n",
     "debug_printer": OK,
+    "debug_force": OK,
     "query_counter": OK,
     "query_type_filter": FILTERED,
     "request_throttling": OK,

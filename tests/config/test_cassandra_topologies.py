@@ -35,6 +35,7 @@ REWRITE = (
     "[CassandraPeersRewrite: {port: 9044}, "
     f"CassandraSinkSingle: {{remote_address: '172.16.1.2:9042', {CT}}}]"
 )
+PASS = f"CassandraSinkSingle: {{remote_address: '127.0.0.1:9043', {CT}}}"
 LOADING = {
     "cluster v4": old(f"[{sink(ONE)}]", "Cassandra", LISTEN),
     "dummy peers": old(f"[{sink(*DUMMIES)}]", "Cassandra", LISTEN),
@@ -51,6 +52,28 @@ LOADING = {
     ),
     "newer cluster with a filter": new(
         "[QueryTypeFilter: {name: query-type-filter, DenyList: [Write]}, "
+        f"{sink(node(FIRST, center='datacenter1'), more=', name: cassandra-sink-cluster')}]",
+        "Cassandra",
+        "cassandra",
+        9042,
+    ),
+    "passthrough, parsed": old(
+        f"[DebugForceParse: {{parse_requests: true, parse_responses: false}}, {PASS}]",
+        "Cassandra",
+        LISTEN,
+    ),
+    "passthrough, encoded": old(
+        f"[DebugForceEncode: {{encode_requests: true, encode_responses: true}}, {PASS}]",
+        "Cassandra",
+        LISTEN,
+    ),
+    "cluster, encoded": old(
+        f"[DebugForceEncode: {{encode_requests: true, encode_responses: true}}, {sink(ONE)}]",
+        "Cassandra",
+        LISTEN,
+    ),
+    "newer cluster, encoded": new(
+        "[DebugForceEncode: {name: debug-force-encode, encode_requests: true, encode_responses: true}, "
         f"{sink(node(FIRST, center='datacenter1'), more=', name: cassandra-sink-cluster')}]",
         "Cassandra",
         "cassandra",

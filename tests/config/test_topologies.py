@@ -96,6 +96,14 @@ NEWER = {
     "passthrough": new(
         f"[ValkeySinkSingle: {{name: valkey-sink-single, remote_address: '127.0.0.1:1111', {CT}}}]"
     ),
+    "passthrough, encoded": new(
+        "[DebugForceEncode: {name: debug-force-encode, encode_requests: true, encode_responses: true}, "
+        f"ValkeySinkSingle: {{name: valkey-sink-single, remote_address: '127.0.0.1:1111', {CT}}}]"
+    ),
+    "cluster, encoded": new(
+        "[DebugForceEncode: {name: debug-force-encode, encode_requests: true, encode_responses: true}, "
+        f"ValkeySinkCluster: {{name: valkey-sink-cluster, first_contact_points: ['172.16.1.2:6379'], {CT}}}]"
+    ),
     "filters": new(
         "[QueryTypeFilter: {name: query-type-filter, DenyList: [Write]}, "
         "DebugReturner: {name: debug-returner, Valkey: '42'}]",

@@ -271,3 +271,52 @@ def test_everybody_is_failed(start_cassandra_proxy: Start) -> None:
             assert "Intentional Fail" in reply.message
     with cluster(proxy.port) as made, pytest.raises(NoHostAvailable):
         made.connect()
+
+
+@pytest.mark.parametrize("version", [3, 4, 5])
+@pytest.mark.parametrize("step", ["DebugForceParse", "DebugForceEncode"])
+def test_what_is_read_and_written_anew_says_the_same(
+    node: int, start_cassandra_proxy: Start, step: str, version: int
+) -> None:
+    """All kinds of requests and results: as without, and none that cannot be read."""
+    verb = step.removeprefix("DebugForce").lower()
+    forced = {step: {f"{verb}_requests": True, f"{verb}_responses": True}}
+    proxy = start_cassandra_proxy(node, chain=[forced])
+    with cluster(node) as direct, cluster(proxy.port, version) as made:
+        owner, session = direct.connect(), made.connect()
+        with keyspace(owner) as name:
+            session.set_keyspace(name)
+            session.execute("CREATE TYPE place (street text, number int)")
+            session.execute(
+                "CREATE TABLE all_of_it (k int PRIMARY KEY, l list<frozen<map<text, int>>>, p frozen<place>, "
+                "t tuple<int, text>, u uuid, n varint, x vector<float, 2>, d duration, b blob)"
+            )
+            session.execute(
+                "INSERT INTO all_of_it (k, l, p, t, u, n, x, b) VALUES (1, [{'a': 1}, {}], {street: 'x', number: 2}, "
+                "(1, 'b'), uuid(), 123456789012345678901234567890, [1.5, 2.5], 0x00ff)"
+            )
+            select = session.prepare("SELECT * FROM all_of_it WHERE k = ?")
+            expected = owner.execute(f"SELECT * FROM {name}.all_of_it WHERE k = 1").one()
+            assert session.execute(select, (1,)).one() == expected
+            insert = session.prepare("INSERT INTO t (k, v) VALUES (?, ?)")
+            batch = BatchStatement(serial_consistency_level=ConsistencyLevel.LOCAL_SERIAL)
+            for k in range(20):
+                batch.add(insert, (k, None if k % 2 else "v"))
+            batch.add(SimpleStatement("INSERT INTO t (k) VALUES (%s)"), (100,))
+            session.execute(batch)
+            pages = SimpleStatement("SELECT k FROM t", fetch_size=6)
+            assert sorted(row.k for row in session.execute(pages)) == [*range(20), 100]
+            assert not session.execute("INSERT INTO t (k) VALUES (1) IF NOT EXISTS").was_applied
+            traced = session.execute("SELECT v FROM t WHERE k = 1", trace=True)
+            assert traced.get_query_trace() is not None
+            for wrong in (
+                "SELECT nothing FROM t",
+                "SELEKT",
+                f"CREATE KEYSPACE {name} WITH replication = {{}}",
+            ):
+                with pytest.raises(Exception) as through:
+                    session.execute(wrong)
+                with pytest.raises(type(through.value)):
+                    owner.execute(wrong.replace("FROM t", f"FROM {name}.t"))
+    assert proxy.metric("shotover_debug_forced_count", outcome="done") > 60
+    assert proxy.metric("shotover_debug_forced_count", outcome="unreadable") == 0
