@@ -119,6 +119,10 @@ class StepConfig(Named):
         """(place, reason) of each thing that is asked of it and cannot be had for clients of one of its `protocols`."""
         return iter(())
 
+    def unfit_above(self, below: Sequence[StepConfig]) -> Iterator[tuple[Place, str]]:
+        """(place, reason) of each step that may not follow it in its chain. `below`: those that do."""
+        return iter(())
+
     def watched_file(self) -> str | None:
         """A file of its own that is read again when it changes; see `reread`."""
         return None

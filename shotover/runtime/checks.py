@@ -45,6 +45,8 @@ def check_chain(chain: ChainConfig, problems: Problems) -> None:
                 f"expected a chain to end with a sink or another terminating "
                 f"transform, got {step.type_name}",
             )
+        for place, reason in step.unfit_above(chain.steps[index + 1 :]):
+            problems.add(place, reason)
         for subchain in step.own_chains():
             check_chain(subchain, problems)
 

@@ -8,7 +8,7 @@ from libc.stdint cimport uint8_t, uint32_t, uint64_t
 
 from shotover._codec.cql.facts cimport cql_facts_t
 from shotover._codec.cql.messages cimport cql_params_t
-from shotover._codec.cql.results cimport cql_metadata_t
+from shotover._codec.cql.results cimport cql_column_t, cql_metadata_t, cql_result_t
 from shotover._codec.cql.types cimport cql_type_t
 from shotover._core.memory cimport chunk_t
 from shotover._core.request cimport batch_t, request_t
@@ -37,8 +37,10 @@ cdef class Protect(ProtectSeals):
     cdef bint _show_types(self, request_t *request, const protect_plan_t *plan) noexcept nogil
     cdef int _column_of(
         self, const protect_plan_t *plan, slice_t keyspace, slice_t table, slice_t name, uint32_t index) noexcept nogil
-    cdef void _types_in(
-        self, copier_t *to, const cql_metadata_t *metadata, const protect_plan_t *plan, bint bound) noexcept nogil
+    cdef void _put_type(self, copier_t *to, const cql_column_t *column, int found) noexcept nogil
+    cdef void _types_in(self, copier_t *to, const cql_metadata_t *metadata, const protect_plan_t *plan) noexcept nogil
+    cdef void _bound_in(self, copier_t *to, const cql_result_t *result, const protect_plan_t *plan) noexcept nogil
+    cdef void _put_bound(self, copier_t *to, cql_column_t *column, const sealing_t *sealing) noexcept nogil
     cdef bint _cannot(self, request_t *request, const char *why, int column) noexcept nogil
     cdef bint _plain(self, request_t *request, slice_t *frame, chunk_t **held) noexcept nogil
     cdef void _set_reply(self, request_t *request, chunk_t *chunk, uint8_t *end) noexcept nogil

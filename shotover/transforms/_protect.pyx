@@ -5,7 +5,7 @@ from collections import deque
 cimport cython
 
 from libc.stdio cimport snprintf
-from libc.string cimport memcpy
+from libc.string cimport memcmp, memcpy
 
 from shotover._codec.cql.attach cimport talk_t
 from shotover._codec.cql.compression cimport COMPRESSION_NONE, body_size, body_unpack
@@ -18,6 +18,7 @@ from shotover._codec.cql.frame cimport (
     OP_RESULT,
     frame_error,
     put_int,
+    read_short,
 )
 from shotover._codec.cql.messages cimport cql_prefix_read, cql_prefix_t
 from shotover._codec.cql.results cimport (
@@ -25,6 +26,7 @@ from shotover._codec.cql.results cimport (
     RESULT_PREPARED,
     RESULT_ROWS,
     TYPE_BLOB,
+    TYPE_LIST,
     cql_column_next,
     cql_column_t,
     cql_result_read,
@@ -43,8 +45,16 @@ from shotover._core.request cimport (
 from shotover._core.status cimport OK
 from shotover._proxy.session cimport session_t
 from shotover.transforms._protect_keys cimport NOT_SEALED, OPENED, UNKNOWN_KEY
-from shotover.transforms._protect_plan cimport NO_COLUMN, PROTECT_PASS, protected_find
-from shotover.transforms._protect_seals cimport protect_copy
+from shotover.transforms._protect_plan cimport (
+    EDIT_HASH,
+    EDIT_LISTED,
+    NO_COLUMN,
+    PROTECT_PASS,
+    protect_added_before,
+    protect_bound,
+    protected_find,
+)
+from shotover.transforms._protect_seals cimport protect_copy, protect_put
 
 cdef enum:
     ERROR_SERVER = 0x0000
@@ -65,8 +75,8 @@ cdef void _on_timer(timer_t *timer) noexcept nogil:
 @cython.final
 cdef class Protect(ProtectSeals):
 
-    def __init__(self, context, *, str name, columns, keyring, bint refuses_unsealed):
-        ProtectSeals.__init__(self, context, name=name, columns=columns)
+    def __init__(self, context, *, str name, columns, keyring, bint refuses_unsealed, bytes lookup_key=None):
+        ProtectSeals.__init__(self, context, name=name, columns=columns, lookup_key=lookup_key)
         self.keyring = keyring
         self.refuses_unsealed = refuses_unsealed
         self.mail = deque()
@@ -265,13 +275,20 @@ cdef class Protect(ProtectSeals):
             return plan.outputs[index] if index < plan.output_count else <int>NO_COLUMN
         return protected_find(&self.all, keyspace, table, name)
 
-    cdef void _types_in(
-            self, copier_t *to, const cql_metadata_t *metadata, const protect_plan_t *plan, bint bound) noexcept nogil:
-        """Copies metadata with declared types in place of blob."""
+    cdef void _put_type(self, copier_t *to, const cql_column_t *column, int found) noexcept nogil:
+        """The declared type of a column in place of blob."""
+        if self.all.columns[found].option.size == 0 or column.type_id != TYPE_BLOB:
+            return
+        protect_copy(to, column.type.data)
+        protect_put(to, self.all.columns[found].option.data, self.all.columns[found].option.size)
+        to.at = column.type.data + column.type.size
+
+    cdef void _types_in(self, copier_t *to, const cql_metadata_t *metadata, const protect_plan_t *plan) noexcept nogil:
+        """Copies metadata of rows with declared types in place of blob."""
         cdef:
             wire_reader_t reader
             cql_column_t  column
-            uint32_t      index, at
+            uint32_t      index
             int           found
         if metadata.flags & METADATA_NONE:
             return
@@ -279,19 +296,80 @@ cdef class Protect(ProtectSeals):
         for index in range(metadata.column_count):
             if not cql_column_next(&reader, metadata, &column):
                 return
-            found = NO_COLUMN
-            if not bound:
-                found = self._column_of(plan, column.keyspace, column.table, column.name, index)
-            else:
-                for at in range(plan.sealing_count):
-                    if plan.sealings[at].bind >= 0 and <uint32_t>plan.sealings[at].bind == index:
-                        found = plan.sealings[at].column
-            if found == NO_COLUMN or self.all.columns[found].option.size == 0 or column.type_id != TYPE_BLOB:
+            found = self._column_of(plan, column.keyspace, column.table, column.name, index)
+            if found != NO_COLUMN:
+                self._put_type(to, &column, found)
+
+    cdef void _bound_in(self, copier_t *to, const cql_result_t *result, const protect_plan_t *plan) noexcept nogil:
+        """Copies metadata of bound values: declared types in place of blob, columns in place of their look-up columns; those
+        that were added are left out."""
+        cdef:
+            const cql_metadata_t *metadata = &result.bound
+            wire_reader_t  reader
+            cql_column_t   column
+            const uint8_t *at = result.id.data + result.id.size
+            uint32_t       index, number, added = 0, key = 0
+            const sealing_t *sealing
+        if result.metadata_id.data is not NULL:
+            at = result.metadata_id.data + result.metadata_id.size
+        if plan.adds > metadata.column_count or metadata.flags & METADATA_NONE:
+            return
+        protect_copy(to, at + 4)                    # behind the flags
+        put_int(to.out, metadata.column_count - plan.adds)
+        to.out += 4
+        to.at += 4
+        while key < metadata.key_count:
+            protect_copy(to, metadata.keys.data + 2 * key)
+            number = read_short(metadata.keys.data + 2 * key)
+            number -= protect_added_before(plan, number)
+            to.out[0] = <uint8_t>(number >> 8)
+            to.out[1] = <uint8_t>number
+            to.out += 2
+            to.at += 2
+            key += 1
+        wire_read(&reader, metadata.columns.data, metadata.columns.size)
+        for index in range(metadata.column_count):
+            at = reader.at
+            if not cql_column_next(&reader, metadata, &column):
+                return
+            if protect_added_before(plan, index + 1) > added:
+                added += 1
+                protect_copy(to, at)
+                to.at = reader.at
                 continue
+            sealing = protect_bound(plan, index - added)
+            if sealing is not NULL:
+                self._put_bound(to, &column, sealing)
+
+    cdef void _put_bound(self, copier_t *to, cql_column_t *column, const sealing_t *sealing) noexcept nogil:
+        cdef:
+            const protected_column_t *ours = &self.all.columns[sealing.column]
+            slice_t name = column.name
+            size_t  around = 0                      # "in(" and ")"
+            size_t  size
+        if sealing.what & EDIT_HASH:
+            if name.size == ours.lookup.size + 4 and memcmp(name.data, b"in(", 3) == 0:
+                around = 3
+                name.data += 3
+                name.size -= 4
+            if name.size == ours.lookup.size and memcmp(name.data, ours.lookup.data, name.size) == 0:
+                protect_copy(to, column.name.data - 2)
+                size = ours.name.size + (4 if around else 0)
+                to.out[0] = <uint8_t>(size >> 8)
+                to.out[1] = <uint8_t>size
+                to.out += 2
+                protect_put(to, column.name.data, around)
+                protect_put(to, ours.name.data, ours.name.size)
+                to.at = name.data + name.size
+        if sealing.what & EDIT_LISTED:
             protect_copy(to, column.type.data)
-            memcpy(to.out, self.all.columns[found].option.data, self.all.columns[found].option.size)
-            to.out += self.all.columns[found].option.size
+            to.out[0] = 0
+            to.out[1] = TYPE_LIST
+            to.out += 2
+            protect_put(to, ours.option.data, ours.option.size)
             to.at = column.type.data + column.type.size
+        else:
+            self._put_type(to, column, sealing.column)
 
     cdef bint _show_types(self, request_t *request, const protect_plan_t *plan) noexcept nogil:
         """PREPARED: the client is told the declared types."""
@@ -307,7 +385,8 @@ cdef class Protect(ProtectSeals):
         if cql_prefix_read(frame.data + HEADER_SIZE, frame.size - HEADER_SIZE, frame.data[1], True, &prefix) \
                 and cql_result_read(prefix.body.data, prefix.body.size, request.version, &result) \
                 and result.kind == RESULT_PREPARED:
-            chunk = pool_take(&self.loop.pool, frame.size + 64 * (result.bound.column_count + result.metadata.column_count))
+            chunk = pool_take(
+                &self.loop.pool, frame.size + self.type_room * (result.bound.column_count + result.metadata.column_count))
             if chunk is NULL:
                 if held is not NULL:
                     chunk_put(&self.loop.pool, held)
@@ -315,8 +394,8 @@ cdef class Protect(ProtectSeals):
             to.at = frame.data
             to.end = frame.data + frame.size
             to.out = chunk_data(chunk)
-            self._types_in(&to, &result.bound, plan, True)
-            self._types_in(&to, &result.metadata, plan, False)
+            self._bound_in(&to, &result, plan)
+            self._types_in(&to, &result.metadata, plan)
             protect_copy(&to, to.end)
             self._set_reply(request, chunk, to.out)
         if held is not NULL:
@@ -370,14 +449,14 @@ cdef class Protect(ProtectSeals):
                 columns[index] = self._column_of(plan, column.keyspace, column.table, column.name, index)
             ours += columns[index] != NO_COLUMN
         if ours:
-            chunk = pool_take(&self.loop.pool, frame.size + 64 * result.metadata.column_count)
+            chunk = pool_take(&self.loop.pool, frame.size + self.type_room * result.metadata.column_count)
             if chunk is NULL:
                 said = self._cannot(request, b"no memory", NO_COLUMN)
         if chunk is not NULL:
             to.at = frame.data
             to.end = frame.data + frame.size
             to.out = chunk_data(chunk)
-            self._types_in(&to, &result.metadata, plan, False)
+            self._types_in(&to, &result.metadata, plan)
             wire_read(&reader, result.rows.data, result.rows.size)
             for _ in range(result.row_count):
                 for index in range(result.metadata.column_count):

@@ -2,14 +2,26 @@
 
 from libc.string cimport memcmp, memcpy, memset
 
-from shotover._codec.cql.lexer cimport cql_name_is
+from shotover._codec.cql.lexer cimport (
+    TOKEN_BAD,
+    TOKEN_END,
+    cql_lex,
+    cql_lexer_set,
+    cql_lexer_t,
+    cql_name_is,
+    cql_names_agree,
+    cql_token_t,
+)
 from shotover._codec.cql.statement cimport (
     FORM_BIND,
     FORM_NULL,
+    FORM_TUPLE,
     HAS_IF,
     HAS_JSON,
+    HAS_NAMED_MARKS,
     HAS_STAR,
     ITEM_ASSIGN,
+    ITEM_BIND,
     ITEM_COLUMN,
     ITEM_DELETE,
     ITEM_ELEMENT,
@@ -21,6 +33,8 @@ from shotover._codec.cql.statement cimport (
     ITEM_SELECT,
     ITEM_STATEMENT,
     ITEM_WHERE,
+    OP_EQ,
+    OP_IN,
     OP_SET,
     STATEMENT_BATCH,
     STATEMENT_DELETE,
@@ -41,6 +55,8 @@ cdef enum:
 cdef const char *WHY_UNKNOWN = b"shotover: this statement cannot be followed, and it names a table with protected columns"
 cdef const char *WHY_LONG = b"shotover: this statement on a table with protected columns is too long to be followed"
 cdef const char *WHY_WHERE = b"shotover: a protected column cannot be compared, ordered or grouped by: the server has it sealed"
+cdef const char *WHY_LOOKUP = b"shotover: a protected column with a look-up column can be compared by = and IN in WHERE alone"
+cdef const char *WHY_KEPT = b"shotover: a look-up column is written by Protect alone"
 cdef const char *WHY_FUNCTION = b"shotover: a protected column cannot be the argument of a function: the server has it sealed"
 cdef const char *WHY_PART = b"shotover: a protected column can be written only as a whole"
 cdef const char *WHY_JSON = b"shotover: JSON on a table with protected columns is not supported; name the columns"
@@ -91,6 +107,112 @@ cdef void _refuse(draft_t *draft, const char *why) noexcept nogil:
     draft.plan.why = why
 
 
+cdef sealing_t *_add(draft_t *draft, int column, uint8_t what, cql_span_t where) noexcept nogil:
+    """One more edit, of something that is no mark. NULL: there are too many."""
+    cdef sealing_t *sealing
+    if draft.plan.sealing_count == SEALINGS_MAX:
+        _refuse(draft, WHY_LONG)
+        return NULL
+    sealing = &draft.sealings[draft.plan.sealing_count]
+    draft.plan.sealing_count += 1
+    sealing.column = <uint16_t>column
+    sealing.what = what
+    sealing.literal = TOKEN_END
+    sealing.shared = False
+    sealing.bind = -1
+    sealing.value = where
+    return sealing
+
+
+cdef bint _is_lookup(
+    const protected_t *all, slice_t keyspace, slice_t table, const uint8_t *text, cql_span_t name
+) noexcept nogil:
+    cdef uint32_t index
+    for index in range(all.count):
+        if all.columns[index].lookup.size \
+                and cql_name_is(text, name, all.columns[index].lookup.data, all.columns[index].lookup.size) \
+                and _same(all.columns[index].table, table) \
+                and (keyspace.size == 0 or _same(all.columns[index].keyspace, keyspace)):
+            return True
+    return False
+
+
+cdef bint _look_up(draft_t *draft, const cql_item_t *item, int column, const uint8_t *text) noexcept nogil:
+    """WHERE column = value, IN (values), IN ?. False: something else. The limit on edits is seen later."""
+    cdef:
+        sealing_t  *sealing
+        cql_lexer_t lexer
+        cql_token_t token
+        cql_span_t  span
+        uint32_t    depth = 0, end = 0
+        int32_t     mark = item.bind
+        bint        is_mark = False
+    if item.flags or (item.op != OP_EQ and item.op != OP_IN):
+        return False
+    _add(draft, column, EDIT_NAME, item.name)
+    if item.op == OP_EQ or item.form == FORM_BIND:
+        if item.form == FORM_NULL:
+            return False
+        sealing = _add(draft, column, EDIT_HASH if item.op == OP_EQ else EDIT_HASH | EDIT_LISTED, item.value)
+        if sealing is not NULL:
+            sealing.literal = item.literal
+            sealing.bind = item.bind if item.form == FORM_BIND else -1
+        return True
+    if item.form != FORM_TUPLE:
+        return False
+    cql_lexer_set(&lexer, text, item.value.at + item.value.size)
+    lexer.at = text + item.value.at
+    cql_lex(&lexer, &token)
+    span.at = 0
+    while True:
+        cql_lex(&lexer, &token)
+        if token.kind == TOKEN_BAD or token.kind == TOKEN_END:
+            return False
+        if depth == 0 and (token.kind == b',' or token.kind == b')'):
+            if end:
+                span.size = end - span.at
+                sealing = _add(draft, column, EDIT_HASH, span)
+                if sealing is not NULL and is_mark:
+                    sealing.bind = mark
+                    mark += 1
+            if token.kind == b')':
+                return True
+            end = 0
+            continue
+        if end == 0:
+            span.at = token.at
+            is_mark = token.kind == b'?' or token.kind == b':'
+        elif token.kind == b'?':
+            return False
+        end = token.at + token.size
+        if token.kind == b'(' or token.kind == b'[' or token.kind == b'{':
+            depth += 1
+        elif token.kind == b')' or token.kind == b']' or token.kind == b'}':
+            if depth == 0:
+                return False
+            depth -= 1
+
+
+cdef void _see_shared(draft_t *draft, const cql_statement_t *said, const uint8_t *text) noexcept nogil:
+    """Marks to be changed that have a name which others have, too: one value cannot be both."""
+    cdef:
+        const cql_item_t *item
+        sealing_t        *sealing
+        cql_span_t        name
+        uint32_t          at, index
+    for at in range(draft.plan.sealing_count):
+        sealing = &draft.sealings[at]
+        if sealing.bind < 0 or text[sealing.value.at] != b':':
+            continue
+        name.at = sealing.value.at + 1
+        name.size = sealing.value.size - 1
+        for index in range(said.item_count):
+            item = &said.item[index]
+            if item.role == ITEM_BIND and item.value.at != sealing.value.at and item.name.size \
+                    and cql_names_agree(text, item.name, text, name):
+                sealing.shared = True
+
+
 cdef bint _mentioned(const protected_t *all, slice_t text) noexcept nogil:
     """Whether the name of a protected table stands anywhere in a text, in whatever case."""
     cdef:
@@ -137,6 +259,7 @@ cdef void _statement(
         sealing_t        *sealing
         uint32_t          index
         int               column
+        uint8_t           what
     draft.plan.what = PROTECT_WORK
     for index in range(said.item_count):
         item = &said.item[index]
@@ -154,10 +277,18 @@ cdef void _statement(
             continue
         column = _named(all, keyspace, table, text, item.name)
         if column == NO_COLUMN:
+            if (item.role == ITEM_COLUMN or item.role == ITEM_ASSIGN or item.role == ITEM_DELETE) \
+                    and _is_lookup(all, keyspace, table, text, item.name):
+                _refuse(draft, WHY_KEPT)
+                return
             continue
         if item.role == ITEM_MENTION:
             if selected is NULL or not _tells_little(text, selected.value):
                 _refuse(draft, WHY_FUNCTION)
+                return
+        elif item.role == ITEM_WHERE and all.columns[column].lookup.size:
+            if not _look_up(draft, item, column, text):
+                _refuse(draft, WHY_LOOKUP)
                 return
         elif item.role == ITEM_WHERE or item.role == ITEM_IF or item.role == ITEM_ORDER or item.role == ITEM_GROUP:
             _refuse(draft, WHY_WHERE)
@@ -166,20 +297,25 @@ cdef void _statement(
             if item.flags & (ITEM_ELEMENT | ITEM_FIELD) or (item.role == ITEM_ASSIGN and item.op != OP_SET):
                 _refuse(draft, WHY_PART)
                 return
-            if item.form == FORM_NULL:
+            what = EDIT_SEAL
+            if all.columns[column].lookup.size:
+                what |= EDIT_ADD_HASH if item.role == ITEM_COLUMN else EDIT_ADD_SET
+                if item.role == ITEM_COLUMN:
+                    _add(draft, column, EDIT_ADD_NAME, item.name)
+            elif item.form == FORM_NULL:
                 continue
-            if draft.plan.sealing_count == SEALINGS_MAX:
-                _refuse(draft, WHY_LONG)
+            sealing = _add(draft, column, what, item.value)
+            if sealing is not NULL:
+                sealing.literal = item.literal
+                sealing.bind = item.bind if item.form == FORM_BIND else -1
+                if item.form == FORM_NULL:
+                    sealing.what &= ~EDIT_SEAL
+        elif item.role == ITEM_DELETE:
+            if item.flags & (ITEM_ELEMENT | ITEM_FIELD):
+                _refuse(draft, WHY_PART)
                 return
-            sealing = &draft.sealings[draft.plan.sealing_count]
-            draft.plan.sealing_count += 1
-            sealing.column = <uint16_t>column
-            sealing.literal = item.literal
-            sealing.bind = item.bind if item.form == FORM_BIND else -1
-            sealing.value = item.value
-        elif item.role == ITEM_DELETE and item.flags & (ITEM_ELEMENT | ITEM_FIELD):
-            _refuse(draft, WHY_PART)
-            return
+            if all.columns[column].lookup.size:
+                _add(draft, column, EDIT_ADD_NAME, item.name)
 
 
 cdef void _batch(draft_t *draft, const protected_t *all, const cql_statement_t *said, const cql_facts_t *facts) noexcept nogil:
@@ -256,6 +392,11 @@ cdef void _draft(draft_t *draft, const protected_t *all, const cql_statement_t *
                     _refuse(draft, WHY_JSON)
     draft.plan.answers = type == STATEMENT_SELECT or said.flags & HAS_IF != 0
     _sort(draft)
+    if said.flags & HAS_NAMED_MARKS:
+        _see_shared(draft, said, facts.text.data)
+    for index in range(draft.plan.sealing_count):
+        draft.plan.seals = draft.plan.seals or draft.sealings[index].what & EDIT_SEAL
+        draft.plan.adds += draft.sealings[index].bind >= 0 and draft.sealings[index].what & EDIT_ADDS != 0
 
 
 cdef chunk_t *protect_plan_make(pool_t *pool, const protected_t *all, const cql_facts_t *facts) noexcept nogil:

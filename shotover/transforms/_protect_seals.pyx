@@ -1,8 +1,9 @@
 """See _protect_seals.pxd."""
 
-from libc.stdint cimport uint16_t
+from libc.stdint cimport int32_t, uint16_t
+from libc.stdio cimport snprintf
 from libc.stdlib cimport calloc, free, malloc
-from libc.string cimport memcpy, strlen
+from libc.string cimport strlen
 
 from shotover._codec.cql.facts cimport cql_facts, cql_facts_in
 from shotover._codec.cql.frame cimport (
@@ -42,16 +43,42 @@ from shotover._codec.cql.results cimport (
     TYPE_VARCHAR,
 )
 from shotover._codec.cql.types cimport cql_type_read, cql_types_t
-from shotover._codec.cql.wire cimport wire_read, wire_reader_t, wire_write, wire_writer_t
+from shotover._codec.cql.wire cimport (
+    WIRE_NULL,
+    WIRE_UNSET,
+    wire_bytes,
+    wire_int,
+    wire_left,
+    wire_read,
+    wire_reader_t,
+    wire_write,
+    wire_writer_t,
+)
 from shotover._core.debug cimport likely, unlikely
 from shotover._core.facts cimport facts_of
 from shotover._core.memory cimport chunk_data, chunk_put, pool_take
 from shotover._core.request cimport WATCHED_BY_STEP, batch_clear, batch_pop, batch_push
 from shotover.transforms._protect_keys cimport NO_KEY
-from shotover.transforms._protect_plan cimport PROTECT_PASS, PROTECT_REFUSE, protect_plan_make
+from shotover.transforms._protect_lookup cimport LOOKUP_SIZE
+from shotover.transforms._protect_plan cimport (
+    EDIT_ADD_NAME,
+    EDIT_ADD_SET,
+    EDIT_ADDS,
+    EDIT_HASH,
+    EDIT_LISTED,
+    EDIT_NAME,
+    EDIT_SEAL,
+    PROTECT_PASS,
+    PROTECT_REFUSE,
+    protect_plan_make,
+)
 
 cdef const char *NO_MEMORY = b"shotover: no memory"
 cdef const char *NO_DATA_KEY = b"shotover: Protect has no data key: its key manager cannot be reached"
+cdef enum:
+    ADDED_NAME_MAX = 24         # of a mark that is added, :shotover_1
+    EDIT_EXTRA = 128            # bytes that an edit takes besides a sealed value and the name of a column
+
 cdef const char *NOT_A_VALUE = b"shotover: a protected column takes a bound value, null, or a literal of its type"
 
 
@@ -86,15 +113,27 @@ _set_type(4, TYPE_BLOB)
 _set_type(5, TYPE_VARCHAR)
 
 
+cdef void _put_hex(copier_t *to, const uint8_t *data, size_t size) noexcept nogil:
+    cdef:
+        const char *digits = b"0123456789abcdef"
+        size_t      index
+    protect_put(to, b"0x", 2)
+    for index in range(size):
+        to.out[2 * index] = <uint8_t>digits[data[index] >> 4]
+        to.out[2 * index + 1] = <uint8_t>digits[data[index] & 15]
+    to.out += 2 * size
+
+
 cdef class ProtectSeals(Step):
 
-    def __init__(self, context, *, str name, columns):
-        """`columns`: (keyspace, table, name, type or None, its [option]) of each protected column."""
+    def __init__(self, context, *, str name, columns, bytes lookup_key=None):
+        """`columns`: (keyspace, table, name, type or None, its [option], its look-up column or None) of each protected column."""
         self.data_keys = DataKeys()
         self.kept = []
         self.note = 0
         self.wants_statements = True
         self.wants_replies = True
+        self.lookup = None if lookup_key is None else LookupHash(lookup_key)
         self._set_columns(columns)
 
     def _set_columns(self, columns):
@@ -110,13 +149,17 @@ cdef class ProtectSeals(Step):
         types.count = 0
         if self.all.columns is NULL or self.nodes is NULL:
             raise MemoryError()
-        for index, (keyspace, table, name, written, option) in enumerate(columns):
+        for index, (keyspace, table, name, written, option, lookup) in enumerate(columns):
             column = &self.all.columns[index]
             column.keyspace = self._keep(keyspace.encode())
             column.table = self._keep(table.encode())
             column.name = self._keep(name.encode())
             column.about = self._keep(f"{keyspace}\0{table}\0{name}\0".encode())
             column.option = self._keep(option)
+            if lookup is not None:
+                column.lookup = self._keep(lookup.encode())
+                column.lookup_quoted = self._keep(b'"%s"' % lookup.replace('"', '""').encode())
+            self.type_room = max(self.type_room, <uint32_t>(column.option.size + column.name.size + 8))
             if written is not None:
                 column.type = types.nodes + types.count
                 wire_read(&reader, column.option.data, column.option.size)
@@ -170,7 +213,7 @@ cdef class ProtectSeals(Step):
             return False
         if plan[0].what == PROTECT_REFUSE:
             return self._refuse(request, plan[0].why)
-        if plan[0].sealing_count and self.data_keys.current == NO_KEY:
+        if plan[0].seals and self.data_keys.current == NO_KEY:
             self.refused += 1
             self.refuse_take(request, b"BUSY", NO_DATA_KEY, strlen(NO_DATA_KEY))
             return False
@@ -198,21 +241,27 @@ cdef class ProtectSeals(Step):
             request.watched |= WATCHED_BY_STEP
         return plan.sealing_count == 0 or self._rewrite(request, plan)
 
-    cdef size_t _growth(self, const protect_plan_t *plan, const uint8_t *text) noexcept nogil:
+    cdef size_t _growth(self, const protect_plan_t *plan, const uint8_t *text, size_t frame_size) noexcept nogil:
         """By how many bytes the frame grows at most."""
         cdef:
             wire_writer_t    writer
             const sealing_t *sealing
-            const cql_type_t *type
+            const protected_column_t *column
             size_t           size = 0
             uint32_t         index
         for index in range(plan.sealing_count):
             sealing = &plan.sealings[index]
+            column = &self.all.columns[sealing.column]
+            size += EDIT_EXTRA + column.lookup_quoted.size
+            if sealing.what & EDIT_LISTED:      # four bytes or more become twenty
+                size += 4 * frame_size
+            if not sealing.what & EDIT_SEAL:
+                continue
             wire_write(&writer, NULL, 0)
             if sealing.bind < 0:
-                type = self.all.columns[sealing.column].type
-                cql_literal_put(type if type is not NULL else _type_of_literal(sealing.literal), text, sealing.value, &writer)
-                size += self.data_keys.sealed_size(writer.size) + 2
+                cql_literal_put(column.type if column.type is not NULL else _type_of_literal(sealing.literal),
+                                text, sealing.value, &writer)
+                size += self.data_keys.sealed_size(writer.size)
             size += self.data_keys.sealed_size(writer.size)
         return size
 
@@ -230,11 +279,11 @@ cdef class ProtectSeals(Step):
         if not cql_body(request, &body) or body.size < 4:
             return self._refuse(request, b"shotover: a message that cannot be read")
         if plan is not NULL:
-            room += self._growth(plan, cql_facts(request).text.data)
+            room += self._growth(plan, cql_facts(request).text.data, request.wire.size)
         else:
             for index in range(facts_of(request.facts).part_count):
                 part = facts_of(request.facts).parts[index]
-                room += self._growth(self._plan(part), cql_facts_in(part).text.data)
+                room += self._growth(self._plan(part), cql_facts_in(part).text.data, request.wire.size)
         chunk = pool_take(&self.loop.pool, room)
         if chunk is NULL:
             self.refuse_take(request, b"OOM", NO_MEMORY, strlen(NO_MEMORY))
@@ -266,67 +315,98 @@ cdef class ProtectSeals(Step):
         return True
 
     cdef bint _seal_text(self, copier_t *to, const protect_plan_t *plan, const uint8_t *text) noexcept nogil:
-        """to.at is at a [long string], the statement `text`. Copies it, its literals sealed."""
+        """to.at is at a [long string], the statement `text`. Copies it, edited."""
         cdef:
-            uint8_t       *size_at = to.out
-            const uint8_t *here = to.at + 4     # the statement, in the frame
-            uint32_t       index
+            uint8_t         *size_at = to.out
+            const uint8_t   *here = to.at + 4   # the statement, in the frame
+            const uint8_t   *end
+            const sealing_t *sealing
+            slice_t          name
+            uint32_t         index
         protect_copy(to, here)
         for index in range(plan.sealing_count):
-            if plan.sealings[index].bind >= 0:
-                continue
-            protect_copy(to, here + plan.sealings[index].value.at)
-            if not self._seal_literal(to, &plan.sealings[index], text):
-                return False
-            to.at = here + plan.sealings[index].value.at + plan.sealings[index].value.size
+            sealing = &plan.sealings[index]
+            name = self.all.columns[sealing.column].lookup_quoted
+            end = here + sealing.value.at + sealing.value.size
+            if sealing.what & EDIT_ADD_NAME:
+                protect_copy(to, end)
+                protect_put(to, b", ", 2)
+                protect_put(to, name.data, name.size)
+            elif sealing.what & EDIT_NAME:
+                protect_copy(to, here + sealing.value.at)
+                protect_put(to, name.data, name.size)
+                to.at = end
+            elif sealing.bind >= 0:
+                protect_copy(to, end)
+                if sealing.what & EDIT_ADDS:
+                    self._add_hash(to, sealing)
+                    to.out += snprintf(<char *>to.out, ADDED_NAME_MAX, b":shotover_%u", index)
+            else:
+                protect_copy(to, here + sealing.value.at)
+                if not self._seal_literal(to, sealing, text):
+                    return False
+                to.at = end
         here = here + read_int(here - 4)
         protect_copy(to, here)
         put_int(size_at, <uint32_t>(to.out - size_at - 4))
         return True
 
+    cdef void _add_hash(self, copier_t *to, const sealing_t *sealing) noexcept nogil:
+        """Writes what stands before a hash that is added."""
+        cdef const protected_column_t *column = &self.all.columns[sealing.column]
+        protect_put(to, b", ", 2)
+        if sealing.what & EDIT_ADD_SET:
+            protect_put(to, column.lookup_quoted.data, column.lookup_quoted.size)
+            protect_put(to, b" = ", 3)
+
     cdef bint _seal_literal(self, copier_t *to, const sealing_t *sealing, const uint8_t *text) noexcept nogil:
-        """Writes 0x... in place of a literal; null stays. False: it is no value of the column's type."""
+        """Writes what takes the place of a literal; null stays. False: it is no value of the column's type."""
         cdef:
-            const protected_column_t *column = &self.all.columns[sealing.column]
-            const cql_type_t         *type = column.type
-            wire_writer_t             writer
-            chunk_t                  *chunk
-            slice_t                   plain
-            size_t                    size, index
-            int                       said
-            uint8_t                  *sealed
-            const char               *digits = b"0123456789abcdef"
+            const cql_type_t *type = self.all.columns[sealing.column].type
+            wire_writer_t     writer
+            chunk_t          *chunk
+            slice_t           plain
+            int               said
         if type is NULL:
             type = _type_of_literal(sealing.literal)
         wire_write(&writer, NULL, 0)
         said = cql_literal_put(type, text, sealing.value, &writer)
         if said == LITERAL_NULL:
-            memcpy(to.out, b"null", 4)
-            to.out += 4
+            protect_put(to, b"null", 4)
+            if sealing.what & EDIT_ADDS:
+                self._add_hash(to, sealing)
+                protect_put(to, b"null", 4)
             return True
         if said != LITERAL_FINE:
             return False
-        size = self.data_keys.sealed_size(writer.size)
-        chunk = pool_take(&self.loop.pool, writer.size + size)
+        plain.size = writer.size
+        chunk = pool_take(
+            &self.loop.pool, plain.size + (self.data_keys.sealed_size(plain.size) if sealing.what & EDIT_SEAL else LOOKUP_SIZE))
         if chunk is NULL:
             return False
         plain.data = chunk_data(chunk)
-        plain.size = writer.size
-        sealed = plain.data + plain.size
         wire_write(&writer, plain.data, plain.size)
         said = cql_literal_put(type, text, sealing.value, &writer)
-        if said == LITERAL_FINE and self.data_keys.seal_value(column.about, plain, sealed):
-            to.out[0] = b'0'
-            to.out[1] = b'x'
-            for index in range(size):
-                to.out[2 + 2 * index] = <uint8_t>digits[sealed[index] >> 4]
-                to.out[3 + 2 * index] = <uint8_t>digits[sealed[index] & 15]
-            to.out += 2 + 2 * size
-            self.sealed += 1
-        else:
+        if said == LITERAL_FINE and not self._put_literal(to, sealing, plain, plain.data + plain.size):
             said = LITERAL_NULL
         chunk_put(&self.loop.pool, chunk)
         return said == LITERAL_FINE
+
+    cdef bint _put_literal(self, copier_t *to, const sealing_t *sealing, slice_t plain, uint8_t *room) noexcept nogil:
+        """Writes a value sealed, its hash, or both, as 0x... `room`: for one of them."""
+        cdef const protected_column_t *column = &self.all.columns[sealing.column]
+        if sealing.what & EDIT_SEAL:
+            if not self.data_keys.seal_value(column.about, plain, room):
+                return False
+            _put_hex(to, room, self.data_keys.sealed_size(plain.size))
+            self.sealed += 1
+        if sealing.what & EDIT_ADDS:
+            self._add_hash(to, sealing)
+        if sealing.what & (EDIT_ADDS | EDIT_HASH):
+            if not self.lookup.put(column.about, plain, room):
+                return False
+            _put_hex(to, room, LOOKUP_SIZE)
+        return True
 
     cdef bint _seal_values(
             self, copier_t *to, const protect_plan_t *plan, const cql_params_t *params, const uint8_t *text) noexcept nogil:
@@ -335,40 +415,106 @@ cdef class ProtectSeals(Step):
             wire_reader_t    reader
             cql_value_t      value
             const sealing_t *sealing
-            uint32_t         number, index
+            uint8_t         *count_at
+            const uint8_t   *start
+            uint32_t         number, index, count
             cql_span_t       name
-            size_t           size
-            bint             ours
+            bint             ours, named = params.flags & PARAM_NAMES != 0
+        if params.value_count == 0:
+            return True
+        protect_copy(to, params.values.data)
+        count_at = to.out - 2
+        count = params.value_count
         wire_read(&reader, params.values.data, params.values.size)
         for number in range(params.value_count):
+            start = reader.at
             if not cql_value_next(&reader, params, &value):
                 return False
+            if named:
+                start = value.name.data + value.name.size
             for index in range(plan.sealing_count):
                 sealing = &plan.sealings[index]
                 if sealing.bind < 0:
                     continue
                 ours = <uint32_t>sealing.bind == number
-                if params.flags & PARAM_NAMES:
+                if named:
                     name = sealing.value
-                    if name.size < 2 or text[name.at] != b':':
+                    if name.size < 2 or text[name.at] != b':' or sealing.shared:
                         return False
                     name.at += 1
                     name.size -= 1
                     ours = cql_name_is(text, name, value.name.data, value.name.size)
                 if not ours:
                     continue
-                if value.value.data is NULL or value.unset:
-                    break
-                size = self.data_keys.sealed_size(value.value.size)
-                protect_copy(to, value.value.data - 4)
-                put_int(to.out, <uint32_t>size)
-                if not self.data_keys.seal_value(self.all.columns[sealing.column].about, value.value, to.out + 4):
+                protect_copy(to, start)
+                if not self._put_value(to, sealing, index, &value, named):
                     return False
-                to.out += 4 + size
-                to.at = value.value.data + value.value.size
-                self.sealed += 1
+                count += sealing.what & EDIT_ADDS != 0
+                to.at = reader.at
                 break
+        if count > 0xffff:
+            return False
+        count_at[0] = <uint8_t>(count >> 8)
+        count_at[1] = <uint8_t>count
         return True
+
+    cdef bint _put_value(self, copier_t *to, const sealing_t *sealing, uint32_t place, const cql_value_t *value,
+                         bint named) noexcept nogil:
+        """Writes a bound value as the server gets it, and behind it the one that is added. place: the edit's number."""
+        cdef:
+            const protected_column_t *column = &self.all.columns[sealing.column]
+            size_t size
+            int    name_size
+        if value.value.data is NULL:
+            put_int(to.out, <uint32_t>(WIRE_UNSET if value.unset else WIRE_NULL))
+            to.out += 4
+        elif sealing.what & EDIT_SEAL:
+            size = self.data_keys.sealed_size(value.value.size)
+            put_int(to.out, <uint32_t>size)
+            if not self.data_keys.seal_value(column.about, value.value, to.out + 4):
+                return False
+            to.out += 4 + size
+            self.sealed += 1
+        elif sealing.what & EDIT_LISTED:
+            return self._put_hashes(to, column, value.value)
+        if sealing.what & EDIT_ADDS and named:
+            name_size = snprintf(<char *>to.out + 2, ADDED_NAME_MAX, b"shotover_%u", place)
+            to.out[0] = 0
+            to.out[1] = <uint8_t>name_size
+            to.out += 2 + name_size
+        if not sealing.what & (EDIT_ADDS | EDIT_HASH) or (sealing.what & EDIT_HASH and value.value.data is NULL):
+            return True
+        if value.value.data is NULL:
+            put_int(to.out, <uint32_t>(WIRE_UNSET if value.unset else WIRE_NULL))
+            to.out += 4
+            return True
+        put_int(to.out, LOOKUP_SIZE)
+        to.out += 4 + LOOKUP_SIZE
+        return self.lookup.put(column.about, value.value, to.out - LOOKUP_SIZE)
+
+    cdef bint _put_hashes(self, copier_t *to, const protected_column_t *column, slice_t listed) noexcept nogil:
+        """A list of values becomes one of their hashes. False: it is none, or has a null."""
+        cdef:
+            wire_reader_t reader
+            slice_t       value
+            uint8_t      *size_at = to.out
+            int32_t       count
+        wire_read(&reader, listed.data, listed.size)
+        count = wire_int(&reader)
+        if reader.bad or count < 0 or <size_t>count > wire_left(&reader) // 4:
+            return False
+        put_int(to.out + 4, <uint32_t>count)
+        to.out += 8
+        while count:
+            if wire_bytes(&reader, &value) < 0 or reader.bad:
+                return False
+            put_int(to.out, LOOKUP_SIZE)
+            if not self.lookup.put(column.about, value, to.out + 4):
+                return False
+            to.out += 4 + LOOKUP_SIZE
+            count -= 1
+        put_int(size_at, <uint32_t>(to.out - size_at - 4))
+        return wire_left(&reader) == 0
 
     cdef bint _seal_batch(self, copier_t *to, request_t *request, slice_t body) noexcept nogil:
         """The statements of a BATCH, one after the other. False: one has a value that is none."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 from shotover.config.fields import HIDDEN, Field, Settings, choice, list_of, number, settings, text
 from shotover.config.models import Model, read_map
 from shotover.config.reading import INVALID, Invalid
@@ -12,12 +14,14 @@ from shotover.transforms.protect_types import option_of
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from collections.abc import Sequence as SequenceOf
     from typing import Any, ClassVar
 
     from shotover._proxy.step import Step
     from shotover.config.errors import Place
     from shotover.config.reading import Reader
     from shotover.config.source import Node
+    from shotover.config.steps import StepConfig
     from shotover.runtime.assemble import BuildContext
 
 COLUMNS_MAX = 4096
@@ -141,14 +145,28 @@ class KeyManagerField(Field):
         return {kind: {key: each for key, each in shown.items() if each not in (None, {}, [], ())}}
 
 
+class Column(NamedTuple):
+    """What is declared of a protected column."""
+
+    type: str | None = None
+    lookup: str | None = None
+
+
+class ColumnFields(Model):
+    """The longer form of it."""
+
+    type: str = text(doc="as clients see it")
+    lookup: str | None = text(default=None, doc="the column beside it that gets its keyed hash")
+
+
 class ProtectedColumns(Field):
-    """keyspace -> table -> columns: a list of names, or a map from names to types."""
+    """keyspace -> table -> columns: a list of names, or a map from names to types or {type, lookup}."""
 
     kind = "a map from keyspace to table to columns: a list of names, or a map from names to types"
 
     def read(self, node: Node, place: Place, reader: Reader) -> Any:
         before = len(reader.problems)
-        found: dict[str, dict[str, dict[str, str | None]]] = {}
+        found: dict[str, dict[str, dict[str, Column]]] = {}
         for keyspace, tables, at in self._entries(node, place, reader):
             for table, columns, where in self._entries(tables, at, reader):
                 found.setdefault(keyspace, {})[table] = self._columns(columns, where, reader)
@@ -174,36 +192,55 @@ class ProtectedColumns(Field):
             else:
                 yield name, child, at
 
-    def _columns(self, node: Node, place: Place, reader: Reader) -> dict[str, str | None]:
-        found: dict[str, str | None] = {}
+    def _columns(self, node: Node, place: Place, reader: Reader) -> dict[str, Column]:
+        found: dict[str, Column] = {}
         if isinstance(node, Sequence):
             for index, child in enumerate(node.items):
                 name = reader.text(child, place.item(index, child.line), "the name of a column")
                 if not isinstance(name, Invalid):
-                    found[name] = None
+                    found[name] = Column()
         elif isinstance(node, Mapping):
             for name, child in node.entries.items():
                 at = place.child(name, node.lines[name])
-                written = reader.text(child, at, "the type of a column")
-                if isinstance(written, Invalid):
-                    continue
-                try:
-                    option_of(written)
-                except ValueError as error:
-                    reader.add(at, f"expected a type, got {written}: {error}")
+                if isinstance(child, Mapping):
+                    declared = ColumnFields.read(child, at, reader)
+                    column = Column(declared.type, declared.lookup)
                 else:
-                    found[name] = written
+                    written = reader.text(child, at, "the type of a column")
+                    column = Column(None if isinstance(written, Invalid) else written)
+                if column.type is not None:
+                    self._check_type(column.type, at, reader)
+                found[name] = column
         else:
             reader.expected("a list of columns, or a map from columns to types", node, place)
+        lookups = [column.lookup for column in found.values() if column.lookup]
+        for lookup in lookups:
+            if (
+                lookup in found
+                or lookups.count(lookup) > 1
+                or len(lookup.encode()) > NAME_BYTES_MAX
+            ):
+                reader.add(place, f"expected a column of its own as lookup, got {lookup}")
         return found
+
+    def _check_type(self, written: str, place: Place, reader: Reader) -> None:
+        try:
+            option_of(written)
+        except ValueError as error:
+            reader.add(place, f"expected a type, got {written}: {error}")
 
     def plain(self, value: Any) -> Any:
         return {
-            keyspace: {
-                table: dict(columns) if any(columns.values()) else list(columns)
-                for table, columns in tables.items()
-            }
+            keyspace: {table: self._plain(columns) for table, columns in tables.items()}
             for keyspace, tables in (value or {}).items()
+        }
+
+    def _plain(self, columns: dict[str, Column]) -> Any:
+        if not any(column.type for column in columns.values()):
+            return list(columns)
+        return {
+            name: {"type": column.type, "lookup": column.lookup} if column.lookup else column.type
+            for name, column in columns.items()
         }
 
 
@@ -228,11 +265,16 @@ class ProtectConfig(TransformConfig, tag="Protect"):
 
     protocols: ClassVar[frozenset[str]] = frozenset({"cassandra"})
 
-    keyspace_table_columns: dict[str, dict[str, dict[str, str | None]]] = protected_columns(
-        doc="the columns: a map from keyspace to table to a list of columns, or to a map from columns to types"
+    keyspace_table_columns: dict[str, dict[str, dict[str, Column]]] = protected_columns(
+        doc="the columns: a map from keyspace to table to a list of columns, or to types, or to `type` and `lookup`"
     )
     key_manager: Any = key_manager(
         doc="who has the key-encryption key: `Local`, `AWSKms` or `VaultTransit`, with its fields"
+    )
+    lookup_key: str | None = text(
+        default=None,
+        secret=True,
+        doc="the key of the hashes in look-up columns: base64 of 32 bytes, from a variable or a file",
     )
     data_key_seconds: float = number(
         minimum=1,
@@ -247,19 +289,61 @@ class ProtectConfig(TransformConfig, tag="Protect"):
         doc="what becomes of a value from the server that is not sealed: it passes as it is, or its reply is refused",
     )
 
-    def build(self, context: BuildContext) -> Step:
-        from ._protect import Protect
+    def validate(self) -> Iterator[tuple[str, str | None]]:
+        from shotover.transforms.protect_keys import kek_of
 
-        columns = [
-            (keyspace, table, name, written, b"" if written is None else option_of(written))
+        looked_up = any(
+            column.lookup
+            for tables in self.keyspace_table_columns.values()
+            for columns in tables.values()
+            for column in columns.values()
+        )
+        if self.lookup_key is None:
+            if looked_up:
+                yield "columns with lookup need lookup_key", "keyspace_table_columns"
+            return
+        try:
+            kek_of(self.lookup_key)
+        except ValueError as error:
+            yield f"{error}", "lookup_key"
+        if not looked_up:
+            yield "no column has lookup", "lookup_key"
+
+    def unfit_above(self, below: SequenceOf[StepConfig]) -> Iterator[tuple[Place, str]]:
+        """Statements have more values below than above it, where there are look-up columns."""
+        for step in below if self.lookup_key is not None else ():
+            if not step.terminating or any(step.own_chains()):
+                yield (
+                    step.place,
+                    f"{step.type_name} would see statements of Protect's own, with its look-up columns: put it above Protect",
+                )
+
+    def columns(self) -> list[tuple[str, str, str, str | None, bytes, str | None]]:
+        """(keyspace, table, name, type, [option], look-up column) of each."""
+        return [
+            (
+                keyspace,
+                table,
+                name,
+                column.type,
+                option_of(column.type) if column.type else b"",
+                column.lookup,
+            )
             for keyspace, tables in self.keyspace_table_columns.items()
             for table, names in tables.items()
-            for name, written in names.items()
+            for name, column in names.items()
         ]
+
+    def build(self, context: BuildContext) -> Step:
+        from shotover.transforms.protect_keys import kek_of
+
+        from ._protect import Protect
+
         return Protect(
             context,
             name=self.name,
-            columns=columns,
+            columns=self.columns(),
+            lookup_key=kek_of(self.lookup_key) if self.lookup_key else None,
             keyring=self._keyring(context),
             refuses_unsealed=self.unsealed == "Refuse",
         )
