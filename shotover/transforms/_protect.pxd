@@ -17,9 +17,8 @@ from shotover._net.timers cimport timer_t
 from shotover._proxy.step cimport Step, waker_t
 from shotover.transforms._protect_keys cimport DataKeys
 from shotover.transforms._protect_plan cimport protect_plan_t, protected_column_t, protected_t, sealing_t
-
-
-from shotover.transforms._protect_seals cimport ProtectSeals, copier_t
+from shotover.transforms._protect_seals cimport ProtectSeals
+from shotover.transforms._protect_values cimport copier_t
 
 
 cdef class Protect(ProtectSeals):

@@ -54,7 +54,7 @@ from shotover.transforms._protect_plan cimport (
     protect_bound,
     protected_find,
 )
-from shotover.transforms._protect_seals cimport protect_copy, protect_put
+from shotover.transforms._protect_values cimport protect_copy, protect_put
 
 cdef enum:
     ERROR_SERVER = 0x0000

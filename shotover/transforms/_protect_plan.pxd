@@ -23,6 +23,7 @@ cdef enum:                      # sealing_t.what
     EDIT_LISTED = 16            # with EDIT_HASH: a bound list of values, of IN
     EDIT_NAME = 32              # a name: the look-up column takes its place
     EDIT_ADD_NAME = 64          # a name: that of the look-up column follows it
+    EDIT_JSON = 128             # a row as JSON, literal or bound; `column` is any of its table
     EDIT_ADDS = EDIT_ADD_HASH | EDIT_ADD_SET
 
 cdef struct protected_column_t:

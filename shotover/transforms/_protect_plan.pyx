@@ -28,6 +28,7 @@ from shotover._codec.cql.statement cimport (
     ITEM_FIELD,
     ITEM_GROUP,
     ITEM_IF,
+    ITEM_JSON,
     ITEM_MENTION,
     ITEM_ORDER,
     ITEM_SELECT,
@@ -59,7 +60,7 @@ cdef const char *WHY_LOOKUP = b"shotover: a protected column with a look-up colu
 cdef const char *WHY_KEPT = b"shotover: a look-up column is written by Protect alone"
 cdef const char *WHY_FUNCTION = b"shotover: a protected column cannot be the argument of a function: the server has it sealed"
 cdef const char *WHY_PART = b"shotover: a protected column can be written only as a whole"
-cdef const char *WHY_JSON = b"shotover: JSON on a table with protected columns is not supported; name the columns"
+cdef const char *WHY_JSON = b"shotover: protected columns cannot be read as JSON: the server has them sealed; name the columns"
 
 cdef struct draft_t:
     protect_plan_t plan
@@ -83,12 +84,13 @@ cdef int protected_find(
     return NO_COLUMN
 
 
-cdef bint _has_table(const protected_t *all, slice_t keyspace, slice_t table) noexcept nogil:
+cdef int _any_of(const protected_t *all, slice_t keyspace, slice_t table) noexcept nogil:
+    """The index of a protected column of that table; NO_COLUMN."""
     cdef uint32_t index
     for index in range(all.count):
         if _same(all.columns[index].table, table) and (keyspace.size == 0 or _same(all.columns[index].keyspace, keyspace)):
-            return True
-    return False
+            return <int>index
+    return NO_COLUMN
 
 
 cdef int _named(const protected_t *all, slice_t keyspace, slice_t table, const uint8_t *text, cql_span_t name) noexcept nogil:
@@ -273,6 +275,11 @@ cdef void _statement(
             draft.outputs[draft.plan.output_count] = <int16_t>column
             draft.plan.output_count += 1
             continue
+        if item.role == ITEM_JSON:
+            sealing = _add(draft, _any_of(all, keyspace, table), EDIT_JSON, item.value)
+            if sealing is not NULL and item.form == FORM_BIND:
+                sealing.bind = item.bind
+            continue
         if item.name.size == 0:
             continue
         column = _named(all, keyspace, table, text, item.name)
@@ -374,12 +381,10 @@ cdef void _draft(draft_t *draft, const protected_t *all, const cql_statement_t *
         else:
             _batch(draft, all, said, facts)
     elif type == STATEMENT_SELECT or type == STATEMENT_INSERT or type == STATEMENT_UPDATE or type == STATEMENT_DELETE:
-        if not _has_table(all, facts.keyspace, facts.table):
+        if _any_of(all, facts.keyspace, facts.table) == NO_COLUMN:
             return
         if said.truncated:
             _refuse(draft, WHY_LONG)
-        elif type == STATEMENT_INSERT and said.flags & HAS_JSON:
-            _refuse(draft, WHY_JSON)
         else:
             _statement(draft, all, said, facts, 0, facts.keyspace, facts.table)
         if draft.plan.what == PROTECT_WORK and type == STATEMENT_SELECT:
@@ -395,7 +400,7 @@ cdef void _draft(draft_t *draft, const protected_t *all, const cql_statement_t *
     if said.flags & HAS_NAMED_MARKS:
         _see_shared(draft, said, facts.text.data)
     for index in range(draft.plan.sealing_count):
-        draft.plan.seals = draft.plan.seals or draft.sealings[index].what & EDIT_SEAL
+        draft.plan.seals = draft.plan.seals or draft.sealings[index].what & (EDIT_SEAL | EDIT_JSON) != 0
         draft.plan.adds += draft.sealings[index].bind >= 0 and draft.sealings[index].what & EDIT_ADDS != 0
 
 

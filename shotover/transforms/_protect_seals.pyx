@@ -1,9 +1,8 @@
 """See _protect_seals.pxd."""
 
-from libc.stdint cimport int32_t, uint16_t
+from libc.stdint cimport int32_t
 from libc.stdio cimport snprintf
-from libc.stdlib cimport calloc, free, malloc
-from libc.string cimport strlen
+from libc.string cimport memcpy, strlen
 
 from shotover._codec.cql.facts cimport cql_facts, cql_facts_in
 from shotover._codec.cql.frame cimport (
@@ -14,15 +13,7 @@ from shotover._codec.cql.frame cimport (
     put_int,
     read_int,
 )
-from shotover._codec.cql.lexer cimport (
-    TOKEN_BOOLEAN,
-    TOKEN_FLOAT,
-    TOKEN_HEX,
-    TOKEN_INTEGER,
-    TOKEN_UUID,
-    cql_name_is,
-    cql_span_t,
-)
+from shotover._codec.cql.lexer cimport cql_name_is, cql_span_t, cql_string_put
 from shotover._codec.cql.literals cimport LITERAL_FINE, LITERAL_NULL, cql_literal_put
 from shotover._codec.cql.messages cimport (
     PARAM_NAMES,
@@ -34,15 +25,7 @@ from shotover._codec.cql.messages cimport (
     cql_value_t,
 )
 from shotover._codec.cql.reading cimport cql_body, cql_params_of
-from shotover._codec.cql.results cimport (
-    TYPE_BIGINT,
-    TYPE_BLOB,
-    TYPE_BOOLEAN,
-    TYPE_DOUBLE,
-    TYPE_UUID,
-    TYPE_VARCHAR,
-)
-from shotover._codec.cql.types cimport cql_type_read, cql_types_t
+from shotover._codec.cql.types cimport cql_type_t
 from shotover._codec.cql.wire cimport (
     WIRE_NULL,
     WIRE_UNSET,
@@ -65,6 +48,7 @@ from shotover.transforms._protect_plan cimport (
     EDIT_ADD_SET,
     EDIT_ADDS,
     EDIT_HASH,
+    EDIT_JSON,
     EDIT_LISTED,
     EDIT_NAME,
     EDIT_SEAL,
@@ -72,110 +56,30 @@ from shotover.transforms._protect_plan cimport (
     PROTECT_REFUSE,
     protect_plan_make,
 )
+from shotover.transforms._protect_values cimport (
+    NOT_A_VALUE,
+    protect_copy,
+    protect_put,
+    protect_put_hex,
+    protect_type_of_literal,
+)
 
 cdef const char *NO_MEMORY = b"shotover: no memory"
 cdef const char *NO_DATA_KEY = b"shotover: Protect has no data key: its key manager cannot be reached"
+
 cdef enum:
     ADDED_NAME_MAX = 24         # of a mark that is added, :shotover_1
     EDIT_EXTRA = 128            # bytes that an edit takes besides a sealed value and the name of a column
 
-cdef const char *NOT_A_VALUE = b"shotover: a protected column takes a bound value, null, or a literal of its type"
 
-
-cdef cql_type_t _TYPES[6]       # of literals of columns without a declared type
-
-
-cdef const cql_type_t *_type_of_literal(uint8_t literal) noexcept nogil:
-    if literal == TOKEN_INTEGER:
-        return &_TYPES[0]
-    if literal == TOKEN_FLOAT:
-        return &_TYPES[1]
-    if literal == TOKEN_BOOLEAN:
-        return &_TYPES[2]
-    if literal == TOKEN_UUID:
-        return &_TYPES[3]
-    if literal == TOKEN_HEX:
-        return &_TYPES[4]
-    return &_TYPES[5]
-
-
-cdef void _set_type(int index, uint16_t id) noexcept nogil:
-    _TYPES[index].id = id
-    _TYPES[index].span = 1
-    _TYPES[index].count = 0
-
-
-_set_type(0, TYPE_BIGINT)
-_set_type(1, TYPE_DOUBLE)
-_set_type(2, TYPE_BOOLEAN)
-_set_type(3, TYPE_UUID)
-_set_type(4, TYPE_BLOB)
-_set_type(5, TYPE_VARCHAR)
-
-
-cdef void _put_hex(copier_t *to, const uint8_t *data, size_t size) noexcept nogil:
-    cdef:
-        const char *digits = b"0123456789abcdef"
-        size_t      index
-    protect_put(to, b"0x", 2)
-    for index in range(size):
-        to.out[2 * index] = <uint8_t>digits[data[index] >> 4]
-        to.out[2 * index + 1] = <uint8_t>digits[data[index] & 15]
-    to.out += 2 * size
-
-
-cdef class ProtectSeals(Step):
+cdef class ProtectSeals(ProtectValues):
 
     def __init__(self, context, *, str name, columns, bytes lookup_key=None):
         """`columns`: (keyspace, table, name, type or None, its [option], its look-up column or None) of each protected column."""
-        self.data_keys = DataKeys()
-        self.kept = []
+        ProtectValues.__init__(self, context, name=name, columns=columns, lookup_key=lookup_key)
         self.note = 0
         self.wants_statements = True
         self.wants_replies = True
-        self.lookup = None if lookup_key is None else LookupHash(lookup_key)
-        self._set_columns(columns)
-
-    def _set_columns(self, columns):
-        cdef:
-            uint32_t            index
-            protected_column_t *column
-            cql_types_t         types
-            wire_reader_t       reader
-        self.all.count = len(columns)
-        self.all.columns = <protected_column_t *>calloc(len(columns), sizeof(protected_column_t))
-        types.room = 64 * len(columns)
-        types.nodes = self.nodes = <cql_type_t *>malloc(types.room * sizeof(cql_type_t))
-        types.count = 0
-        if self.all.columns is NULL or self.nodes is NULL:
-            raise MemoryError()
-        for index, (keyspace, table, name, written, option, lookup) in enumerate(columns):
-            column = &self.all.columns[index]
-            column.keyspace = self._keep(keyspace.encode())
-            column.table = self._keep(table.encode())
-            column.name = self._keep(name.encode())
-            column.about = self._keep(f"{keyspace}\0{table}\0{name}\0".encode())
-            column.option = self._keep(option)
-            if lookup is not None:
-                column.lookup = self._keep(lookup.encode())
-                column.lookup_quoted = self._keep(b'"%s"' % lookup.replace('"', '""').encode())
-            self.type_room = max(self.type_room, <uint32_t>(column.option.size + column.name.size + 8))
-            if written is not None:
-                column.type = types.nodes + types.count
-                wire_read(&reader, column.option.data, column.option.size)
-                if not cql_type_read(&types, &reader):
-                    raise ValueError(f"the type of {name} is too deep")
-
-    cdef slice_t _keep(self, bytes raw):
-        cdef slice_t kept
-        self.kept.append(raw)
-        kept.data = <uint8_t *><const char *>raw
-        kept.size = len(raw)
-        return kept
-
-    def __dealloc__(self):
-        free(self.all.columns)
-        free(self.nodes)
 
     # ---- down ---------------------------------------------------------------------------------------------------
 
@@ -259,7 +163,7 @@ cdef class ProtectSeals(Step):
                 continue
             wire_write(&writer, NULL, 0)
             if sealing.bind < 0:
-                cql_literal_put(column.type if column.type is not NULL else _type_of_literal(sealing.literal),
+                cql_literal_put(column.type if column.type is not NULL else protect_type_of_literal(sealing.literal),
                                 text, sealing.value, &writer)
                 size += self.data_keys.sealed_size(writer.size)
             size += self.data_keys.sealed_size(writer.size)
@@ -271,7 +175,6 @@ cdef class ProtectSeals(Step):
             copier_t     to
             slice_t      body
             cql_params_t params
-            chunk_t     *chunk
             chunk_t     *part
             size_t       room = request.wire.size
             uint32_t     index
@@ -284,13 +187,15 @@ cdef class ProtectSeals(Step):
             for index in range(facts_of(request.facts).part_count):
                 part = facts_of(request.facts).parts[index]
                 room += self._growth(self._plan(part), cql_facts_in(part).text.data, request.wire.size)
-        chunk = pool_take(&self.loop.pool, room)
-        if chunk is NULL:
+        self.why = NOT_A_VALUE
+        to.growth = room - request.wire.size
+        to.chunk = pool_take(&self.loop.pool, room)
+        if to.chunk is NULL:
             self.refuse_take(request, b"OOM", NO_MEMORY, strlen(NO_MEMORY))
             return False
         to.at = request.wire.data
         to.end = to.at + request.wire.size
-        to.out = chunk_data(chunk)
+        to.out = chunk_data(to.chunk)
         if request.opcode == OP_BATCH:
             fine = self._seal_batch(&to, request, body)
         else:
@@ -302,14 +207,14 @@ cdef class ProtectSeals(Step):
                 fine = cql_params_of(request, &params) and self._seal_values(
                     &to, plan, &params, cql_facts(request).text.data)
         if not fine:
-            chunk_put(&self.loop.pool, chunk)
-            return self._refuse(request, NOT_A_VALUE)
+            chunk_put(&self.loop.pool, to.chunk)
+            return self._refuse(request, self.why)
         protect_copy(&to, to.end)
         if request.owner is not NULL:
             chunk_put(&self.loop.pool, request.owner)
-        request.owner = chunk
-        request.wire.data = chunk_data(chunk)
-        request.wire.size = <size_t>(to.out - chunk_data(chunk))
+        request.owner = to.chunk
+        request.wire.data = chunk_data(to.chunk)
+        request.wire.size = <size_t>(to.out - request.wire.data)
         put_int(request.wire.data + 5, <uint32_t>(request.wire.size - HEADER_SIZE))
         request.edited = 1
         return True
@@ -317,7 +222,7 @@ cdef class ProtectSeals(Step):
     cdef bint _seal_text(self, copier_t *to, const protect_plan_t *plan, const uint8_t *text) noexcept nogil:
         """to.at is at a [long string], the statement `text`. Copies it, edited."""
         cdef:
-            uint8_t         *size_at = to.out
+            size_t           size_at = <size_t>(to.out - chunk_data(to.chunk))
             const uint8_t   *here = to.at + 4   # the statement, in the frame
             const uint8_t   *end
             const sealing_t *sealing
@@ -343,12 +248,15 @@ cdef class ProtectSeals(Step):
                     to.out += snprintf(<char *>to.out, ADDED_NAME_MAX, b":shotover_%u", index)
             else:
                 protect_copy(to, here + sealing.value.at)
-                if not self._seal_literal(to, sealing, text):
+                if sealing.what & EDIT_JSON:
+                    if not self._seal_json_text(to, sealing, text):
+                        return False
+                elif not self._seal_literal(to, sealing, text):
                     return False
                 to.at = end
         here = here + read_int(here - 4)
         protect_copy(to, here)
-        put_int(size_at, <uint32_t>(to.out - size_at - 4))
+        put_int(chunk_data(to.chunk) + size_at, <uint32_t>(to.out - chunk_data(to.chunk) - size_at - 4))
         return True
 
     cdef void _add_hash(self, copier_t *to, const sealing_t *sealing) noexcept nogil:
@@ -368,7 +276,7 @@ cdef class ProtectSeals(Step):
             slice_t           plain
             int               said
         if type is NULL:
-            type = _type_of_literal(sealing.literal)
+            type = protect_type_of_literal(sealing.literal)
         wire_write(&writer, NULL, 0)
         said = cql_literal_put(type, text, sealing.value, &writer)
         if said == LITERAL_NULL:
@@ -398,14 +306,14 @@ cdef class ProtectSeals(Step):
         if sealing.what & EDIT_SEAL:
             if not self.data_keys.seal_value(column.about, plain, room):
                 return False
-            _put_hex(to, room, self.data_keys.sealed_size(plain.size))
+            protect_put_hex(to, room, self.data_keys.sealed_size(plain.size))
             self.sealed += 1
         if sealing.what & EDIT_ADDS:
             self._add_hash(to, sealing)
         if sealing.what & (EDIT_ADDS | EDIT_HASH):
             if not self.lookup.put(column.about, plain, room):
                 return False
-            _put_hex(to, room, LOOKUP_SIZE)
+            protect_put_hex(to, room, LOOKUP_SIZE)
         return True
 
     cdef bint _seal_values(
@@ -415,7 +323,7 @@ cdef class ProtectSeals(Step):
             wire_reader_t    reader
             cql_value_t      value
             const sealing_t *sealing
-            uint8_t         *count_at
+            size_t           count_at
             const uint8_t   *start
             uint32_t         number, index, count
             cql_span_t       name
@@ -423,7 +331,7 @@ cdef class ProtectSeals(Step):
         if params.value_count == 0:
             return True
         protect_copy(to, params.values.data)
-        count_at = to.out - 2
+        count_at = <size_t>(to.out - chunk_data(to.chunk)) - 2
         count = params.value_count
         wire_read(&reader, params.values.data, params.values.size)
         for number in range(params.value_count):
@@ -454,8 +362,8 @@ cdef class ProtectSeals(Step):
                 break
         if count > 0xffff:
             return False
-        count_at[0] = <uint8_t>(count >> 8)
-        count_at[1] = <uint8_t>count
+        chunk_data(to.chunk)[count_at] = <uint8_t>(count >> 8)
+        chunk_data(to.chunk)[count_at + 1] = <uint8_t>count
         return True
 
     cdef bint _put_value(self, copier_t *to, const sealing_t *sealing, uint32_t place, const cql_value_t *value,
@@ -475,6 +383,8 @@ cdef class ProtectSeals(Step):
                 return False
             to.out += 4 + size
             self.sealed += 1
+        elif sealing.what & EDIT_JSON:
+            return self._put_json(to, sealing, value.value, False)
         elif sealing.what & EDIT_LISTED:
             return self._put_hashes(to, column, value.value)
         if sealing.what & EDIT_ADDS and named:
@@ -491,6 +401,60 @@ cdef class ProtectSeals(Step):
         put_int(to.out, LOOKUP_SIZE)
         to.out += 4 + LOOKUP_SIZE
         return self.lookup.put(column.about, value.value, to.out - LOOKUP_SIZE)
+
+    cdef bint _make_room(self, copier_t *to, size_t more) noexcept nogil:
+        """For `more` bytes than were foreseen. False: there is no memory."""
+        cdef:
+            size_t   done = <size_t>(to.out - chunk_data(to.chunk))
+            chunk_t *chunk = pool_take(&self.loop.pool, done + more + <size_t>(to.end - to.at) + to.growth)
+        if chunk is NULL:
+            self.why = NO_MEMORY
+            return False
+        memcpy(chunk_data(chunk), chunk_data(to.chunk), done)
+        chunk_put(&self.loop.pool, to.chunk)
+        to.chunk = chunk
+        to.out = chunk_data(chunk) + done
+        return True
+
+    cdef bint _seal_json_text(self, copier_t *to, const sealing_t *sealing, const uint8_t *text) noexcept nogil:
+        """JSON within a literal."""
+        cdef:
+            chunk_t *chunk = pool_take(&self.loop.pool, sealing.value.size)
+            slice_t  json
+            bint     fine
+        if chunk is NULL:
+            self.why = NO_MEMORY
+            return False
+        json.data = chunk_data(chunk)
+        json.size = cql_string_put(json.data, text, sealing.value)
+        fine = self._put_json(to, sealing, json, True)
+        chunk_put(&self.loop.pool, chunk)
+        return fine
+
+    cdef bint _put_json(self, copier_t *to, const sealing_t *sealing, slice_t json, bint literal) noexcept nogil:
+        """Writes a row that is JSON with its values sealed, as a literal or a bound value."""
+        cdef:
+            chunk_t *chunk
+            size_t   size, index
+        if not self._seal_json(&self.all.columns[sealing.column], json, &chunk, &size):
+            return False
+        if not self._make_room(to, 2 * size + 4):
+            chunk_put(&self.loop.pool, chunk)
+            return False
+        if literal:
+            protect_put(to, b"'", 1)
+            for index in range(size):
+                to.out[0] = chunk_data(chunk)[index]
+                to.out += 1
+                if to.out[-1] == 39:
+                    protect_put(to, b"'", 1)
+            protect_put(to, b"'", 1)
+        else:
+            put_int(to.out, <uint32_t>size)
+            to.out += 4
+            protect_put(to, chunk_data(chunk), size)
+        chunk_put(&self.loop.pool, chunk)
+        return True
 
     cdef bint _put_hashes(self, copier_t *to, const protected_column_t *column, slice_t listed) noexcept nogil:
         """A list of values becomes one of their hashes. False: it is none, or has a null."""

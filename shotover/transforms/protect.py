@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import NamedTuple
 
 from shotover.config.fields import HIDDEN, Field, Settings, choice, list_of, number, settings, text
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
 COLUMNS_MAX = 4096
 NAME_BYTES_MAX = 48
+LOOKUP_NAME = re.compile(rf"[A-Za-z0-9_]{{1,{NAME_BYTES_MAX}}}")
 WARNING = 30  # as in _proxy/step.pxd
 
 
@@ -215,12 +217,12 @@ class ProtectedColumns(Field):
             reader.expected("a list of columns, or a map from columns to types", node, place)
         lookups = [column.lookup for column in found.values() if column.lookup]
         for lookup in lookups:
-            if (
-                lookup in found
-                or lookups.count(lookup) > 1
-                or len(lookup.encode()) > NAME_BYTES_MAX
-            ):
+            if lookup in found or lookups.count(lookup) > 1:
                 reader.add(place, f"expected a column of its own as lookup, got {lookup}")
+            elif not LOOKUP_NAME.fullmatch(lookup):
+                reader.add(
+                    place, f"expected letters, digits and _ as lookup, at most {NAME_BYTES_MAX}"
+                )
         return found
 
     def _check_type(self, written: str, place: Place, reader: Reader) -> None:
@@ -260,7 +262,7 @@ class ProtectConfig(TransformConfig, tag="Protect"):
 
     Values are sealed in INSERT, UPDATE and BATCH, as literals and as bound values, prepared or not.
     What would store plain text, or would not find what is sealed, is refused: a protected column
-    in WHERE, IF or a function, JSON, a statement that cannot be followed and names such a table.
+    in WHERE, IF or a function, SELECT JSON, a statement that cannot be followed and names such a table.
     """
 
     protocols: ClassVar[frozenset[str]] = frozenset({"cassandra"})

@@ -3,6 +3,15 @@
 from libc.stdint cimport uint8_t, uint32_t
 from libc.stdlib cimport free, malloc
 
+from shotover._codec.cql.json_values cimport (
+    JSON_BAD,
+    JSON_END,
+    json_column_put,
+    json_member_next,
+    json_member_t,
+    json_read,
+    json_reader_t,
+)
 from shotover._core.slice cimport slice_t
 from shotover.transforms._protect_keys cimport DataKeys
 
@@ -38,6 +47,26 @@ def opened(DataKeys keys, bytes column, bytes sealed):
         return SAID[said], (<const char *>out)[:size] if said == 0 else None
     finally:
         free(out)
+
+
+def json_members(bytes text):
+    """[(column, value as it is written)] of a JSON object; None: it is bad."""
+    cdef:
+        json_reader_t reader
+        json_member_t member
+        uint8_t       name[64]
+        size_t        size
+        int           said
+    found = []
+    json_read(&reader, _slice(text))
+    while True:
+        said = json_member_next(&reader, &member)
+        if said == JSON_END:
+            return found
+        if said == JSON_BAD or not json_column_put(member.key, name, sizeof(name), &size):
+            return None
+        column = (<const char *>name)[:size] if size <= sizeof(name) else b""
+        found.append((column, (<const char *>member.value.data)[:member.value.size]))
 
 
 def seal_often(DataKeys keys, bytes plain, uint32_t rounds):
