@@ -32,7 +32,7 @@ from shotover._codec.cql.results cimport (
     cql_result_read,
     cql_result_t,
 )
-from shotover._codec.cql.wire cimport wire_bytes, wire_read, wire_reader_t
+from shotover._codec.cql.wire cimport WIRE_NULL, wire_bytes, wire_read, wire_reader_t
 from shotover._core.facts cimport facts_of
 from shotover._core.memory cimport chunk_data, chunk_put, pool_take
 from shotover._core.request cimport (
@@ -44,7 +44,7 @@ from shotover._core.request cimport (
 )
 from shotover._core.status cimport OK
 from shotover._proxy.session cimport session_t
-from shotover.transforms._protect_keys cimport NOT_SEALED, OPENED, UNKNOWN_KEY
+from shotover.transforms._protect_keys cimport NOT_SEALED, OPENED, OPENED_NULL, UNKNOWN_KEY
 from shotover.transforms._protect_plan cimport (
     EDIT_HASH,
     EDIT_LISTED,
@@ -75,8 +75,8 @@ cdef void _on_timer(timer_t *timer) noexcept nogil:
 @cython.final
 cdef class Protect(ProtectSeals):
 
-    def __init__(self, context, *, str name, columns, keyring, bint refuses_unsealed, bytes lookup_key=None):
-        ProtectSeals.__init__(self, context, name=name, columns=columns, lookup_key=lookup_key)
+    def __init__(self, context, *, str name, columns, keyring, bint refuses_unsealed, bytes lookup_key=None, bint opens_rust=False):
+        ProtectSeals.__init__(self, context, name=name, columns=columns, lookup_key=lookup_key, opens_rust=opens_rust)
         self.keyring = keyring
         self.refuses_unsealed = refuses_unsealed
         self.mail = deque()
@@ -463,15 +463,20 @@ cdef class Protect(ProtectSeals):
                     if wire_bytes(&reader, &cell) <= 0 or columns[index] == NO_COLUMN:
                         continue
                     protect_copy(&to, cell.data - 4)
-                    said = self.data_keys.open_value(self.all.columns[columns[index]].about, cell, to.out + 4, &size)
+                    said = self._open_cell(&self.all.columns[columns[index]], cell, to.out + 4, &size)
                     if said == NOT_SEALED and not self.refuses_unsealed:
                         self.passed_plain += 1
                         said = OPENED
                         continue
-                    if said != OPENED:
+                    if said == OPENED_NULL:
+                        size = 0
+                        said = OPENED
+                        put_int(to.out, <uint32_t>WIRE_NULL)
+                    elif said == OPENED:
+                        put_int(to.out, <uint32_t>size)
+                    else:
                         bad = columns[index]
                         break
-                    put_int(to.out, <uint32_t>size)
                     to.out += 4 + size
                     to.at = cell.data + cell.size
                     self.opened += 1

@@ -17,6 +17,7 @@ moved into another column does not open.
 from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
 
 from shotover._core.slice cimport slice_t
+from shotover.transforms._protect_rust cimport rust_value_t
 
 
 cdef enum:
@@ -30,12 +31,14 @@ cdef enum:                      # what open_value says
     NOT_SEALED = 1              # it does not look like it
     UNKNOWN_KEY = 2             # `keys.wanted_*` name it
     NOT_OURS = 3                # it looks like it, and does not open
+    OPENED_NULL = 4             # of the form of Shotover in Rust: a null was sealed
 
 cdef struct data_key_t:
     uint64_t hash
     slice_t  id
     slice_t  wrapped
     void    *aead               # PyObject* of the Aead
+    void    *rust               # the same for values of Shotover in Rust; NULL: they are not opened
     uint64_t used               # values sealed by it
 
 cdef class DataKeys:
@@ -43,6 +46,7 @@ cdef class DataKeys:
         data_key_t keys[DATA_KEYS_MAX]
         list       held         # the Python objects behind them, by place
         uint32_t   count
+        bint       opens_rust
         uint32_t   hand         # the next place to be given away
         int        current      # the one that values are sealed by; NO_KEY
         uint8_t    nonces[NONCES][12]
@@ -54,6 +58,7 @@ cdef class DataKeys:
     cdef size_t sealed_size(self, size_t size) noexcept nogil
     cdef bint seal_value(self, slice_t column, slice_t plain, uint8_t *out) noexcept nogil
     cdef int open_value(self, slice_t column, slice_t sealed, uint8_t *out, size_t *size) noexcept nogil
+    cdef int open_rust(self, const rust_value_t *value, uint8_t *out, size_t *size) noexcept nogil
 
 
 cdef bint looks_sealed(slice_t value) noexcept nogil

@@ -3,7 +3,14 @@
 from libc.string cimport memcmp, memcpy
 
 from shotover._codec.hashes cimport xxh64
-from shotover._net.aead cimport AEAD_AES_256_GCM, AEAD_NONCE, AEAD_TAG, Aead, random_bytes
+from shotover._net.aead cimport (
+    AEAD_AES_256_GCM,
+    AEAD_CHACHA20_POLY1305,
+    AEAD_NONCE,
+    AEAD_TAG,
+    Aead,
+    random_bytes,
+)
 
 
 cdef bint looks_sealed(slice_t value) noexcept nogil:
@@ -13,7 +20,9 @@ cdef bint looks_sealed(slice_t value) noexcept nogil:
 cdef class DataKeys:
     """`put` needs the GIL and the worker's thread; the rest neither."""
 
-    def __cinit__(self):
+    def __cinit__(self, bint opens_rust=False):
+        """opens_rust: values that Shotover in Rust has sealed, too."""
+        self.opens_rust = opens_rust
         self.held = []
         self.current = NO_KEY
 
@@ -27,26 +36,28 @@ cdef class DataKeys:
         one.size = len(id)
         two.data = <uint8_t *><const char *>wrapped
         two.size = len(wrapped)
-        if not 0 < len(id) < 256 or not 0 < len(wrapped) < 65536:
+        if not (0 if self.opens_rust and not current else 1) <= len(id) < 256 or not 0 < len(wrapped) < 65536:
             raise ValueError("expected a key id of 1 to 255 bytes and a wrapped key of 1 to 65535")
         place = self._find(one, two)
         if place == NO_KEY:
             aead = Aead(plain)
+            rust = Aead(plain, AEAD_CHACHA20_POLY1305) if self.opens_rust else None
             if self.count < DATA_KEYS_MAX:
                 place = self.count
                 self.count += 1
-                self.held.append((aead, id, wrapped))
+                self.held.append((aead, id, wrapped, rust))
             else:
                 if self.hand == <uint32_t>self.current:
                     self.hand = (self.hand + 1) % DATA_KEYS_MAX
                 place = self.hand
                 self.hand = (self.hand + 1) % DATA_KEYS_MAX
-                self.held[place] = (aead, id, wrapped)
+                self.held[place] = (aead, id, wrapped, rust)
             key = &self.keys[place]
             key.hash = xxh64(two.data, two.size, 0)
             key.id = one
             key.wrapped = two
             key.aead = <void *>aead
+            key.rust = NULL if rust is None else <void *>rust
             key.used = 0
         if current:
             self.current = place
@@ -131,3 +142,17 @@ cdef class DataKeys:
         text.size = <size_t>(end - text.data)
         size[0] = text.size - AEAD_TAG
         return OPENED if (<Aead>self.keys[place].aead).open(at, column, head, text, out) else NOT_OURS
+
+    cdef int open_rust(self, const rust_value_t *value, uint8_t *out, size_t *size) noexcept nogil:
+        """Writes the value as it was sealed, value.cipher.size - AEAD_TAG bytes. Returns OPENED, UNKNOWN_KEY or NOT_OURS."""
+        cdef:
+            int     place = self._find(value.id, value.wrapped)
+            slice_t none
+        self.wanted_id = value.id
+        self.wanted_wrapped = value.wrapped
+        if place == NO_KEY:
+            return UNKNOWN_KEY
+        none.data = NULL
+        none.size = 0
+        size[0] = value.cipher.size - AEAD_TAG
+        return OPENED if (<Aead>self.keys[place].rust).open(value.nonce, none, none, value.cipher, out) else NOT_OURS

@@ -74,9 +74,9 @@ cdef enum:
 
 cdef class ProtectSeals(ProtectValues):
 
-    def __init__(self, context, *, str name, columns, bytes lookup_key=None):
+    def __init__(self, context, *, str name, columns, bytes lookup_key=None, bint opens_rust=False):
         """`columns`: (keyspace, table, name, type or None, its [option], its look-up column or None) of each protected column."""
-        ProtectValues.__init__(self, context, name=name, columns=columns, lookup_key=lookup_key)
+        ProtectValues.__init__(self, context, name=name, columns=columns, lookup_key=lookup_key, opens_rust=opens_rust)
         self.note = 0
         self.wants_statements = True
         self.wants_replies = True

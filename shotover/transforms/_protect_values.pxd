@@ -31,6 +31,7 @@ cdef class ProtectValues(Step):
         uint64_t    sealed
 
     cdef slice_t _keep(self, bytes raw)
+    cdef int _open_cell(self, const protected_column_t *column, slice_t cell, uint8_t *out, size_t *size) noexcept nogil
     cdef bint _is_lookup(self, const protected_column_t *table, slice_t name) noexcept nogil
     cdef bint _seal_json(self, const protected_column_t *table, slice_t json, chunk_t **out, size_t *size) noexcept nogil
     cdef bint _seal_member(self, copier_t *to, const protected_column_t *column, slice_t value) noexcept nogil

@@ -34,8 +34,10 @@ from shotover._codec.cql.results cimport (
 from shotover._codec.cql.types cimport cql_type_read, cql_types_t
 from shotover._codec.cql.wire cimport wire_read, wire_reader_t, wire_write, wire_writer_t
 from shotover._core.memory cimport chunk_data, chunk_put, pool_take
+from shotover.transforms._protect_keys cimport NOT_OURS, NOT_SEALED, OPENED, OPENED_NULL
 from shotover.transforms._protect_lookup cimport LOOKUP_SIZE
 from shotover.transforms._protect_plan cimport NO_COLUMN, protected_find
+from shotover.transforms._protect_rust cimport rust_literal_put, rust_value_read, rust_value_t
 
 cdef const char *NO_MEMORY = b"shotover: no memory"
 cdef const char *NOT_A_VALUE = b"shotover: a protected column takes a bound value, null, or a literal of its type"
@@ -46,6 +48,7 @@ cdef enum:
     JSON_NAME_MAX = 256         # of a column; longer ones are none of ours
     MEMBERS_MAX = 256           # protected ones of a row
     MEMBER_EXTRA = 64           # bytes that a member takes besides a sealed value and the name of a column
+    RUST_GROWTH = 8             # a literal takes at most so many times the bytes that its value has there
     JSON_GROWTH = 16            # a value takes at most so many times the bytes that it has as JSON
 
 
@@ -99,9 +102,9 @@ cdef void _put_quoted_hex(copier_t *to, const uint8_t *data, size_t size) noexce
 
 cdef class ProtectValues(Step):
 
-    def __init__(self, context, *, str name, columns, bytes lookup_key=None):
+    def __init__(self, context, *, str name, columns, bytes lookup_key=None, bint opens_rust=False):
         """`columns`: (keyspace, table, name, type or None, its [option], its look-up column or None) of each protected column."""
-        self.data_keys = DataKeys()
+        self.data_keys = DataKeys(opens_rust)
         self.kept = []
         self.lookup = None if lookup_key is None else LookupHash(lookup_key)
         self._set_columns(columns)
@@ -146,6 +149,40 @@ cdef class ProtectValues(Step):
     def __dealloc__(self):
         free(self.all.columns)
         free(self.nodes)
+
+    cdef int _open_cell(self, const protected_column_t *column, slice_t cell, uint8_t *out, size_t *size) noexcept nogil:
+        """Writes what was sealed, at most cell.size bytes. As DataKeys.open_value, and OPENED_NULL."""
+        cdef:
+            rust_value_t      value
+            wire_writer_t     writer
+            cql_span_t        span
+            slice_t           plain
+            chunk_t          *chunk
+            const cql_type_t *type = column.type
+            uint8_t           literal = 0
+            int               said = self.data_keys.open_value(column.about, cell, out, size)
+        if said != NOT_SEALED or not self.data_keys.opens_rust or not rust_value_read(cell, &value):
+            return said
+        said = self.data_keys.open_rust(&value, out, size)
+        if said != OPENED:
+            return said
+        plain.data = out
+        plain.size = size[0]
+        chunk = pool_take(&self.loop.pool, RUST_GROWTH * plain.size)
+        if chunk is NULL:
+            return NOT_OURS
+        wire_write(&writer, chunk_data(chunk), RUST_GROWTH * plain.size)
+        said = NOT_OURS
+        if rust_literal_put(plain, &writer, &literal) and not writer.full and writer.size < 0x7fffffff:
+            span.at = 0
+            span.size = <uint32_t>writer.size
+            wire_write(&writer, out, cell.size)
+            said = cql_literal_put(
+                type if type is not NULL else protect_type_of_literal(literal), chunk_data(chunk), span, &writer)
+            size[0] = writer.size
+            said = OPENED if said == LITERAL_FINE and not writer.full else OPENED_NULL if said == LITERAL_NULL else NOT_OURS
+        chunk_put(&self.loop.pool, chunk)
+        return said
 
     # ---- rows as JSON ---------------------------------------------------------------------------------------------
 

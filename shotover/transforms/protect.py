@@ -5,7 +5,17 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
-from shotover.config.fields import HIDDEN, Field, Settings, choice, list_of, number, settings, text
+from shotover.config.fields import (
+    HIDDEN,
+    Field,
+    Settings,
+    boolean,
+    choice,
+    list_of,
+    number,
+    settings,
+    text,
+)
 from shotover.config.models import Model, read_map
 from shotover.config.reading import INVALID, Invalid
 from shotover.config.source import Mapping, Sequence
@@ -284,6 +294,10 @@ class ProtectConfig(TransformConfig, tag="Protect"):
         default=3600,
         doc="seconds for which one data key is used",
     )
+    open_rust_form: bool = boolean(
+        default=False,
+        doc="values that Shotover in Rust has sealed with AWS KMS are opened, too; none are written",
+    )
     unsealed: str = choice(
         "Pass",
         "Refuse",
@@ -347,6 +361,7 @@ class ProtectConfig(TransformConfig, tag="Protect"):
             columns=self.columns(),
             lookup_key=kek_of(self.lookup_key) if self.lookup_key else None,
             keyring=self._keyring(context),
+            opens_rust=self.open_rust_form,
             refuses_unsealed=self.unsealed == "Refuse",
         )
 

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 KEY_BYTES = 32
 NONCE_BYTES = 12
+TAG_BYTES = 16
 ABOUT = b"shotover data key\0"
 RETRY_SECONDS = 5.0
 
@@ -56,6 +57,7 @@ class LocalKeys(Manager):
         from shotover._net.aead import Aead
 
         self.keys = {name.encode(): Aead(key) for name, key in keys.items()}
+        self.size = NONCE_BYTES + KEY_BYTES + TAG_BYTES
         self.first = next(iter(self.keys))
 
     def generate(self) -> tuple[bytes, bytes, bytes]:
@@ -65,6 +67,11 @@ class LocalKeys(Manager):
         return self.first, wrapped, plain
 
     def unwrap(self, key_id: bytes, wrapped: bytes) -> bytes:
+        if len(wrapped) != self.size and wrapped[:1] == b"{":
+            raise LookupError(
+                "a data key of Shotover in Rust with a local key: it is wrapped by itself, "
+                "not by the key-encryption key, so nothing opens it"
+            )
         key = self.keys.get(key_id)
         if key is None:
             raise LookupError(

@@ -12,8 +12,17 @@ from shotover._codec.cql.json_values cimport (
     json_read,
     json_reader_t,
 )
+from shotover._codec.cql.lexer cimport cql_span_t
+from shotover._codec.cql.literals cimport LITERAL_FINE, cql_literal_put
+from shotover._codec.cql.types cimport cql_type_of_text, cql_type_t, cql_types_t
+from shotover._codec.cql.wire cimport wire_write, wire_writer_t
 from shotover._core.slice cimport slice_t
 from shotover.transforms._protect_keys cimport DataKeys
+from shotover.transforms._protect_rust cimport (
+    rust_literal_put,
+    rust_value_read,
+    rust_value_t,
+)
 
 SAID = ("opened", "not sealed", "unknown key", "not ours")
 
@@ -67,6 +76,40 @@ def json_members(bytes text):
             return None
         column = (<const char *>name)[:size] if size <= sizeof(name) else b""
         found.append((column, (<const char *>member.value.data)[:member.value.size]))
+
+
+def opened_rust(DataKeys keys, bytes sealed, bytes declared):
+    """(the literal that a value of Shotover in Rust is, its bytes by the declared type); None for what cannot be had."""
+    cdef:
+        cql_type_t    nodes[32]
+        cql_types_t   types
+        rust_value_t  value
+        slice_t       plain
+        wire_writer_t writer
+        cql_span_t    span
+        uint8_t       literal = 0
+        uint8_t      *room = <uint8_t *>malloc(10 * len(sealed) + 64)
+        size_t        size = 0
+    types.nodes = nodes
+    types.room = 32
+    types.count = 0
+    assert cql_type_of_text(&types, declared, len(declared))
+    try:
+        if not rust_value_read(_slice(sealed), &value) or keys.open_rust(&value, room, &size) != 0:
+            return None, None
+        plain.data = room
+        plain.size = size
+        wire_write(&writer, room + len(sealed), 8 * size)
+        if not rust_literal_put(plain, &writer, &literal) or writer.full:
+            return None, None
+        written = (<const char *>room)[len(sealed):len(sealed) + writer.size]
+        span.at = 0
+        span.size = <uint32_t>writer.size
+        wire_write(&writer, room, len(sealed))
+        said = cql_literal_put(nodes, written, span, &writer)
+        return written, (<const char *>room)[:writer.size] if said == LITERAL_FINE and not writer.full else None
+    finally:
+        free(room)
 
 
 def seal_often(DataKeys keys, bytes plain, uint32_t rounds):
