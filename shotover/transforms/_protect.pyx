@@ -75,7 +75,8 @@ cdef void _on_timer(timer_t *timer) noexcept nogil:
 @cython.final
 cdef class Protect(ProtectSeals):
 
-    def __init__(self, context, *, str name, columns, keyring, bint refuses_unsealed, bytes lookup_key=None, bint opens_rust=False):
+    def __init__(self, context, *, str name, columns, keyring, bint refuses_unsealed,
+                 bytes lookup_key=None, bint opens_rust=False):
         ProtectSeals.__init__(self, context, name=name, columns=columns, lookup_key=lookup_key, opens_rust=opens_rust)
         self.keyring = keyring
         self.refuses_unsealed = refuses_unsealed
