@@ -1,4 +1,4 @@
-"""The command line: run, check, explain, docs.
+"""The command line: run, check, explain, docs, reseal.
 
     shotover [run] -t topology.yaml -c config.yaml
 
@@ -31,6 +31,7 @@ EPILOG = """verbs:
   check           say everything that is wrong with the files; exit 1 if anything is
   explain         print the topology with names derived and defaults filled in
   docs [NAME]     print the page of a source, transform or sink; without NAME list them
+  reseal          write values of protected columns again, under the key of today
 
 `shotover VERB --help` says more about a verb."""
 
@@ -134,11 +135,45 @@ def docs(arguments: list[str]) -> int:
     return 0
 
 
+def reseal(arguments: list[str]) -> int:
+    """Write the values of protected columns again, through a Shotover that runs, so that they are sealed under the key of today.
+    It can be stopped at any time, and goes on where it was. The page Protect tells more."""
+    parser = run_parser("reseal", reseal.__doc__ or "")
+    parser.epilog = "A password is read from the variable SHOTOVER_PASSWORD."
+    parser.add_argument(
+        "--via", metavar="HOST:PORT", help="the Shotover (default: where the topology listens)"
+    )
+    parser.add_argument("--table", action="append", metavar="KEYSPACE.TABLE", help="these alone")
+    parser.add_argument(
+        "--progress",
+        default="reseal.json",
+        metavar="FILE",
+        help="where it has come to (default %(default)s)",
+    )
+    parser.add_argument("--rows", type=positive, metavar="N", help="stop after so many rows")
+    parser.add_argument("--rows-per-second", type=positive, metavar="N", help="at most")
+    parser.add_argument(
+        "--page-rows",
+        type=positive,
+        default=200,
+        metavar="N",
+        help="asked for at a time (default %(default)s)",
+    )
+    parser.add_argument("--username", metavar="NAME", help="logs in")
+    parser.add_argument("--tls-ca", metavar="FILE", help="speak TLS, and believe this authority")
+    options = parser.parse(arguments)
+    loaded = load(options)
+    from shotover.runtime import reseal_verb
+
+    return reseal_verb.run(loaded, options)
+
+
 VERBS: dict[str, Callable[[list[str]], int]] = {
     "run": run,
     "check": check,
     "explain": explain,
     "docs": docs,
+    "reseal": reseal,
 }
 
 
@@ -241,6 +276,13 @@ def worker_count(text: str) -> int:
     """The value of --core-threads."""
     if not (text.isascii() and text.isdecimal()) or not 1 <= int(text[:5]) <= WORKERS_MAX:
         raise argparse.ArgumentTypeError(f"expected an integer from 1 to {WORKERS_MAX}, got {text}")
+    return int(text)
+
+
+def positive(text: str) -> int:
+    """A number of rows."""
+    if not (text.isascii() and text.isdecimal()) or not int(text[:18]) >= 1:
+        raise argparse.ArgumentTypeError(f"expected an integer above 0, got {text}")
     return int(text)
 
 
