@@ -6,16 +6,18 @@ server that does not know a prepared statement has it prepared, and the request 
 
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
 
-from shotover._core.memory cimport chunk_t
+from shotover._codec.cql.facts cimport cql_facts_t
 from shotover._core.request cimport batch_t, request_t
 from shotover._core.slice cimport slice_t
 from shotover._proxy.retry cimport keeper_t
 from shotover.sinks._cassandra_node cimport CassandraNode
 from shotover.sinks._cassandra_pool cimport cql_state_t
-from shotover.sinks._cassandra_prepared cimport ID_MAX, prepared_t
 from shotover.sinks._cassandra_ways cimport CassandraWays, way_t
 from shotover.sinks._cassandra_single cimport cql_session_t
 
+
+cdef enum:
+    ID_MAX = 256                # of a prepared statement whose repair is followed
 
 cdef enum:                      # request_t.made; bits
     MADE_IDEMPOTENT = 1         # it may be sent again though it was sent
@@ -26,7 +28,7 @@ cdef struct repair_t:           # a statement that is prepared at a node that di
     cql_state_t *home           # the state of those that wait, which has one user more
     uint32_t     number         # of the node
     uint8_t      id[ID_MAX]
-    uint8_t      id_size
+    uint32_t     id_size
     batch_t      waiting        # what was refused, to be sent once more
 
 cdef class CassandraSinkCluster(CassandraWays):
@@ -34,19 +36,18 @@ cdef class CassandraSinkCluster(CassandraWays):
         keeper_t  keeper
         repair_t *repairs
         uint64_t  routed_total, repairs_total
+        uint32_t  prepared_most     # statements, if the source lets as many be kept
         char      nobody[400]       # why there is no server for a request
         bint      crowded           # ... it has too many already
 
-    cdef bint _send_off(self, request_t *request, cql_state_t *home, uint64_t number, const way_t *way,
-                        uint8_t sink_state) noexcept nogil
+    cdef bint _send_off(self, request_t *request, cql_state_t *home, uint64_t number, const way_t *way) noexcept nogil
+    cdef void _find_facts(self, request_t *request, cql_state_t *home) noexcept nogil
     cdef void _note_nobody(self, CassandraNode node) noexcept nogil
-    cdef void _show(self, request_t *request, chunk_t *plain, size_t size) noexcept nogil
     cdef void _say_unprepared(self, request_t *request, slice_t id) noexcept nogil
-    cdef void _learn(self, cql_state_t *home, request_t *request) noexcept nogil
     cdef bint _not_the_last_word(self, CassandraNode node, cql_state_t *home, request_t *request) noexcept nogil
     cdef bint _repair(self, CassandraNode node, cql_state_t *home, request_t *request, slice_t id) noexcept nogil
-    cdef bint _prepare_at(self, CassandraNode node, repair_t *repair, const prepared_t *prepared) noexcept nogil
+    cdef bint _prepare_at(self, CassandraNode node, repair_t *repair, const cql_facts_t *prepared) noexcept nogil
+    cdef bint _was_prepared(self, request_t *question, cql_state_t *home, slice_t id) noexcept nogil
     cdef void _repaired(self, CassandraNode node, request_t *question, bint good) noexcept nogil
     cdef bint _send_again(self, request_t *request, cql_state_t *home) noexcept nogil
-    cdef void _forgotten_statement(self, request_t *request) noexcept nogil
     cdef object _shown(self, request_t *request)

@@ -1,12 +1,13 @@
 """See _cassandra_cluster.pxd."""
 
 from libc.errno cimport EACCES
-from libc.stdint cimport uint16_t
 from libc.stdio cimport snprintf
 from libc.stdlib cimport free, malloc
 from libc.string cimport memcmp, memcpy, memset, strlen
 
+from shotover._codec.cql.codec cimport CqlCodec
 from shotover._codec.cql.compression cimport COMPRESSION_LZ4, COMPRESSION_NONE, COMPRESSION_SNAPPY
+from shotover._codec.cql.facts cimport cql_facts, cql_facts_in
 from shotover._codec.cql.frame cimport (
     FLAG_COMPRESSED,
     HEADER_SIZE,
@@ -18,24 +19,17 @@ from shotover._codec.cql.frame cimport (
     OP_QUERY,
     OP_RESULT,
     SEGMENTS_FROM,
+    frame_error,
     frame_head,
     put_int,
-    put_short,
+    put_string,
+    read_int,
     slice_is,
 )
-from shotover._codec.cql.messages cimport (
-    PARAM_SKIP_METADATA,
-    PREPARE_KEYSPACE,
-    cql_execute_read,
-    cql_execute_t,
-    cql_prefix_read,
-    cql_prefix_t,
-    cql_prepare_read,
-    cql_prepare_t,
-    cql_query_read,
-    cql_query_t,
-)
+from shotover._codec.cql.library cimport keyspace_hash, library_text
+from shotover._codec.cql.messages cimport PARAM_SKIP_METADATA, cql_params_t, cql_prefix_read, cql_prefix_t
 from shotover._codec.cql.peek cimport peek_option
+from shotover._codec.cql.reading cimport cql_body, cql_params_of
 from shotover._codec.cql.results cimport (
     ERROR_BOOTSTRAPPING,
     ERROR_UNPREPARED,
@@ -46,8 +40,9 @@ from shotover._codec.cql.results cimport (
     cql_result_t,
 )
 from shotover._codec.cql.selecting cimport values_of
+from shotover._codec.cql.statement cimport STATEMENT_UNKNOWN, STATEMENT_USE
 from shotover._core.debug cimport likely, unlikely
-from shotover._core.memory cimport chunk_data, chunk_put
+from shotover._core.memory cimport chunk_data, chunk_put, chunk_t
 from shotover._core.request cimport WATCHED_BY_SINK, batch_pop, batch_push, request_drop_reply, request_own
 from shotover._proxy.retry cimport KEEP_SIZE_MAX, budget_take, keeper_init, keeper_keep
 from shotover._proxy.upstream cimport upstream_t
@@ -58,9 +53,7 @@ from shotover.sinks._cassandra_pool cimport (
     S_FIRST_FREE,
     state_fields,
 )
-from shotover.sinks._cassandra_prepared cimport prepared_name
-from shotover.sinks._cassandra_route cimport PLACE_HOME, PLACE_TABLE, aim_t
-from shotover.sinks._cassandra_schema cimport KEYS_MAX, entry_t
+from shotover.sinks._cassandra_route cimport PLACE_HOME, PLACE_TABLE
 from shotover.sinks._cassandra_single cimport CassandraSinkSingle
 
 from shotover._codec.cql.selecting import Select
@@ -68,8 +61,7 @@ from shotover.sinks import cassandra_view
 
 cdef enum:                      # request_t.sink_state
     S_ROUTED = S_FIRST_FREE
-    S_PREPARE = S_FIRST_FREE + 1    # of a client; its reply is read
-    S_REPAIR = S_FIRST_FREE + 2     # the sink's own PREPARE
+    S_REPAIR = S_FIRST_FREE + 1     # the sink's own PREPARE
 
 cdef enum:
     ATTEMPTS_MAX = 8            # times a request is sent, all in all
@@ -87,11 +79,29 @@ cdef int _compression_of(const cql_state_t *state) noexcept nogil:
     return COMPRESSION_SNAPPY if slice_is(&value, b"SNAPPY") else COMPRESSION_NONE
 
 
+cdef inline bint _has_id(const cql_facts_t *facts, slice_t id) noexcept nogil:
+    return facts.id.size == id.size and memcmp(facts.id.data, id.data, id.size) == 0
+
+
+cdef const cql_facts_t *_prepared_in(const request_t *request, slice_t id) noexcept nogil:
+    """What is known of the statement with that id, which an EXECUTE is of, or some part of a BATCH. NULL: neither has it."""
+    cdef:
+        const cql_facts_t *facts = cql_facts(request)
+        uint32_t index
+    if facts is NULL or _has_id(facts, id):
+        return facts
+    for index in range(facts.head.part_count if facts.text.data is NULL else 0):
+        if _has_id(cql_facts_in(facts.head.parts[index]), id):
+            return cql_facts_in(facts.head.parts[index])
+    return NULL
+
+
 cdef class CassandraSinkCluster(CassandraWays):
 
-    def __init__(self, context, *, str name, int retry_percent, **options):
+    def __init__(self, context, *, str name, int retry_percent, max_prepared_statements, **options):
         CassandraWays.__init__(self, context, **options)
         self.retry_percent = retry_percent
+        self.prepared_most = 0xffffffff if max_prepared_statements is None else max_prepared_statements
         keeper_init(&self.keeper, self.loop)
 
     def __dealloc__(self):
@@ -101,52 +111,37 @@ cdef class CassandraSinkCluster(CassandraWays):
             self.repairs = repair.next
             free(repair)
 
+    def on_linked(self):
+        CassandraWays.on_linked(self)
+        (<CqlCodec>self.codec).prepared_most = min((<CqlCodec>self.codec).prepared_most, self.prepared_most)
+
     # ---- down ---------------------------------------------------------------------------------------------------
 
     cdef void _plain(self, request_t *request, cql_session_t *cs) noexcept nogil:
         cdef:
-            way_t    way
-            uint8_t  opcode = request.opcode
-            uint8_t *frame = request.wire.data
-            size_t   size = request.wire.size
-            chunk_t *plain = NULL
-            uint8_t  sink_state = S_ROUTED
+            way_t   way
+            uint8_t opcode = request.opcode
+            uint8_t type
         if unlikely(cs.alone) and opcode != OP_QUERY:
             CassandraSinkSingle._plain(self, request, cs)
             return
         if unlikely(opcode == OP_OPTIONS):
             self._options(request)
             return
-        if (opcode == OP_QUERY or opcode == OP_PREPARE) and unlikely(self._use_in(request, cs)):
-            CassandraSinkSingle._plain(self, request, cs)
-            return
-        if frame[1] & FLAG_COMPRESSED:
-            plain = self._unpacked(frame, size, cs.compression, &size)
-            if plain is not NULL:
-                frame = chunk_data(plain)
-                frame[1] &= ~<uint8_t>FLAG_COMPRESSED
-        if likely(not frame[1] & FLAG_COMPRESSED):
-            self.way_of(cs.state, frame, size, &way)
-        else:
-            memset(&way, 0, sizeof(way))            # it cannot be read: the server will say so
+        if opcode == OP_QUERY or opcode == OP_PREPARE:
+            if unlikely(request.facts is NULL):
+                self._find_facts(request, cs.state)
+            type = STATEMENT_UNKNOWN if request.facts is NULL else cql_facts_in(request.facts).type
+            if unlikely(type == STATEMENT_USE or type == STATEMENT_UNKNOWN) and self._use_in(request, cs):
+                CassandraSinkSingle._plain(self, request, cs)
+                return
+        self.way_of(request, &way)
         if unlikely(way.aim.place == PLACE_TABLE and opcode != OP_PREPARE):
-            self._show(request, plain, size)
+            self.hold(request)
             return
         if unlikely(cs.alone):
-            if plain is not NULL:
-                chunk_put(&self.loop.pool, plain)
             CassandraSinkSingle._plain(self, request, cs)
             return
-        if unlikely(way.unknown.data is not NULL and self.prepared.evicted == 0):
-            self._say_unprepared(request, way.unknown)
-            if plain is not NULL:
-                chunk_put(&self.loop.pool, plain)
-            return
-        if plain is not NULL:
-            chunk_put(&self.loop.pool, plain)
-        if opcode == OP_PREPARE:
-            sink_state = S_PREPARE
-            request.watched |= WATCHED_BY_SINK
         if way.aim.idempotent or opcode == OP_PREPARE:
             request.made |= MADE_IDEMPOTENT
         elif way.aim.place == PLACE_HOME:
@@ -156,11 +151,20 @@ cdef class CassandraSinkCluster(CassandraWays):
         elif request.wire.size <= OWN_MAX:
             request_own(&self.loop.pool, request)
         self.routed_total += 1
-        if unlikely(not self._send_off(request, cs.state, cs.session.id, &way, sink_state)):
+        if unlikely(not self._send_off(request, cs.state, cs.session.id, &way)):
             self._refuse(request, b"BUSY" if self.crowded else b"ERR", self.nobody)
 
-    cdef bint _send_off(self, request_t *request, cql_state_t *home, uint64_t number, const way_t *way,
-                        uint8_t sink_state) noexcept nogil:
+    cdef void _find_facts(self, request_t *request, cql_state_t *home) noexcept nogil:
+        """Of a query that a step above has made up itself."""
+        cdef:
+            slice_t keyspace, body
+        keyspace.data = home.fields[FIELD_KEYSPACE]
+        keyspace.size = home.sizes[FIELD_KEYSPACE]
+        if cql_body(request, &body) and body.size >= 4 and read_int(body.data) <= body.size - 4:
+            request.facts = library_text(&(<CqlCodec>self.codec).library, &self.loop.pool, body.data + 4, read_int(body.data),
+                                         keyspace, keyspace_hash(keyspace))
+
+    cdef bint _send_off(self, request_t *request, cql_state_t *home, uint64_t number, const way_t *way) noexcept nogil:
         """Takes over a request. False: no server can have it, `nobody` says why; it is still the caller's."""
         cdef:
             uint32_t tries = 0
@@ -169,7 +173,7 @@ cdef class CassandraSinkCluster(CassandraWays):
         while tries < ATTEMPTS_MAX:
             tries += 1
             found = self.node_for(way, home, number)
-            if likely((<CassandraNode>self.nodes[found]).take(request, home, number, sink_state)):
+            if likely((<CassandraNode>self.nodes[found]).take(request, home, number, S_ROUTED)):
                 return True
             if not (<CassandraNode>self.nodes[found]).down:
                 self.crowded = True
@@ -192,22 +196,15 @@ cdef class CassandraSinkCluster(CassandraWays):
                  node.text, why, self.place)
 
     cdef void _say_unprepared(self, request_t *request, slice_t id) noexcept nogil:
-        """The proxy has never seen that statement: its client prepares it again, and then it is known whose its rows are."""
+        """A server does not know that statement, and cannot be helped: its client prepares it again."""
         cdef:
             uint8_t     out[512]
-            const char *text = b"shotover: this prepared statement is not known here yet"
-            size_t      text_size = strlen(text)
-            size_t      size = 4 + 2 + text_size + 2 + id.size
-        if id.size > 256:
-            self._refuse(request, b"PROTO", b"shotover: an id of a prepared statement that is too long")
-            return
-        frame_head(out, request.version | IS_REPLY, request.stream, OP_ERROR, size)
-        put_int(out + HEADER_SIZE, ERROR_UNPREPARED)
-        put_short(out + HEADER_SIZE + 4, <uint32_t>text_size)
-        memcpy(out + HEADER_SIZE + 6, text, text_size)
-        put_short(out + HEADER_SIZE + 6 + text_size, <uint32_t>id.size)
-        memcpy(out + HEADER_SIZE + 8 + text_size, id.data, id.size)
-        self.answer_take(request, out, HEADER_SIZE + size)
+            const char *text = b"shotover: this prepared statement cannot be prepared again at the server that has the row"
+            size_t      size
+        size = frame_error(out, sizeof(out), request.version, request.stream, ERROR_UNPREPARED, text, strlen(text))
+        size = <size_t>(put_string(out + size, id.data, id.size) - out)
+        put_int(out + 5, <uint32_t>(size - HEADER_SIZE))
+        self.answer_take(request, out, size)
 
     # ---- up -----------------------------------------------------------------------------------------------------
 
@@ -223,11 +220,9 @@ cdef class CassandraSinkCluster(CassandraWays):
             self._repaired(node, request, True)
             return
         home = (<cql_state_t *>upstream.state).home if upstream.state is not NULL else NULL
-        if home is not NULL and not request.failed and request.reply.size > HEADER_SIZE:
-            if state == S_PREPARE and request.reply.data[4] == OP_RESULT:
-                self._learn(home, request)
-            elif request.reply.data[4] == OP_ERROR and self._not_the_last_word(node, home, request):
-                return
+        if home is not NULL and not request.failed and request.reply.size > HEADER_SIZE and request.reply.data[4] == OP_ERROR \
+                and self._not_the_last_word(node, home, request):
+            return
         self._let_through(request)
 
     cdef bint not_answered(self, CassandraNode node, upstream_t *upstream, request_t *request, int error) noexcept nogil:
@@ -256,31 +251,15 @@ cdef class CassandraSinkCluster(CassandraWays):
 
     cdef bint _send_again(self, request_t *request, cql_state_t *home) noexcept nogil:
         """To wherever it should go now. False: nowhere; it is still the caller's."""
-        cdef:
-            way_t    way
-            uint8_t *frame = request.wire.data
-            size_t   size = request.wire.size
-            chunk_t *plain = NULL
-            uint8_t  sink_state = request.sink_state
-            bint     sent
+        cdef way_t way
         if request.owner is NULL or request.attempts >= ATTEMPTS_MAX:
             return False
         request.attempts += 1
         request_drop_reply(&self.loop.pool, request)
         request.left = request.count
-        if sink_state != S_PREPARE:
-            request.watched &= ~<uint8_t>WATCHED_BY_SINK
-        memset(&way, 0, sizeof(way))
-        if frame[1] & FLAG_COMPRESSED:
-            plain = self._unpacked(frame, size, _compression_of(home), &size)
-            if plain is not NULL:
-                frame = chunk_data(plain)
-        if plain is not NULL or not frame[1] & FLAG_COMPRESSED:
-            self.way_of(home, frame, size, &way)
-        sent = self._send_off(request, home, request.stream, &way, sink_state)
-        if plain is not NULL:
-            chunk_put(&self.loop.pool, plain)
-        return sent
+        request.watched &= ~<uint8_t>WATCHED_BY_SINK
+        self.way_of(request, &way)
+        return self._send_off(request, home, request.stream, &way)
 
     cdef bint _not_the_last_word(self, CassandraNode node, cql_state_t *home, request_t *request) noexcept nogil:
         """An error of a server. True: something is done about it, and the request has been taken over."""
@@ -309,68 +288,12 @@ cdef class CassandraSinkCluster(CassandraWays):
 
     # ---- prepared statements ------------------------------------------------------------------------------------
 
-    cdef void _learn(self, cql_state_t *home, request_t *request) noexcept nogil:
-        """A client has had a statement prepared: its text and its key are kept, by its id."""
-        cdef:
-            cql_prefix_t   asked, told
-            cql_prepare_t  prepare
-            cql_result_t   result
-            aim_t        aim
-            slice_t        keyspace, name
-            uint8_t       *frames[2]
-            size_t         sizes[2]
-            chunk_t       *plain[2]
-            prepared_t    *prepared
-            const entry_t *entry
-            int            compression = _compression_of(home)
-            int            side
-            uint32_t       index, number
-            bint           good = True
-        frames[0] = request.wire.data
-        sizes[0] = request.wire.size
-        frames[1] = request.reply.data
-        sizes[1] = request.reply.size
-        for side in range(2):
-            plain[side] = NULL
-            if frames[side][1] & FLAG_COMPRESSED:
-                plain[side] = self._unpacked(frames[side], sizes[side], compression, &sizes[side])
-                good = good and plain[side] is not NULL
-                frames[side] = chunk_data(plain[side]) if plain[side] is not NULL else frames[side]
-        keyspace.data = home.fields[FIELD_KEYSPACE]
-        keyspace.size = home.sizes[FIELD_KEYSPACE]
-        if good and cql_prefix_read(frames[0] + HEADER_SIZE, sizes[0] - HEADER_SIZE,
-                                    frames[0][1] & ~<uint8_t>FLAG_COMPRESSED, False, &asked) \
-                and cql_prefix_read(frames[1] + HEADER_SIZE, sizes[1] - HEADER_SIZE,
-                                    frames[1][1] & ~<uint8_t>FLAG_COMPRESSED, True, &told) \
-                and cql_prepare_read(asked.body.data, asked.body.size, request.version, &prepare) \
-                and cql_result_read(told.body.data, told.body.size, request.version, &result) \
-                and result.kind == RESULT_PREPARED:
-            if prepare.flags & PREPARE_KEYSPACE:
-                keyspace = prepare.keyspace
-            self.read_statement(prepare.text, keyspace, &aim)
-            prepared = self.prepared.add(&result, prepare.text, keyspace, &aim, request.version)
-            if prepared is not NULL and request.version < 4 and self.known:     # which tells no key: by the schema, then
-                entry = self.schema.find(prepared.keyspace.data, prepared.keyspace.size, prepared.table.data, prepared.table.size)
-                for number in range(entry.key_count if entry is not NULL and entry.key_count <= KEYS_MAX else 0):
-                    for index in range(prepared.value_count):
-                        if prepared_name(prepared, index, &name) and name.size == entry.columns[number].size \
-                                and memcmp(name.data, entry.columns[number].data, name.size) == 0:
-                            prepared.keys[number] = <uint16_t>index
-                            break
-                    else:
-                        break
-                else:
-                    prepared.key_count = entry.key_count if entry is not NULL else 0
-        for side in range(2):
-            if plain[side] is not NULL:
-                chunk_put(&self.loop.pool, plain[side])
-
     cdef bint _repair(self, CassandraNode node, cql_state_t *home, request_t *request, slice_t id) noexcept nogil:
         """A node does not know a statement: it is prepared there, once for all who wait, and they are sent once more. True:
         the request has been taken over. False: its client has to prepare it again."""
         cdef:
-            repair_t   *repair = self.repairs
-            prepared_t *prepared
+            repair_t          *repair = self.repairs
+            const cql_facts_t *prepared
         if request.owner is NULL or request.attempts >= ATTEMPTS_MAX or id.size > ID_MAX or id.size == 0:
             return False
         while repair is not NULL:
@@ -379,14 +302,14 @@ cdef class CassandraSinkCluster(CassandraWays):
                 break
             repair = repair.next
         if repair is NULL:
-            prepared = self.prepared.find(id.data, id.size)
+            prepared = _prepared_in(request, id)
             repair = <repair_t *>malloc(sizeof(repair_t)) if prepared is not NULL else NULL
             if repair is NULL:
                 return False
             memset(repair, 0, sizeof(repair_t))
             repair.number = node.number
             repair.home = home
-            repair.id_size = <uint8_t>id.size
+            repair.id_size = <uint32_t>id.size
             memcpy(repair.id, id.data, id.size)
             if not self._prepare_at(node, repair, prepared):
                 free(repair)
@@ -402,17 +325,17 @@ cdef class CassandraSinkCluster(CassandraWays):
         batch_push(&repair.waiting, request)
         return True
 
-    cdef bint _prepare_at(self, CassandraNode node, repair_t *repair, const prepared_t *prepared) noexcept nogil:
+    cdef bint _prepare_at(self, CassandraNode node, repair_t *repair, const cql_facts_t *prepared) noexcept nogil:
         """Sends a PREPARE of the sink's own, in the keyspace in which the client's was."""
         cdef:
             slice_t      fields[FIELD_COUNT]
             cql_state_t *state
             request_t   *question
             uint8_t     *at
-            size_t       size = 4 + prepared.text.size + (4 if repair.home.version >= SEGMENTS_FROM else 0)
+            size_t       size = 4 + prepared.sent.size + (4 if repair.home.version >= SEGMENTS_FROM else 0)
             bint         sent
         state_fields(repair.home, fields)
-        fields[FIELD_KEYSPACE] = prepared.session_keyspace
+        fields[FIELD_KEYSPACE] = prepared.client_keyspace
         state = self._state_for(repair.home.version, fields)
         question = self._own_request(b"", HEADER_SIZE + size)
         if state is NULL or question is NULL:
@@ -423,10 +346,10 @@ cdef class CassandraSinkCluster(CassandraWays):
             return False
         at = question.wire.data
         at += frame_head(at, repair.home.version, 0, OP_PREPARE, size)
-        put_int(at, <uint32_t>prepared.text.size)
-        memcpy(at + 4, prepared.text.data, prepared.text.size)
+        put_int(at, <uint32_t>prepared.sent.size)
+        memcpy(at + 4, prepared.sent.data, prepared.sent.size)
         if repair.home.version >= SEGMENTS_FROM:
-            put_int(at + 4 + prepared.text.size, 0)
+            put_int(at + 4 + prepared.sent.size, 0)
         question.version = repair.home.version
         question.opcode = OP_PREPARE
         question.watched = WATCHED_BY_SINK
@@ -447,13 +370,14 @@ cdef class CassandraSinkCluster(CassandraWays):
         while link[0] is not NULL and link[0].question is not question:
             link = &link[0].next
         repair = link[0]
-        good = good and not question.failed and question.reply.size > HEADER_SIZE and question.reply.data[4] == OP_RESULT
-        self.hub.request_free(question)
         if repair is NULL:
+            self.hub.request_free(question)
             return
-        link[0] = repair.next
         id.data = repair.id
         id.size = repair.id_size
+        good = good and not question.failed and self._was_prepared(question, repair.home, id)
+        self.hub.request_free(question)
+        link[0] = repair.next
         while repair.waiting.head is not NULL:
             request = batch_pop(&repair.waiting)
             if good and node.take(request, repair.home, request.stream, S_ROUTED):
@@ -463,18 +387,30 @@ cdef class CassandraSinkCluster(CassandraWays):
         self._leave_state(repair.home)
         free(repair)
 
-    # ---- the tables that the proxy answers ----------------------------------------------------------------------
-
-    cdef void _show(self, request_t *request, chunk_t *plain, size_t size) noexcept nogil:
-        """Takes over a request, and `plain`: it, not compressed, or NULL."""
+    cdef bint _was_prepared(self, request_t *question, cql_state_t *home, slice_t id) noexcept nogil:
+        """Whether the reply says PREPARED, and under that id: with another one the requests would be refused once more."""
+        cdef:
+            cql_prefix_t prefix
+            cql_result_t result
+            uint8_t     *reply = question.reply.data
+            size_t       size = question.reply.size
+            chunk_t     *plain = NULL
+            bint         same
+        if size <= HEADER_SIZE or reply[4] != OP_RESULT:
+            return False
+        if reply[1] & FLAG_COMPRESSED:
+            plain = self._unpacked(reply, size, _compression_of(home), &size)
+            if plain is NULL:
+                return False
+            reply = chunk_data(plain)
+        same = cql_prefix_read(reply + HEADER_SIZE, size - HEADER_SIZE, reply[1] & ~<uint8_t>FLAG_COMPRESSED, True, &prefix) \
+            and cql_result_read(prefix.body.data, prefix.body.size, question.version, &result) \
+            and result.kind == RESULT_PREPARED and result.id.size == id.size and memcmp(result.id.data, id.data, id.size) == 0
         if plain is not NULL:
-            if request.owner is not NULL:
-                chunk_put(&self.loop.pool, request.owner)
-            request.owner = plain
-            request.wire.data = chunk_data(plain)
-            request.wire.size = size
-            request.edited = 1
-        self.hold(request)
+            chunk_put(&self.loop.pool, plain)
+        return same
+
+    # ---- the tables that the proxy answers ----------------------------------------------------------------------
 
     cdef void answer_held(self, request_t *request) noexcept nogil:
         cdef:
@@ -484,9 +420,6 @@ cdef class CassandraSinkCluster(CassandraWays):
             return
         with gil:
             body = self._shown(request)
-            if body is None:
-                self._forgotten_statement(request)
-                return
             if isinstance(body, bytes):
                 size = HEADER_SIZE + len(body)
                 out = <uint8_t *>malloc(size)
@@ -502,45 +435,20 @@ cdef class CassandraSinkCluster(CassandraWays):
         else:
             self._refuse(request, b"INVALID", self.nobody)
 
-    cdef void _forgotten_statement(self, request_t *request) noexcept nogil:
-        cdef:
-            cql_prefix_t  prefix
-            cql_execute_t execute
-        if cql_prefix_read(request.wire.data + HEADER_SIZE, request.wire.size - HEADER_SIZE, request.wire.data[1], False,
-                           &prefix) and cql_execute_read(prefix.body.data, prefix.body.size, request.version, &execute):
-            self._say_unprepared(request, execute.id)
-        else:
-            self._refuse(request, b"PROTO", b"shotover: an EXECUTE that cannot be read")
-
     cdef object _shown(self, request_t *request):
-        """The body of the answer; text that says why there is none; None: of a statement that nobody knows any more."""
+        """The body of the answer; or text that says why there is none."""
         cdef:
-            cql_prefix_t  prefix
-            cql_query_t   query
-            cql_execute_t execute
-            prepared_t   *prepared = NULL
-            bint          good
-        good = cql_prefix_read(request.wire.data + HEADER_SIZE, request.wire.size - HEADER_SIZE, request.wire.data[1], False,
-                               &prefix)
-        if good and request.opcode == OP_EXECUTE:
-            good = cql_execute_read(prefix.body.data, prefix.body.size, request.version, &execute)
-            if good:
-                query.params = execute.params
-                prepared = self.prepared.find(execute.id.data, execute.id.size)
-                if prepared is NULL:
-                    return None
-        elif good:
-            good = cql_query_read(prefix.body.data, prefix.body.size, request.version, &query)
-        if not good:
+            cql_params_t       params
+            const cql_facts_t *facts = cql_facts_in(request.facts)
+        if not cql_params_of(request, &params):
             return "shotover: a request that cannot be read"
-        text = prepared.text.data[:prepared.text.size] if prepared is not NULL else query.text.data[:query.text.size]
         try:
-            select = Select(text)
+            select = Select(facts.text.data[:facts.text.size])
             table = self._tables().get(select.table)
             if table is None:
                 return f"table {select.table} does not exist"
-            return select.answer(table, values_of(&query.params, select.marks),
-                                 prepared is not NULL and query.params.flags & PARAM_SKIP_METADATA)
+            return select.answer(table, values_of(&params, select.marks),
+                                 request.opcode == OP_EXECUTE and params.flags & PARAM_SKIP_METADATA)
         except (ValueError, IndexError) as error:
             return str(error)
 
@@ -555,7 +463,7 @@ cdef class CassandraSinkCluster(CassandraWays):
             ("shotover_cluster_requests_by_key_count", labels, "counter", self.by_key_total),
             ("shotover_cluster_refreshes_count", labels, "counter", self.refreshes_total),
             ("shotover_cluster_repairs_count", labels, "counter", self.repairs_total),
-            ("shotover_cluster_prepared_statements", labels, "gauge", self.prepared.count),
+            ("shotover_cluster_prepared_statements", labels, "gauge", (<CqlCodec>self.codec).library.prepared.count),
             ("shotover_cluster_nodes", labels, "gauge", sum(1 for node in self.node_list if node.member)),
             ("shotover_cluster_nodes_down", labels, "gauge", sum(1 for node in self.node_list if node.member and node.down)),
         ]

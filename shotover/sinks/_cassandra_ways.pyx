@@ -3,50 +3,47 @@
 from libc.stdlib cimport free, malloc
 from libc.string cimport memset
 
-from shotover._codec.cql.frame cimport HEADER_SIZE, OP_BATCH, OP_EXECUTE, OP_PREPARE, OP_QUERY
+from shotover._codec.commands cimport KIND_WRITE
+from shotover._codec.cql.facts cimport cql_facts_in, cql_facts_t
+from shotover._codec.cql.frame cimport OP_EXECUTE, OP_PREPARE, OP_QUERY
 from shotover._codec.cql.messages cimport (
-    PARAM_KEYSPACE,
     PARAM_NAMES,
-    PREPARE_KEYSPACE,
     cql_batch_item_t,
     cql_batch_next,
     cql_batch_read,
     cql_batch_t,
     cql_execute_read,
     cql_execute_t,
-    cql_prefix_read,
-    cql_prefix_t,
-    cql_prepare_read,
-    cql_prepare_t,
+    cql_params_t,
     cql_query_read,
     cql_query_t,
 )
-from shotover._codec.cql.partition cimport partition_key_put, partition_key_size
+from shotover._codec.cql.reading cimport cql_body
 from shotover._codec.cql.ring cimport NO_SERVER, Placement
-from shotover._codec.cql.statement cimport STATEMENT_UNKNOWN, cql_parse
+from shotover._codec.cql.statement cimport HAS_COUNTER, HAS_FUNCTION, HAS_IF, NOT_IDEMPOTENT
 from shotover._codec.cql.wire cimport wire_read, wire_reader_t
 from shotover._core.debug cimport likely, unlikely
+from shotover._core.facts cimport facts_of
+from shotover._core.memory cimport chunk_data, chunk_t, pool_take_exact
+from shotover._core.request cimport request_t
+from shotover._core.slice cimport slice_t
 from shotover.sinks._cassandra_node cimport CassandraNode
-from shotover.sinks._cassandra_pool cimport FIELD_KEYSPACE
-from shotover.sinks._cassandra_prepared cimport prepared_name
 from shotover.sinks._cassandra_route cimport (
-    KEY_BYTES_MAX,
-    PLACE_ANY,
+    KEY_FIXED,
+    KEY_NONE,
     PLACE_HOME,
     PLACE_TABLE,
     aim_of,
-    key_of_statement,
-    key_of_values,
-    table_of,
-    value_at,
+    key_of,
+    route_make,
+    route_t,
 )
-from shotover.sinks._cassandra_schema cimport KEYS_MAX
 
 cdef enum:
     SERIAL = 8                  # consistencies of reads that end a lightweight transaction
     LOCAL_SERIAL = 9
     BATCH_COUNTER = 2
-    BATCH_LOOK = 16             # statements of a batch that are looked at
+    BATCH_LOOK = 16             # statements of a batch whose key is looked for
 
 
 cdef uint64_t _rank(CassandraNode node, cql_state_t *home, uint64_t number) noexcept nogil:
@@ -63,149 +60,107 @@ cdef uint64_t _rank(CassandraNode node, cql_state_t *home, uint64_t number) noex
 
 cdef class CassandraWays(CassandraControl):
 
-    def __init__(self, context, *, int max_prepared_statements, **options):
+    def __init__(self, context, **options):
         CassandraControl.__init__(self, context, **options)
-        self.prepared = PreparedCache(max_prepared_statements)
+        self.wants_statements = True
+        self.note = 0
 
     def __dealloc__(self):
         free(self.rack)
 
     # ---- what is known of a request -----------------------------------------------------------------------------
 
-    cdef void way_of(self, const cql_state_t *home, const uint8_t *frame, size_t size, way_t *way) noexcept nogil:
-        """Of a frame whose body is not compressed. What cannot be read goes anywhere: the server will say what is wrong."""
+    cdef void way_of(self, request_t *request, way_t *way) noexcept nogil:
+        """What cannot be read, or has no facts, goes anywhere: the server will say what is wrong."""
         cdef:
-            cql_prefix_t  prefix
-            cql_prepare_t prepare
-            slice_t       keyspace
-            int           version = frame[0]
-            uint8_t       opcode = frame[4]
+            cql_execute_t  execute
+            cql_query_t    query
+            slice_t        body
+            const route_t *route
         memset(way, 0, sizeof(way_t))
-        if not cql_prefix_read(frame + HEADER_SIZE, size - HEADER_SIZE, frame[1], False, &prefix):
+        if unlikely(request.facts is NULL or not cql_body(request, &body)):
             return
-        keyspace.data = home.fields[FIELD_KEYSPACE]
-        keyspace.size = home.sizes[FIELD_KEYSPACE]
-        if likely(opcode == OP_EXECUTE):
-            self._way_of_execute(prefix.body, version, way)
-        elif opcode == OP_QUERY:
-            self._way_of_query(keyspace, prefix.body, version, way)
-        elif opcode == OP_BATCH:
-            self._way_of_batch(keyspace, prefix.body, version, way)
-        elif opcode == OP_PREPARE and cql_prepare_read(prefix.body.data, prefix.body.size, version, &prepare):
-            self.read_statement(prepare.text, prepare.keyspace if prepare.flags & PREPARE_KEYSPACE else keyspace, &way.aim)
+        if likely(request.opcode == OP_EXECUTE):
+            route = self._route(request.facts)
+            if unlikely(route is NULL or not cql_execute_read(body.data, body.size, request.version, &execute)):
+                return
+            way.aim = route.aim
+            way.aim.ordered |= execute.params.consistency == SERIAL or execute.params.consistency == LOCAL_SERIAL
+            self._copies_of(route, request.facts, &execute.params, way)
+        elif request.opcode == OP_QUERY:
+            route = self._route(request.facts)
+            if unlikely(route is NULL or not cql_query_read(body.data, body.size, request.version, &query)):
+                return
+            way.aim = route.aim
+            way.aim.ordered |= query.params.consistency == SERIAL or query.params.consistency == LOCAL_SERIAL
+            if likely(query.text.size == cql_facts_in(request.facts).text.size):    # else a step has changed it
+                self._copies_of(route, request.facts, &query.params, way)
+        elif request.opcode == OP_PREPARE:
+            aim_of(cql_facts_in(request.facts), &way.aim)
+        else:
+            self._way_of_batch(request, body, way)
 
-    cdef void read_statement(self, slice_t text, slice_t keyspace, aim_t *aim) noexcept nogil:
-        self.statement.item = self.items
-        self.statement.item_room = ITEMS_MAX
-        cql_parse(text.data, text.size, &self.statement)
-        aim_of(text.data, &self.statement, keyspace, aim)
-
-    cdef void _way_of_query(self, slice_t keyspace, slice_t body, int version, way_t *way) noexcept nogil:
-        cdef cql_query_t query
-        if not cql_query_read(body.data, body.size, version, &query):
-            return
-        if query.params.flags & PARAM_KEYSPACE:
-            keyspace = query.params.keyspace
-        self.read_statement(query.text, keyspace, &way.aim)
-        way.aim.ordered |= query.params.consistency == SERIAL or query.params.consistency == LOCAL_SERIAL
-        if way.aim.place == PLACE_ANY:
-            self._copies_of(query.text, keyspace, &query.params, way)
-
-    cdef void _way_of_execute(self, slice_t body, int version, way_t *way) noexcept nogil:
+    cdef const route_t *_route(self, chunk_t *facts) noexcept nogil:
+        """Where a statement's requests go, worked out once for each schema; until the next call. NULL: no memory."""
         cdef:
-            cql_execute_t execute
-            prepared_t   *prepared
-        if not cql_execute_read(body.data, body.size, version, &execute):
-            return
-        prepared = self.prepared.find(execute.id.data, execute.id.size)
-        if unlikely(prepared is NULL):
-            way.unknown = execute.id
-            return
-        way.aim = prepared.aim
-        way.aim.ordered |= execute.params.consistency == SERIAL or execute.params.consistency == LOCAL_SERIAL
-        if way.aim.place == PLACE_ANY:
-            self._copies_of_prepared(prepared, &execute.params, way)
+            chunk_t *note = facts_of(facts).notes[self.note]
+            route_t *route
+        if unlikely(note is NULL):
+            if facts.refs == 1:                 # the request's own: it will not be seen again
+                route_make(self.schema, cql_facts_in(facts), &self.room, &self.once)
+                return &self.once
+            note = pool_take_exact(&self.loop.pool, sizeof(route_t))
+            if note is NULL:
+                return NULL
+            facts_of(facts).notes[self.note] = note
+            (<route_t *>chunk_data(note)).generation = <uint64_t>-1
+        route = <route_t *>chunk_data(note)
+        if unlikely(route.generation != self.generation):
+            route_make(self.schema, cql_facts_in(facts), &self.room, route)
+            route.generation = self.generation
+        return route
 
-    cdef void _way_of_batch(self, slice_t keyspace, slice_t body, int version, way_t *way) noexcept nogil:
+    cdef void _way_of_batch(self, request_t *request, slice_t body, way_t *way) noexcept nogil:
         """The first statement whose key is known decides: its coordinator has at least that row."""
         cdef:
-            cql_batch_t      batch
-            cql_batch_item_t item
-            cql_params_t     params
-            wire_reader_t    reader
-            prepared_t      *prepared
-            aim_t          aim
-            uint32_t         _
-            bint             idempotent
-        if not cql_batch_read(body.data, body.size, version, &batch):
+            const cql_facts_t *facts = cql_facts_in(request.facts)
+            cql_batch_t        batch
+            cql_batch_item_t   item
+            cql_params_t       params
+            wire_reader_t      reader
+            chunk_t           *part
+            const route_t     *route
+            uint32_t           index
+        if not cql_batch_read(body.data, body.size, request.version, &batch) or batch.count != facts.head.part_count:
             return
-        if batch.params.flags & PARAM_KEYSPACE:
-            keyspace = batch.params.keyspace
-        idempotent = batch.type != BATCH_COUNTER and batch.count <= BATCH_LOOK
+        way.aim.ordered = (facts.flags & HAS_IF) != 0
+        way.aim.idempotent = batch.type != BATCH_COUNTER and facts.kind == KIND_WRITE and \
+            not facts.flags & (HAS_IF | HAS_FUNCTION | HAS_COUNTER | NOT_IDEMPOTENT)
         wire_read(&reader, batch.items.data, batch.items.size)
-        for _ in range(min(batch.count, <uint32_t>BATCH_LOOK)):
+        for index in range(min(batch.count, <uint32_t>BATCH_LOOK)):
             if not cql_batch_next(&reader, &item):
                 return
+            part = facts.head.parts[index]
+            route = self._route(part)
+            if route is NULL or (not item.prepared and item.text.size != cql_facts_in(part).text.size):
+                continue
             params = batch.params
             params.flags &= ~<uint32_t>PARAM_NAMES
             params.values = item.values
             params.value_count = item.value_count
-            if item.prepared:
-                prepared = self.prepared.find(item.text.data, item.text.size)
-                if prepared is NULL:
-                    idempotent = False
-                    continue
-                aim = prepared.aim
-                if way.copies is NULL:
-                    self._copies_of_prepared(prepared, &params, way)
-            else:
-                self.read_statement(item.text, keyspace, &aim)
-                if way.copies is NULL:
-                    self._copies_of(item.text, keyspace, &params, way)
-            idempotent = idempotent and aim.idempotent
-            way.aim.ordered |= aim.ordered
-        way.aim.idempotent = idempotent
-
-    cdef void _copies_of(self, slice_t text, slice_t keyspace, const cql_params_t *params, way_t *way) noexcept nogil:
-        """Of the statement that was read last, which is that text."""
-        cdef:
-            const entry_t *entry
-            slice_t        key
-        if not self.known or self.statement.type == STATEMENT_UNKNOWN or self.statement.truncated:
-            return
-        entry = table_of(self.schema, text.data, &self.statement, keyspace)
-        if entry is not NULL and entry.placement is not NULL and entry.key_count and \
-                key_of_statement(entry, text.data, &self.statement, params, &self.room, &key):
-            self._copies_at(entry, key, way)
-
-    cdef void _copies_of_prepared(self, const prepared_t *prepared, const cql_params_t *params, way_t *way) noexcept nogil:
-        cdef:
-            const entry_t *entry
-            slice_t        key, name
-            slice_t        parts[KEYS_MAX]
-            uint32_t       index
-        if not self.known or prepared.key_count == 0:
-            return
-        entry = self.schema.find(prepared.keyspace.data, prepared.keyspace.size, prepared.table.data, prepared.table.size)
-        if entry is NULL:
-            entry = self.schema.find(prepared.keyspace.data, prepared.keyspace.size, NULL, 0)
-        if entry is NULL or entry.placement is NULL:
-            return
-        if likely(not params.flags & PARAM_NAMES):
-            if key_of_values(prepared.keys, prepared.key_count, params.values, params.value_count, &self.room, &key):
-                self._copies_at(entry, key, way)
-            return
-        for index in range(prepared.key_count):
-            if not prepared_name(prepared, prepared.keys[index], &name) or not value_at(params, 0, &name, &parts[index]):
+            self._copies_of(route, part, &params, way)
+            if way.copies is not NULL:
                 return
-        if 0 < partition_key_size(parts, prepared.key_count) <= KEY_BYTES_MAX:
-            key.data = self.room.bytes
-            key.size = partition_key_put(self.room.bytes, parts, prepared.key_count)
-            self._copies_at(entry, key, way)
 
-    cdef void _copies_at(self, const entry_t *entry, slice_t key, way_t *way) noexcept nogil:
-        way.copies = (<Placement>entry.placement).copies_at(self.schema.ring.place_of(key.data, key.size))
-        way.width = (<Placement>entry.placement).width
+    cdef void _copies_of(self, const route_t *route, chunk_t *facts, const cql_params_t *params, way_t *way) noexcept nogil:
+        cdef slice_t key
+        if route.key == KEY_NONE or not self.known:
+            return
+        if route.key == KEY_FIXED:
+            way.copies = route.copies
+        elif key_of(route, cql_facts_in(facts), params, &self.room, &key):
+            way.copies = (<Placement>route.entry.placement).copies_at(self.schema.ring.place_of(key.data, key.size))
+        way.width = (<Placement>route.entry.placement).width
 
     # ---- which node ---------------------------------------------------------------------------------------------
 

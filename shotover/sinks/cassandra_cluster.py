@@ -122,11 +122,13 @@ class CassandraSinkClusterConfig(SinkConfig, tag="CassandraSinkCluster"):
         default=32_768,
         doc="most requests awaiting a reply on one connection",
     )
-    max_prepared_statements: int = integer(
+    max_prepared_statements: int | None = integer(
         minimum=1,
         maximum=1_000_000,
-        default=10_000,
-        doc="most prepared statements that a worker knows; who was used longest ago goes first",
+        default=None,
+        nullable=True,
+        doc="most prepared statements that a worker remembers; null, or more than the source's own "
+        "max_prepared_statements: as many as that says",
     )
     retry_percent: int = integer(
         minimum=0,

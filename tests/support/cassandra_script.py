@@ -127,7 +127,7 @@ class ScriptedNode:
         if opcode == PREPARE and answer == (RESULT, VOID):
             id = hashlib.md5(text.encode()).digest()
             self.prepared[id] = text
-            return RESULT, prepared(id)
+            return RESULT, prepared(id, "?" in text)
         return answer
 
     def texts(self, opcode: int) -> list[str]:
@@ -148,8 +148,10 @@ class ScriptedNode:
         self.prepared.clear()
 
 
-def prepared(id: bytes) -> bytes:
-    """PREPARED of a statement with the values k int, v text, of which the first is the partition key."""
+def prepared(id: bytes, marks: bool = True) -> bytes:
+    """PREPARED of a statement with the values k int, v text, of which the first is the partition key; or without values."""
+    if not marks:
+        return struct.pack(">i", 4) + string(id) + struct.pack(">iii", 0, 0, 0) + struct.pack(">ii", 4, 0)  # fmt: skip
     bound = struct.pack(">iii", 1, 2, 1) + struct.pack(">H", 0) + string("ks") + string("t")
     bound += string("k") + INT + string("v") + TEXT
     return struct.pack(">i", 4) + string(id) + bound + struct.pack(">ii", 4, 0)

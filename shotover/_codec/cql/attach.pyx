@@ -1,7 +1,7 @@
 """See attach.pxd."""
 
 from libc.stdint cimport uint32_t
-from libc.string cimport memchr, memcpy, strlen
+from libc.string cimport memchr, memcmp, memcpy, strlen
 
 from shotover._codec.commands cimport CONDUCT_STATE, KIND_SESSION
 from shotover._codec.cql.compression cimport (
@@ -307,6 +307,22 @@ cdef void _claim(talk_t *talk, const uint8_t *frame, size_t size) noexcept nogil
     memcpy(talk.claimed, at, talk.claimed_size)
 
 
+cdef slice_t _changed_text(const request_t *request) noexcept nogil:
+    """The text of a PREPARE as it went on, if a step has changed it; else of size 0."""
+    cdef:
+        slice_t       body
+        slice_t       text
+        cql_prepare_t prepare
+        const cql_facts_t *facts = cql_facts_in(request.facts)
+    text.data = NULL
+    text.size = 0
+    if request.edited and request.owner is not NULL and cql_body(request, &body) \
+            and cql_prepare_read(body.data, body.size, request.version, &prepare) \
+            and (prepare.text.size != facts.text.size or memcmp(prepare.text.data, facts.text.data, facts.text.size) != 0):
+        text = prepare.text
+    return text
+
+
 # ---- replies -------------------------------------------------------------------------------------------------------
 
 
@@ -341,7 +357,8 @@ cdef void attach_learn(library_t *library, talk_t *talk, request_t *request, poo
             memcpy(talk.keyspace, name.data, name.size)
             talk.keyspace_hash = keyspace_hash(name)
     elif cql_prefix_read(reply + HEADER_SIZE, size - HEADER_SIZE, reply[1], True, &prefix):
-        facts = facts_of_prepared(pool, request.facts, prefix.body.data, prefix.body.size, request.version)
+        facts = facts_of_prepared(pool, request.facts, prefix.body.data, prefix.body.size, request.version,
+                                  _changed_text(request))
         if facts is not NULL:
             library_add_prepared(library, pool, facts)
     if chunk is not NULL:

@@ -17,6 +17,7 @@ cdef int startup_framing(const uint8_t *body, size_t size) noexcept nogil
 
 cdef class CqlCodec(Codec):
     cdef library_t library              # statements that its clients have sent, if a step wants facts
+    cdef uint32_t prepared_most         # prepared ones that it keeps; set by a step before the source is there
     cdef status_t _refuse(self, decode_t *decode, uint32_t code, const char *text) noexcept nogil
     cdef status_t _refuse_version(self, decode_t *decode) noexcept nogil
     cdef status_t _cut(self, decode_t *decode, size_t need) noexcept nogil

@@ -80,10 +80,12 @@ cdef class CqlCodec(Codec):
         self.numbered = True
         self.head_size = HEADER_SIZE
         self.talk_size = sizeof(talk_t)
+        self.prepared_most = 0xffffffff
         library_init(&self.library, int.from_bytes(os.urandom(8), "little"))
 
     def configure(self, dict options):
-        self.library.prepared.most = options.get("max_prepared_statements", self.library.prepared.most)
+        most = options.get("max_prepared_statements", self.library.prepared.most)
+        self.library.prepared.most = min(<uint32_t>most, self.prepared_most)
 
     cdef status_t decode(self, decode_t *decode) noexcept nogil:
         cdef:

@@ -7,7 +7,9 @@ from shotover._codec.commands cimport KIND_ADMIN, KIND_READ, KIND_SCHEMA, KIND_U
 from shotover._codec.cql.lexer cimport cql_name_put, cql_span_t
 from shotover._codec.cql.results cimport RESULT_PREPARED, cql_result_read, cql_result_t
 from shotover._codec.cql.statement cimport (
+    ITEM_COLUMN,
     ITEM_STATEMENT,
+    ITEM_WHERE,
     OBJECT_TRIGGER,
     OBJECT_TYPE,
     STATEMENT_BATCH,
@@ -20,8 +22,9 @@ from shotover._core.debug cimport unlikely
 from shotover._core.memory cimport chunk_ref, pool_take, pool_take_exact
 
 cdef enum:
-    ITEMS_FIRST = 96            # of a batch that is text; room on the stack
-    ITEMS_MAX = 16384           # ... and what is taken if that is not enough
+    ITEMS_FIRST = 128           # room on the stack
+    ITEMS_MAX = 16384           # ... and what is taken for a batch that is text if that is not enough
+    ITEMS_KEPT = 256            # with the facts
 
 
 cdef inline bint _same(slice_t one, slice_t other) noexcept nogil:
@@ -77,6 +80,24 @@ cdef int _strictness(uint8_t kind) noexcept nogil:
     return 1 if kind == KIND_READ else 0
 
 
+cdef inline bint _may_hold_key(const cql_item_t *item) noexcept nogil:
+    return item.role == ITEM_WHERE or item.role == ITEM_COLUMN or item.role == ITEM_STATEMENT
+
+
+cdef bint facts_statement(const cql_facts_t *facts, cql_statement_t *said) noexcept nogil:
+    """As cql_parse would have it of `facts.text`, as far as keys.pxd looks. False: not all of its items were kept."""
+    if facts.items_missing:
+        return False
+    memset(said, 0, sizeof(cql_statement_t))
+    said.item = facts.items
+    said.item_count = said.item_room = facts.item_count
+    said.type = facts.type
+    said.kind = facts.kind
+    said.flags = facts.flags
+    said.bind_count = facts.bind_count
+    return True
+
+
 # ---- of a text -----------------------------------------------------------------------------------------------------
 
 
@@ -114,20 +135,30 @@ cdef chunk_t *_written(
         chunk_t     *chunk
         uint8_t     *room
         size_t       names = said.keyspace.size + said.table.size + said.other.size
-        uint32_t     children = 0, index
-    for index in range(said.item_count if said.type == STATEMENT_BATCH else 0):
+        uint32_t     children = 0, kept = 0, touches, index
+    for index in range(said.item_count if said.type != STATEMENT_UNKNOWN else 0):
         item = &said.item[index]
+        kept += _may_hold_key(item)
         if item.role == ITEM_STATEMENT:
             children += 1
             names += item.name.size + item.more.size
-    chunk = pool_take_exact(pool, sizeof(cql_facts_t) + min(max(children, <uint32_t>1), <uint32_t>TOUCHES_MAX)
-                            * sizeof(cql_touch_t) + size + client_keyspace.size + names)
+    if said.truncated or kept > ITEMS_KEPT:
+        kept = 0
+    touches = min(max(children, <uint32_t>1), <uint32_t>TOUCHES_MAX)
+    chunk = pool_take_exact(pool, sizeof(cql_facts_t) + touches * sizeof(cql_touch_t) + kept * sizeof(cql_item_t)
+                            + size + client_keyspace.size + names)
     if chunk is NULL:
         return NULL
     facts = <cql_facts_t *>chunk_data(chunk)
     memset(facts, 0, sizeof(cql_facts_t))
     facts.touches = <cql_touch_t *>(facts + 1)
-    room = <uint8_t *>(facts.touches + min(max(children, <uint32_t>1), <uint32_t>TOUCHES_MAX))
+    facts.items = <cql_item_t *>(facts.touches + touches)
+    room = <uint8_t *>(facts.items + kept)
+    facts.items_missing = kept == 0
+    for index in range(said.item_count if kept else 0):
+        if _may_hold_key(&said.item[index]):
+            facts.items[facts.item_count] = said.item[index]
+            facts.item_count += 1
     facts.hash = hash
     facts.text = _put_bytes(&room, text, size)
     facts.client_keyspace = _put_bytes(&room, client_keyspace.data, client_keyspace.size)
@@ -173,8 +204,11 @@ cdef chunk_t *_written(
 # ---- prepared ------------------------------------------------------------------------------------------------------
 
 
-cdef chunk_t *facts_of_prepared(pool_t *pool, chunk_t *text_facts, const uint8_t *body, size_t size, int version) noexcept nogil:
-    """From those of its text and the body of a RESULT. NULL: that does not say PREPARED, or no memory."""
+cdef chunk_t *facts_of_prepared(
+    pool_t *pool, chunk_t *text_facts, const uint8_t *body, size_t size, int version, slice_t sent
+) noexcept nogil:
+    """From those of its text and the body of a RESULT. `sent`: the text that the server was given, if it is another one; else
+    of size 0. NULL: the body does not say PREPARED, or no memory."""
     cdef:
         const cql_facts_t *of_text = cql_facts_in(text_facts)
         cql_result_t result
@@ -183,7 +217,7 @@ cdef chunk_t *facts_of_prepared(pool_t *pool, chunk_t *text_facts, const uint8_t
         uint8_t     *copy
     if not cql_result_read(body, size, version, &result) or result.kind != RESULT_PREPARED or result.id.size == 0:
         return NULL
-    chunk = pool_take_exact(pool, sizeof(cql_facts_t) + sizeof(chunk_t *) + sizeof(cql_touch_t) + size)
+    chunk = pool_take_exact(pool, sizeof(cql_facts_t) + sizeof(chunk_t *) + sizeof(cql_touch_t) + size + sent.size)
     if chunk is NULL:
         return NULL
     facts = <cql_facts_t *>chunk_data(chunk)
@@ -194,6 +228,11 @@ cdef chunk_t *facts_of_prepared(pool_t *pool, chunk_t *text_facts, const uint8_t
     facts.head.part_count = 1
     copy = <uint8_t *>(facts + 1) + sizeof(chunk_t *) + sizeof(cql_touch_t)
     memcpy(copy, body, size)
+    facts.sent = facts.text
+    if sent.size:
+        memcpy(copy + size, sent.data, sent.size)
+        facts.sent.data = copy + size
+        facts.sent.size = sent.size
     cql_result_read(copy, size, version, &result)
     facts.id = result.id
     facts.bound = result.bound

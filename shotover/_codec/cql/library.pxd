@@ -1,8 +1,9 @@
 """library_t: the statements that clients of one source have sent before, so that each is parsed once.
 
 Two shelves: simple statements by their text and the keyspace that their client is in, prepared ones by their id. A full shelf
-gives away what has not been asked for since the hand last passed (clock); what has been seen only once goes first, so that
-texts with values in them do not push out those that come again. One worker's, as the codec that has it.
+gives away what has not been asked for since the hand last passed (clock). A text is put there when it comes for the second time
+within some two thousand others: those with values in them neither push out what comes again nor cost more than their parse. One
+worker's, as the codec that has it.
 """
 
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
@@ -15,6 +16,8 @@ cdef enum:
     TEXT_SIZE_MAX = 16384       # longer ones are parsed each time
     TEXTS_MAX = 4096
     TEXTS_BYTES_MAX = 8388608
+    SEEN_SETS = 512             # of texts that are remembered to have come, by a part of their hashes; a power of two
+    SEEN_WAYS = 4               # newest first
     PREPARED_DEFAULT = 10000
     PREPARED_BYTES_MAX = 67108864
     NOWHERE = 0xffffffff        # no place
@@ -40,6 +43,7 @@ cdef struct shelf_t:            # zero, but for `most` and `bytes_most`: empty
 cdef struct library_t:
     shelf_t  texts
     shelf_t  prepared
+    uint32_t seen[SEEN_SETS * SEEN_WAYS]
     uint64_t seed               # so that nobody can choose texts that all fall into one bucket
 
 

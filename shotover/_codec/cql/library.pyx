@@ -135,6 +135,21 @@ cdef uint64_t keyspace_hash(slice_t keyspace) noexcept nogil:
     return xxh64(keyspace.data, keyspace.size, 1) if keyspace.size else 0
 
 
+cdef bint _came_before(library_t *library, uint64_t hash) noexcept nogil:
+    """Whether a text with that hash has come lately; from now on it has."""
+    cdef:
+        uint32_t *ways = &library.seen[(<uint32_t>hash & (SEEN_SETS - 1)) * SEEN_WAYS]
+        uint32_t  sign = <uint32_t>(hash >> 32)
+        int       way
+    for way in range(SEEN_WAYS):
+        if ways[way] == sign:
+            return True
+    for way in range(SEEN_WAYS - 1, 0, -1):
+        ways[way] = ways[way - 1]
+    ways[0] = sign
+    return False
+
+
 cdef chunk_t *library_text(
     library_t *library, pool_t *pool, const uint8_t *text, size_t size, slice_t keyspace, uint64_t hash_of_keyspace
 ) noexcept nogil:
@@ -159,7 +174,7 @@ cdef chunk_t *library_text(
         index = place.following
     shelf.misses += 1
     made = facts_of_text(pool, text, size, keyspace, hash)
-    if made is not NULL and size <= TEXT_SIZE_MAX:
+    if made is not NULL and size <= TEXT_SIZE_MAX and _came_before(library, hash):
         _put_in(shelf, pool, made, hash, 0)
     return made
 

@@ -152,8 +152,10 @@ def test_rows_go_where_they_are(scripts: Any, start_proxies: Start) -> None:
                 node.asked.clear()
             bound = query("SELECT v FROM ks.t WHERE k = ?")[:-1]
             batch = b"\0\0\1\1" + values(id, key)[:18] + values(id, key)[21:] + b"\0\1\0"
+            fixed = prepare(client, SELECT.format(key) + " ALLOW FILTERING")
             requests = [
                 (EXECUTE, values(id, key)),
+                (EXECUTE, string(fixed) + b"\0\1\0"),
                 (QUERY, query(SELECT.format(key))),
                 (QUERY, query(f"SELECT v FROM ks.t WHERE v = 'a' AND k IN ({key})")),
                 (QUERY, bound + b"\1\0\1" + struct.pack(">ii", 4, key)),
