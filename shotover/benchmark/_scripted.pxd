@@ -20,7 +20,10 @@ cdef enum answer:               # places in server_t.answers
     VOID
     KEYSPACE
     LOCAL                       # system.local, where proxies look what there is
-    PEERS
+    PEERS                       # system.peers, system.peers_v2
+    KEYSPACES                   # ... and, for whoever asks as proxies do, the one keyspace
+    COLUMNS                     # and the columns of its one table
+    NOTHING                     # any other table of the system's: no row
     REFUSED                     # an ERROR: not something that this server can do
     NO_VERSION                  # an ERROR too, of the highest version: the request is of one that this server has not
     ANSWERS
@@ -52,7 +55,7 @@ ctypedef struct server_t:
     int         listener        # borrowed from Python; its place in `wait` is CLIENTS_MAX
     cql_sums_t  sums
     client_t   *clients         # CLIENTS_MAX
-    answer_t    answers[3][12]  # by version and answer
+    answer_t    answers[3][15]  # by version and answer
     uint8_t    *read_buffer
 
 cdef class Server:

@@ -99,8 +99,12 @@ cdef answer answer_to_text(const uint8_t *text, size_t size, uint8_t opcode) noe
         return VOID
     if has(text, size, b"system.local", 12):
         return LOCAL
-    if has(text, size, b"system.peers", 12) or has(text, size, b"system", 6):
+    if has(text, size, b"system.peers", 12):
         return PEERS
+    if has(text, size, b"system", 6):
+        if has(text, size, b"keyspace_name, replication FROM", 31):
+            return KEYSPACES
+        return COLUMNS if has(text, size, b"column_name, kind, position, type FROM", 38) else NOTHING
     return ROW_TOLD
 
 

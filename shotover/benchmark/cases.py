@@ -165,6 +165,9 @@ CASSANDRA_CASES: tuple[Case, ...] = (
     cql("x32-insert", "32 clients, 32 in flight, EXECUTE of an INSERT", write_command, **X32),
     cql("x32-batch", "32 clients, 32 in flight, batches of 10 INSERTs", batch_command, **X32),
     cql("c50-execute", "50 clients, EXECUTE of one row"),
+    cql("ring-execute", "ring of 3 servers, EXECUTE of one row", kind="cql-ring", **X32),
+    cql("ring-query", "ring of 3 servers, QUERY of one row", query_command, kind="cql-ring", **X32),
+    cql("ring-batch", "ring of 3, batches of 10 INSERTs", batch_command, kind="cql-ring", **X32),
     cql(
         "node-x32",
         "Cassandra: 32 clients, 32 in flight, EXECUTE of one row",

@@ -1,4 +1,4 @@
-"""Cases of the Cassandra suite: every target before a scripted server that answers at once, or before Cassandra itself."""
+"""Cases of the Cassandra suite: every target before a scripted server that answers at once, a ring of those, or Cassandra."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from time import monotonic, sleep
@@ -25,19 +25,32 @@ from shotover.benchmark.processes import (
     free_port,
     start,
     start_server,
+    text_of,
 )
 from shotover.benchmark.runner import Plan, Session, load_turn, told
 from shotover.benchmark.targets import Target
 
 NODE_TOOL = Path(__file__).parents[2] / "tools" / "cassandra_node.py"  # of a checkout
 BESIDE = "Shotover before Redis"
+RING_NODES = 3
+
+
+def start_scripted(place: Path, address: Address, *peers: Address) -> Running:
+    """Raises StartError."""
+    command = [sys.executable, "-m", "shotover.benchmark.scripted"]
+    place.mkdir(exist_ok=True)
+    return start(
+        "server",
+        command + [text_of(each) for each in (address, *peers)],
+        address,
+        place,
+        answers_cql,
+    )
 
 
 def begin_scripted(plan: Plan, place: Path, descriptors: int) -> tuple[Running, str]:
     """The scripted server. Raises StartError."""
-    address = (HOST, free_port())
-    command = [sys.executable, "-m", "shotover.benchmark.scripted", f"{address[0]}:{address[1]}"]
-    return start("server", command, address, place, answers_cql), "scripted, answers at once"
+    return start_scripted(place, (HOST, free_port())), "scripted, answers at once"
 
 
 def cql_generator(
@@ -104,15 +117,57 @@ def run_cql(session: Session, case: Case) -> None:
         session.running(case, session.plan.targets, answers_cql) as up,
         redis_beside(session, case) as beside,
     ):
-        for number, target, running in session.rounds([*up, *beside]):
-            make = windowed_generator if target.name == BESIDE else cql_generator
-            try:
-                turn = load_turn(session, case, target.name, running, number, make=make)
-            except CqlError as error:
-                session.note(f"{case.name}, {target.name}, round {number + 1}: {error}")
-                continue
-            session.add(turn)
-            session.plan.tell("  " + told(turn))
+        take_turns(session, case, [*up, *beside])
+
+
+def take_turns(session: Session, case: Case, up: list[tuple[Target, Running]]) -> None:
+    for number, target, running in session.rounds(up):
+        make = windowed_generator if target.name == BESIDE else cql_generator
+        try:
+            turn = load_turn(session, case, target.name, running, number, make=make)
+        except CqlError as error:
+            session.note(f"{case.name}, {target.name}, round {number + 1}: {error}")
+            continue
+        session.add(turn)
+        session.plan.tell("  " + told(turn))
+
+
+# ---- before a ring ----------------------------------------------------------------------------------------------------
+
+
+@contextmanager
+def scripted_ring(session: Session) -> Iterator[tuple[Address, ...]]:
+    """Scripted servers that share the tokens. Raises StartError."""
+    addresses = [(HOST, free_port()) for _ in range(RING_NODES)]
+    with ExitStack() as ending:
+        nodes = []
+        for index, address in enumerate(addresses):
+            peers = [each for each in addresses if each != address]
+            nodes.append(start_scripted(session.place / f"ring-{index}", address, *peers))
+            ending.callback(nodes[-1].stop)
+        session.others = nodes
+        ending.callback(session.others.clear)
+        yield tuple(addresses)
+
+
+def run_cql_ring(session: Session, case: Case) -> None:
+    """Kind "cql-ring": Shotover before a ring, before a ring of one, whose only difference is that each request is looked at, and
+    before one server. Peers get a server of the ring as {upstream}."""
+    single = next((each for each in session.plan.targets if each.kind == "shotover"), None)
+    if single is None:
+        session.note(f"{case.name} was left out: it needs Shotover")
+        return
+    with scripted_ring(session) as addresses:
+        targets = []
+        for target in session.plan.targets:
+            if target.kind == "shotover":
+                targets.append(replace(target, cluster=addresses))
+            elif target.kind == "template":
+                targets.append(replace(target, instead=addresses[0]))
+        targets.append(replace(single, name="ring of one", cluster=(session.server.address,)))
+        targets.append(replace(single, name="one server"))
+        with session.running(case, targets, answers_cql) as up:
+            take_turns(session, case, up)
 
 
 # ---- before Cassandra -------------------------------------------------------------------------------------------------

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from shotover.benchmark.cases import Case
 from shotover.benchmark.cluster import run_cluster
-from shotover.benchmark.cql_runs import begin_scripted, run_cql, run_cql_node
+from shotover.benchmark.cql_runs import begin_scripted, run_cql, run_cql_node, run_cql_ring
 from shotover.benchmark.runner import Plan, Session, begin_redis, run_load
 from shotover.benchmark.shards import run_shards, run_stopped
 from shotover.benchmark.special import (
@@ -37,6 +37,7 @@ KINDS: dict[str, Callable[[Session, Case], None]] = {
     "tls-idle": run_tls_idle,
     "cql": run_cql,
     "cql-node": run_cql_node,
+    "cql-ring": run_cql_ring,
 }
 BEGINNINGS: dict[str, Callable[[Plan, Path, int], tuple[Running, str]]] = {
     "redis": begin_redis,

@@ -105,6 +105,12 @@ SHOTOVER_SINGLE = (
 SHOTOVER_CASSANDRA = (
     'CassandraSinkSingle: {{name: sink, remote_address: "{upstream}", connect_timeout_ms: 3000}}'
 )
+SHOTOVER_CASSANDRA_CLUSTER = (
+    "CassandraSinkCluster: {{name: sink, first_contact_points: [{nodes}], connect_timeout_ms: 3000, "
+    "local_shotover_host_id: {id}, shotover_nodes: "
+    '[{{address: "{listen}", data_center: datacenter1, rack: rack1, host_id: {id}}}]}}'
+)
+HOST_ID = "5a1b7c1e-0000-4000-8000-000000000001"  # of Shotover in the ring that drivers see
 SHOTOVER_SHARDS = (
     'RedisSinkShards: {{name: sink, hash_tag: "{{}}", read_timeout: 1, servers: [{servers}]}}'
 )
@@ -121,11 +127,13 @@ def shards_of(target: Target, upstream: Address) -> list[str]:
 SHOTOVER_CLUSTER = "RedisSinkCluster: {{name: sink, first_contact_points: [{nodes}]}}"
 
 
-def sink_of(target: Target, upstream: Address) -> str:
+def sink_of(target: Target, listen: Address, upstream: Address) -> str:
+    nodes = ", ".join(f'"{text_of(address)}"' for address in target.cluster)
+    if target.protocol == "cassandra" and target.cluster:
+        return SHOTOVER_CASSANDRA_CLUSTER.format(nodes=nodes, listen=text_of(listen), id=HOST_ID)
     if target.protocol == "cassandra":
         return SHOTOVER_CASSANDRA.format(upstream=text_of(upstream))
     if target.cluster:
-        nodes = ", ".join(f'"{text_of(address)}"' for address in target.cluster)
         return SHOTOVER_CLUSTER.format(nodes=nodes)
     if not target.others:
         return SHOTOVER_SINGLE.format(upstream=text_of(upstream))
@@ -138,7 +146,7 @@ def write_shotover(target: Target, folder: Path, listen: Address, upstream: Addr
     topology = SHOTOVER_TOPOLOGY.format(
         source=target.protocol.capitalize(),
         listen=text_of(listen),
-        sink=sink_of(target, upstream),
+        sink=sink_of(target, listen, upstream),
         connections=CONNECTIONS_MAX,
         steps=steps,
         tls="" if target.tls is None else SHOTOVER_TLS.format(folder=target.tls),
