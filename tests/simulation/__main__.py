@@ -13,6 +13,7 @@ sys.path.append(str(ROOT))
 
 from simulation import cluster_workloads as _cluster_workloads  # noqa: E402, F401  they register themselves
 from simulation import cql_cache as _cql_cache  # noqa: E402, F401
+from simulation import cql_ring_workloads as _cql_ring_workloads  # noqa: E402, F401
 from simulation import cql_workloads as _cql_workloads  # noqa: E402, F401
 from simulation.run import play  # noqa: E402
 from simulation.workloads import WORKLOADS, plan_for  # noqa: E402

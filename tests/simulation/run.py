@@ -256,6 +256,8 @@ def play(plan: Plan, trace: bool = False) -> Simulation:
         from simulation.cluster import ClusterSimulation as kind  # it is a Simulation itself
     elif plan.cql.get("cache"):
         from simulation.cql_cache import CacheSimulation as kind  # it is a Simulation itself
+    elif plan.cql.get("ring"):
+        from simulation.cql_ring import RingSimulation as kind  # it is a Simulation itself
     elif plan.cql:
         from simulation.cql import CqlSimulation as kind  # it is a Simulation itself
     elif plan.sentinels:

@@ -12,6 +12,7 @@ import pytest
 
 from simulation import cluster_workloads as _cluster_workloads  # noqa: F401  they register themselves
 from simulation import cql_cache as _cql_cache  # noqa: F401
+from simulation import cql_ring_workloads as _cql_ring_workloads  # noqa: F401
 from simulation import cql_workloads as _cql_workloads  # noqa: F401
 from simulation import mutants
 from simulation.ops import Draw
