@@ -35,7 +35,9 @@ cdef class NumberedSink(Sink):
     cdef void numbered_greet(self, upstream_t *upstream, request_t *request) noexcept nogil
     cdef void numbered_frame(self, upstream_t *upstream, int framed) noexcept nogil
     cdef void numbered_retire(self, upstream_t *upstream) noexcept nogil
+    cdef void numbered_overdue(self, upstream_t *upstream, uint64_t before_ns) noexcept nogil
     # to be overridden:
+    cdef request_t *on_overdue(self, upstream_t *upstream, request_t *request) noexcept nogil
     cdef void on_finished(self, upstream_t *upstream, request_t *request) noexcept nogil
     cdef bint on_request_lost(self, upstream_t *upstream, request_t *request, int error) noexcept nogil
     cdef void on_event(self, upstream_t *upstream, uint8_t *frame, size_t size) noexcept nogil

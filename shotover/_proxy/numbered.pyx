@@ -403,7 +403,27 @@ cdef class NumberedSink(Sink):
             return
         self.fail(request, b"the server has not answered in time (read_timeout)")
 
+    cdef void numbered_overdue(self, upstream_t *upstream, uint64_t before_ns) noexcept nogil:
+        """Shows `on_overdue` what was sent by then and has not been answered. All are looked at, so that sending costs nothing."""
+        cdef:
+            numbered_t *numbered = <numbered_t *>upstream
+            request_t  *instead
+            uint32_t    number
+            void       *entry
+        for number in range(numbered.room):
+            entry = numbered.waiting[number]
+            if _is_free(entry) or entry is FORGOTTEN or (<request_t *>entry).sent_ns > before_ns:
+                continue
+            instead = self.on_overdue(upstream, <request_t *>entry)
+            if instead is not NULL:
+                numbered.waiting[number] = instead
+
     # ---- for subclasses -----------------------------------------------------------------------------------------
+
+    cdef request_t *on_overdue(self, upstream_t *upstream, request_t *request) noexcept nogil:
+        """Called by `numbered_overdue`; it may send on other connections. Another request that gets the reply instead, and
+        `request` has been taken over; or NULL."""
+        return NULL
 
     cdef void on_finished(self, upstream_t *upstream, request_t *request) noexcept nogil:
         """A request with sink_state != 0 has its reply, gathered where it is watched. Takes it over."""

@@ -177,6 +177,16 @@ FAMILIES: dict[str, tuple[str, str, str]] = {
         "Requests sent to a server that has their row.",
         "requests",
     ),
+    "shotover_cluster_speculative_requests_count": (
+        COUNTER,
+        "Requests sent to a second server because the first took its time.",
+        "requests",
+    ),
+    "shotover_cluster_speculative_replies_count": (
+        COUNTER,
+        "Those of them that the second server answered first.",
+        "requests",
+    ),
     "shotover_cluster_repairs_count": (
         COUNTER,
         "Statements prepared at servers that did not know them.",

@@ -39,11 +39,19 @@ from shotover._codec.cql.results cimport (
     cql_result_read,
     cql_result_t,
 )
+from shotover._codec.cql.ring cimport NO_SERVER
 from shotover._codec.cql.selecting cimport values_of
 from shotover._codec.cql.statement cimport STATEMENT_UNKNOWN, STATEMENT_USE
 from shotover._core.debug cimport likely, unlikely
 from shotover._core.memory cimport chunk_data, chunk_put, chunk_t
-from shotover._core.request cimport WATCHED_BY_SINK, batch_pop, batch_push, request_drop_reply, request_own
+from shotover._core.request cimport (
+    WATCHED_BY_SINK,
+    batch_pop,
+    batch_push,
+    request_drop_reply,
+    request_own,
+    request_own_reply,
+)
 from shotover._proxy.retry cimport KEEP_SIZE_MAX, budget_take, keeper_init, keeper_keep
 from shotover._proxy.upstream cimport upstream_t
 from shotover.sinks._cassandra_pool cimport (
@@ -62,11 +70,14 @@ from shotover.sinks import cassandra_view
 cdef enum:                      # request_t.sink_state
     S_ROUTED = S_FIRST_FREE
     S_REPAIR = S_FIRST_FREE + 1     # the sink's own PREPARE
+    S_RUNNER = S_FIRST_FREE + 2     # see race_t
 
 cdef enum:
     ATTEMPTS_MAX = 8            # times a request is sent, all in all
     REFUSED_MAX = 2             # ... of servers that will not have a connection in its client's name
     OWN_MAX = 65536             # longer requests are not kept to be sent again
+    RACES_MAX = 256             # at a time
+    LOOKS = 4                   # for late ones, in speculative_delay_ms
 
 
 cdef int _compression_of(const cql_state_t *state) noexcept nogil:
@@ -77,6 +88,17 @@ cdef int _compression_of(const cql_state_t *state) noexcept nogil:
     if slice_is(&value, b"LZ4"):
         return COMPRESSION_LZ4
     return COMPRESSION_SNAPPY if slice_is(&value, b"SNAPPY") else COMPRESSION_NONE
+
+
+cdef void _on_race_timer(timer_t *timer) noexcept nogil:
+    (<CassandraSinkCluster>timer.owner).look_for_late()
+
+
+cdef void _run_for(request_t *runner, const request_t *request) noexcept nogil:
+    runner.stream = request.stream
+    runner.version = request.version
+    runner.opcode = request.opcode
+    runner.watched = WATCHED_BY_SINK
 
 
 cdef inline bint _has_id(const cql_facts_t *facts, slice_t id) noexcept nogil:
@@ -98,14 +120,24 @@ cdef const cql_facts_t *_prepared_in(const request_t *request, slice_t id) noexc
 
 cdef class CassandraSinkCluster(CassandraWays):
 
-    def __init__(self, context, *, str name, int retry_percent, max_prepared_statements, **options):
+    def __init__(self, context, *, str name, int retry_percent, max_prepared_statements, speculative_delay_ms,
+                 int speculative_percent, **options):
         CassandraWays.__init__(self, context, **options)
         self.retry_percent = retry_percent
         self.prepared_most = 0xffffffff if max_prepared_statements is None else max_prepared_statements
         keeper_init(&self.keeper, self.loop)
+        self.race_delay_ns = int((speculative_delay_ms or 0) * 1e6)
+        self.race_percent = speculative_percent
+        self.race_timer.fire = _on_race_timer
+        self.race_timer.owner = <void *>self
 
     def __dealloc__(self):
         cdef repair_t *repair
+        cdef race_t   *race
+        while self.races is not NULL:
+            race = self.races
+            self.races = race.next
+            free(race)
         while self.repairs is not NULL:
             repair = self.repairs
             self.repairs = repair.next
@@ -144,6 +176,10 @@ cdef class CassandraSinkCluster(CassandraWays):
             return
         if way.aim.idempotent or opcode == OP_PREPARE:
             request.made |= MADE_IDEMPOTENT
+            if way.aim.ordered or way.aim.place == PLACE_HOME or opcode == OP_PREPARE:
+                request.made |= MADE_ORDERED
+            elif unlikely(self.race_delay_ns) and self.race_timer.home is NULL:
+                self.loop.set_timer(&self.race_timer, self.race_delay_ns)
         elif way.aim.place == PLACE_HOME:
             self.changed_ns = self.loop.now         # the schema, perhaps
         if likely(request.wire.size <= KEEP_SIZE_MAX):
@@ -219,6 +255,9 @@ cdef class CassandraSinkCluster(CassandraWays):
         if state == S_REPAIR:
             self._repaired(node, request, True)
             return
+        if state == S_RUNNER:
+            self._run_in(node, upstream, request, False, 0)
+            return
         home = (<cql_state_t *>upstream.state).home if upstream.state is not NULL else NULL
         if home is not NULL and not request.failed and request.reply.size > HEADER_SIZE and request.reply.data[4] == OP_ERROR \
                 and self._not_the_last_word(node, home, request):
@@ -231,6 +270,9 @@ cdef class CassandraSinkCluster(CassandraWays):
             bint         unsent = not upstream.ready
         if request.sink_state == S_REPAIR:
             self._repaired(node, request, False)
+            return True
+        if request.sink_state == S_RUNNER:
+            self._run_in(node, upstream, request, True, error)
             return True
         if error == EACCES and request.attempts >= REFUSED_MAX:
             home = NULL                         # it is the client who is not welcome, not one server who is away
@@ -285,6 +327,127 @@ cdef class CassandraSinkCluster(CassandraWays):
         if plain is not NULL:
             chunk_put(&self.loop.pool, plain)
         return done
+
+    # ---- rivals -------------------------------------------------------------------------------------------------
+
+    cdef void look_for_late(self) noexcept nogil:
+        cdef uint32_t number
+        cdef bint     left = False
+        for number in range(self.node_count):
+            if (<CassandraNode>self.nodes[number]).under_way:
+                (<CassandraNode>self.nodes[number]).look_for_overdue(self.loop.now - self.race_delay_ns)
+                left = True
+        if left:
+            self.loop.set_timer(&self.race_timer, self.race_delay_ns // LOOKS)
+
+    cdef request_t *overdue(self, CassandraNode node, upstream_t *upstream, request_t *request) noexcept nogil:
+        cdef:
+            cql_state_t  *home = (<cql_state_t *>upstream.state).home if upstream.state is not NULL else NULL
+            race_t       *race
+            uint32_t      rival
+        if request.sink_state != S_ROUTED or request.made & (MADE_IDEMPOTENT | MADE_ORDERED | MADE_RACED) != MADE_IDEMPOTENT \
+                or request.owner is NULL or home is NULL or self.race_count >= RACES_MAX:
+            return NULL
+        rival = self._rival(request, node, home)
+        if rival == NO_SERVER or not budget_take(&self.race_budget, self.routed_total, self.race_percent, 1):
+            return NULL
+        race = <race_t *>malloc(sizeof(race_t))
+        if race is NULL:
+            return NULL
+        race.request = request
+        race.first = self._own_request(b"", HEADER_SIZE)
+        race.second = self._own_request(b"", request.wire.size)
+        if race.first is not NULL and race.second is not NULL:
+            _run_for(race.first, request)
+            _run_for(race.second, request)
+            race.first.sink_state = S_RUNNER
+            race.first.sent_ns = request.sent_ns
+            memcpy(race.second.wire.data, request.wire.data, request.wire.size)
+            if (<CassandraNode>self.nodes[rival]).take(race.second, home, request.stream, S_RUNNER):
+                race.next = self.races
+                self.races = race
+                self.race_count += 1
+                self.raced_total += 1
+                request.made |= MADE_RACED
+                return race.first
+        if race.first is not NULL:
+            self.hub.request_free(race.first)
+        if race.second is not NULL:
+            self.hub.request_free(race.second)
+        free(race)
+        return NULL
+
+    cdef uint32_t _rival(self, request_t *request, CassandraNode node, cql_state_t *home) noexcept nogil:
+        """Another server that has the row, or any other if nobody knows who has, with a connection that is ready; or NO_SERVER."""
+        cdef:
+            way_t    way
+            uint32_t index, found
+        self.way_of(request, &way)
+        for index in range(way.width if way.copies is not NULL else self.rack_count):
+            self.turn += 1
+            found = way.copies[index] if way.copies is not NULL else self.rack[(index + self.turn) % self.rack_count]
+            if found == NO_SERVER:
+                break
+            if found != node.number and (<CassandraNode>self.nodes[found]).can() and \
+                    (<CassandraNode>self.nodes[found]).in_center and \
+                    (<CassandraNode>self.nodes[found]).is_ready_for(home, request.stream):
+                return found
+        return NO_SERVER
+
+    cdef void _run_in(self, CassandraNode node, upstream_t *upstream, request_t *runner, bint lost, int error) noexcept nogil:
+        """A runner has its reply, or will have none. Takes it over."""
+        cdef:
+            race_t     **link = &self.races
+            race_t      *race
+            request_t   *request
+            cql_state_t *home = (<cql_state_t *>upstream.state).home if upstream.state is not NULL else NULL
+            bint         failed, last
+        while link[0] is not NULL and link[0].first is not runner and link[0].second is not runner:
+            link = &link[0].next
+        race = link[0]
+        if race is NULL:                        # the other one was faster
+            self.hub.request_free(runner)
+            return
+        last = race.first is NULL or race.second is NULL
+        failed = lost or runner.failed or runner.reply.size < HEADER_SIZE or runner.reply.data[4] == OP_ERROR
+        if failed and not last:                 # the other one may yet do better
+            if race.first is runner:
+                race.first = NULL
+            else:
+                race.second = NULL
+            self.hub.request_free(runner)
+            return
+        request = race.request
+        self.overtaken_total += not failed and race.second is runner
+        link[0] = race.next
+        self.race_count -= 1
+        free(race)
+        if lost:
+            self.hub.request_free(runner)
+            if home is not NULL and upstream.stream.closed and self.retry_percent and budget_take(
+                    &self.retry_budget, self.routed_total, self.retry_percent, 1) and self._send_again(request, home):
+                self.retries_total += 1
+                return
+            request.sink_state = 0
+            if upstream.stream.closed:
+                self.fail_errno(request, b"upstream connection lost", error)
+            else:
+                self.fail(request, b"the server has not answered in time (read_timeout)")
+            return
+        if not request_own_reply(&self.loop.pool, runner):
+            self.hub.request_free(runner)
+            request.sink_state = 0
+            self.fail(request, b"no memory")
+            return
+        request.reply = runner.reply
+        request.reply_owner = runner.reply_owner
+        request.left = 0
+        request.failed = runner.failed
+        runner.reply_owner = NULL
+        runner.reply_room = NULL
+        self.hub.request_free(runner)
+        if not failed or home is NULL or not self._not_the_last_word(node, home, request):
+            self._let_through(request)
 
     # ---- prepared statements ------------------------------------------------------------------------------------
 
@@ -461,6 +624,8 @@ cdef class CassandraSinkCluster(CassandraWays):
         gathered = CassandraWays.samples(self) + [
             ("shotover_out_of_rack_requests_count", labels, "counter", self.out_of_rack_total),
             ("shotover_cluster_requests_by_key_count", labels, "counter", self.by_key_total),
+            ("shotover_cluster_speculative_requests_count", labels, "counter", self.raced_total),
+            ("shotover_cluster_speculative_replies_count", labels, "counter", self.overtaken_total),
             ("shotover_cluster_refreshes_count", labels, "counter", self.refreshes_total),
             ("shotover_cluster_repairs_count", labels, "counter", self.repairs_total),
             ("shotover_cluster_prepared_statements", labels, "gauge", (<CqlCodec>self.codec).library.prepared.count),

@@ -22,6 +22,7 @@ cdef class NodesOwner(CassandraSinkSingle):
     cdef cql_state_t *twin_of(self, cql_state_t *state, CassandraNode node) noexcept nogil
     cdef void answered(self, CassandraNode node, upstream_t *upstream, request_t *request) noexcept nogil
     cdef bint not_answered(self, CassandraNode node, upstream_t *upstream, request_t *request, int error) noexcept nogil
+    cdef request_t *overdue(self, CassandraNode node, upstream_t *upstream, request_t *request) noexcept nogil
     cdef void node_changed(self, CassandraNode node) noexcept nogil
 
 cdef class CassandraNode(CassandraPool):
@@ -50,6 +51,7 @@ cdef class CassandraNode(CassandraPool):
     cdef bint take(self, request_t *request, cql_state_t *home, uint64_t number, uint8_t sink_state) noexcept nogil
     cdef bint is_ready_for(self, cql_state_t *home, uint64_t number) noexcept nogil
     cdef bint can(self) noexcept nogil
+    cdef void look_for_overdue(self, uint64_t before_ns) noexcept nogil
     cdef void fall(self) noexcept nogil
     cdef void rise(self) noexcept nogil
     cdef void try_again(self) noexcept nogil

@@ -75,6 +75,10 @@ cdef class NodesOwner(CassandraSinkSingle):
         """... will not have one. True: it has been taken over."""
         return False
 
+    cdef request_t *overdue(self, CassandraNode node, upstream_t *upstream, request_t *request) noexcept nogil:
+        """... has not had its reply for a while: see NumberedSink.on_overdue."""
+        return NULL
+
     cdef void node_changed(self, CassandraNode node) noexcept nogil:
         """It is down, or no longer."""
         pass
@@ -165,6 +169,16 @@ cdef class CassandraNode(CassandraPool):
             return False
         self.under_way += 1
         return True
+
+    cdef void look_for_overdue(self, uint64_t before_ns) noexcept nogil:
+        cdef upstream_t *upstream = self.alive
+        while upstream is not NULL:
+            if upstream.ready and upstream.pending and upstream.role == ROLE_SHARED and not upstream.stream.closed:
+                self.numbered_overdue(upstream, before_ns)
+            upstream = upstream.alive_next
+
+    cdef request_t *on_overdue(self, upstream_t *upstream, request_t *request) noexcept nogil:
+        return self.owner.overdue(self, upstream, request) if request.sink_state >= S_FIRST_FREE else NULL
 
     # ---- up -----------------------------------------------------------------------------------------------------
 

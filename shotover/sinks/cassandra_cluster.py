@@ -137,6 +137,20 @@ class CassandraSinkClusterConfig(SinkConfig, tag="CassandraSinkCluster"):
         doc="how many of all requests may be sent again after a server was lost, in percent; only such as "
         "may be carried out twice; 0: none",
     )
+    speculative_delay_ms: int | None = integer(
+        minimum=1,
+        maximum=3_600_000,
+        default=None,
+        nullable=True,
+        doc="milliseconds after which a request that has no reply is sent to another server, too, if it may be carried "
+        "out twice, and gets the first good reply; null: never",
+    )
+    speculative_percent: int = integer(
+        minimum=1,
+        maximum=100,
+        default=10,
+        doc="how many of all requests may be sent to two servers so, in percent",
+    )
     refresh_interval: float = number(
         minimum=0.1,
         maximum=86_400,
@@ -200,6 +214,8 @@ class CassandraSinkClusterConfig(SinkConfig, tag="CassandraSinkCluster"):
             password=self.password,
             retry_percent=self.retry_percent,
             max_prepared_statements=self.max_prepared_statements,
+            speculative_delay_ms=self.speculative_delay_ms,
+            speculative_percent=self.speculative_percent,
             refresh_interval=self.refresh_interval,
             heartbeat_interval=self.heartbeat_interval,
             peers_interval=self.check_shotover_peers_delay_ms / 1000,

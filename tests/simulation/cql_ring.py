@@ -49,7 +49,7 @@ SETTLE_NS = 3_000 * MS
 """The proxy's own questions may be under way when all clients have ended."""
 PATIENCE_NS = 40_000 * MS
 KNOWN_NS = 1_000 * MS
-"""So long after it has been told all the proxy has a connection to each node."""
+"""So long after it knows all nodes the proxy has a connection to each."""
 RING_ERRORS = ERRORS | {
     b"no server of the cluster can be reached": "away",
     b"cannot be prepared again": "unprepared",
@@ -154,7 +154,6 @@ class RingNode(CqlServer):
         self.index = self.port - 7000
         self.prepared: set[bytes] = set()
         self.starting = False
-        self.asked_ns = 0  # when the proxy was last told all of the cluster; 0: never
 
     # ---- what it knows of the ring
 
@@ -196,8 +195,6 @@ class RingNode(CqlServer):
             replication = struct.pack(">i", 2) + listed(said)[4:]
             row = {"keyspace_name": b"ks", "replication": replication}
             return table("keyspaces", {"keyspace_name": VARCHAR, "replication": MAP}, [row])
-        self.asked_ns = self.sim.world.now
-        self.sim.told_ns = self.sim.told_ns or self.sim.world.now
         names = ("keyspace_name", "table_name", "column_name", "kind", "type")
         told = ((b"ks", b"t", b"k", b"partition_key", b"int"), (b"ks", b"t", b"v", b"regular", b"text"))  # fmt: skip
         rows = [
@@ -470,7 +467,7 @@ class RingSimulation(CqlSimulation):
         self.changes: list[tuple[int, int]] = []
         self.away: set[int] = set(range(len(plan.servers) - plan.cql["later"], len(plan.servers)))
         self.schema_version = bytes(16)
-        self.told_ns = self.progress_ns = self.ended_ns = 0
+        self.known_ns = self.progress_ns = self.ended_ns = 0
         super().__init__(plan, trace)
         self.copies = plan.cql["copies"]
         chance = random.Random(self.rng.random())
@@ -506,6 +503,13 @@ class RingSimulation(CqlSimulation):
                 found.append(index)
         return found[: self.copies]
 
+    def known(self) -> bool:
+        """Whether the proxy has had time to reach all nodes since it first knew them."""
+        nodes, down = (self.sample(f"shotover_cluster_{what}") for what in ("nodes", "nodes_down"))
+        if not self.known_ns and nodes == len(self.members()) and not down:
+            self.known_ns = self.world.now
+        return bool(self.known_ns) and self.world.now > self.known_ns + KNOWN_NS
+
     def change(self, text: str, lasts_ns: int = 0) -> None:
         """Clients must not notice; but for a while requests may go where the rows are not."""
         self.say("change: " + text)
@@ -530,8 +534,7 @@ class RingSimulation(CqlSimulation):
                 f"{node.name} carries out {tag!r} ({op.name}) again, and nothing was lost"
             )
         before.append(answer)
-        settled = self.told_ns and self.world.now > self.told_ns + KNOWN_NS
-        if op.key is None or not settled or self.explained("error") or self.changed():
+        if op.key is None or not self.known() or self.explained("error") or self.changed():
             return
         owners = self.owners(op.key)
         if node.index not in owners:

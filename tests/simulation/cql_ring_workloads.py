@@ -118,6 +118,38 @@ def cql_ring_moves(rng: random.Random, plan: Plan) -> None:
 
 
 @workload
+def cql_ring_slow(rng: random.Random, plan: Plan) -> None:
+    """Servers that take their time get rivals, and sometimes die meanwhile, or do not know the statement."""
+    fields = {"speculative_delay_ms": rng.choice([1, 5, 20]), "speculative_percent": 100}
+    if rng.random() < 0.5:
+        fields["read_timeout"] = 0.2
+        plan.excuses |= {"late", "lost"}
+    ring(rng, plan, retry_percent=rng.choice([0, 100]), **fields)
+    plan.excuses.add("twice")
+    plan.cql["timeout_ns"] = 30 * MS
+    plan.cql["late_percent"] = rng.choice([5, 40])
+    over = rng.choice([100, 1000]) * MS
+    clients(rng, plan, STEADY_NS, over, ENDINGS)
+    last = over
+    for _ in range(rng.randrange(5)):
+        lasts = rng.choice([1, 50, 300]) * MS
+        action, values = rng.choice(
+            [
+                ("stall", (lasts,)),
+                ("break_one", (rng.random() < 0.5,)),
+                ("die", (1, lasts)),
+                ("hang", (lasts,)),
+                ("forget", ()),
+                ("alter", ()),
+            ]
+        )
+        at = rng.randrange(over)
+        plan.events.append(Event(STEADY_NS + at, rng.choice(list(plan.servers)), action, values))
+        last = max(last, at + lasts)
+    afterwards(rng, plan, STEADY_NS + last)
+
+
+@workload
 def cql_ring_broken(rng: random.Random, plan: Plan) -> None:
     """Nodes die, hang, and come back having forgotten; connections break; nodes come and go meanwhile."""
     ring(rng, plan, later=rng.choice([0, 1]), retry_percent=rng.choice([0, 10, 100]))

@@ -201,6 +201,51 @@ def test_a_request_that_was_lost(scripts: Any, start_proxies: Start) -> None:
             assert sum(len(asked) for asked in script.asked(QUERY)) <= 1, text
 
 
+def test_a_server_that_takes_its_time_gets_a_rival(scripts: Any, start_proxies: Start) -> None:
+    """Only for what may be carried out twice; the late reply goes nowhere."""
+    script = scripts(copies=2)
+    proxy = serve(script, start_proxies, speculative_delay_ms=20, speculative_percent=100)
+    go_on, begun = threading.Event(), threading.Event()
+
+    def decide(_node: ScriptedNode, opcode: int, _text: str) -> Any:
+        if opcode != PREPARE and not begun.is_set():
+            begun.set()  # the first one that is asked
+            assert go_on.wait(20)
+            return error(0x1001, "late, and of no use")
+        return RESULT, VOID
+
+    def raced() -> float:
+        return proxy.metric("shotover_cluster_speculative_requests_count", name="sink")
+
+    script.decide = decide
+    with CqlClient(proxy.port, timeout=20) as client:
+        assert client.open().ask(QUERY, query(SELECT.format(1))).opcode == RESULT
+        assert sum(len(asked) for asked in script.asked(QUERY)) == 2 and all(
+            len(asked) <= 1 for asked in script.asked(QUERY)
+        )
+        assert raced() == 1
+        assert proxy.metric("shotover_cluster_speculative_replies_count", name="sink") == 1
+        go_on.set()
+        for text in (
+            "UPDATE ks.t SET n = n + 1 WHERE k = 1",
+            "INSERT INTO ks.t (k, v) VALUES (1, 'a') IF NOT EXISTS",
+        ):
+            begun.clear()
+            go_on.clear()
+            client.send(frame(QUERY, query(text), 7))
+            assert begun.wait(20)
+            before = proxy.metric("shotover_loop_turns_count")
+            wait_until(
+                lambda before=before: proxy.metric("shotover_loop_turns_count") > before + 5,
+                "the proxy has had time to look for late ones",
+            )
+            go_on.set()
+            reply = client.read()
+            assert reply is not None and reply.stream == 7 and reply.code == 0x1001
+        assert raced() == 1
+        assert spread(client, script)
+
+
 def test_without_retries(scripts: Any, start_proxies: Start) -> None:
     script = scripts(copies=2)
     proxy = serve(script, start_proxies, retry_percent=0)
