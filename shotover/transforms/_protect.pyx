@@ -461,7 +461,7 @@ cdef class Protect(ProtectSeals):
             wire_read(&reader, result.rows.data, result.rows.size)
             for _ in range(result.row_count):
                 for index in range(result.metadata.column_count):
-                    if wire_bytes(&reader, &cell) <= 0 or columns[index] == NO_COLUMN:
+                    if wire_bytes(&reader, &cell) <= 0 or cell.data is NULL or columns[index] == NO_COLUMN:
                         continue
                     protect_copy(&to, cell.data - 4)
                     said = self._open_cell(&self.all.columns[columns[index]], cell, to.out + 4, &size)

@@ -14,6 +14,7 @@ cdef enum:
     PROTECT_WORK = 1
     PROTECT_REFUSE = 2
     NO_COLUMN = -1
+    SEALINGS_MAX = 256
 
 cdef enum:                      # sealing_t.what
     EDIT_SEAL = 1               # the value is sealed

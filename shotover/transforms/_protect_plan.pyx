@@ -51,7 +51,6 @@ from shotover._core.memory cimport chunk_data, pool_take
 
 cdef enum:
     ITEMS_MAX = 512             # of a statement that is followed
-    SEALINGS_MAX = 256
 
 cdef const char *WHY_UNKNOWN = b"shotover: this statement cannot be followed, and it names a table with protected columns"
 cdef const char *WHY_LONG = b"shotover: this statement on a table with protected columns is too long to be followed"

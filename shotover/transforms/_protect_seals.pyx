@@ -2,7 +2,7 @@
 
 from libc.stdint cimport int32_t
 from libc.stdio cimport snprintf
-from libc.string cimport memcpy, strlen
+from libc.string cimport memcpy, memset, strlen
 
 from shotover._codec.cql.facts cimport cql_facts, cql_facts_in
 from shotover._codec.cql.frame cimport (
@@ -54,6 +54,7 @@ from shotover.transforms._protect_plan cimport (
     EDIT_SEAL,
     PROTECT_PASS,
     PROTECT_REFUSE,
+    SEALINGS_MAX,
     protect_plan_make,
 )
 from shotover.transforms._protect_values cimport (
@@ -328,9 +329,12 @@ cdef class ProtectSeals(ProtectValues):
             uint32_t         number, index, count
             cql_span_t       name
             bint             ours, named = params.flags & PARAM_NAMES != 0
+            uint8_t          done[SEALINGS_MAX]     # there is room for each once
         if params.value_count == 0:
             return True
         protect_copy(to, params.values.data)
+        if named:
+            memset(done, 0, plan.sealing_count)
         count_at = <size_t>(to.out - chunk_data(to.chunk)) - 2
         count = params.value_count
         wire_read(&reader, params.values.data, params.values.size)
@@ -354,6 +358,10 @@ cdef class ProtectSeals(ProtectValues):
                     ours = cql_name_is(text, name, value.name.data, value.name.size)
                 if not ours:
                     continue
+                if named:
+                    if done[index]:         # a name that is given twice
+                        return False
+                    done[index] = 1
                 protect_copy(to, start)
                 if not self._put_value(to, sealing, index, &value, named):
                     return False
