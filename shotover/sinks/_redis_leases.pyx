@@ -14,7 +14,7 @@ from shotover._net.timers cimport timer_t
 from shotover._proxy.retry cimport keeper_init, keeper_keep
 from shotover._proxy.session cimport PAUSE_SINK, PAUSE_UPLOAD, session_resume, session_slots
 from shotover.sinks._redis_learn cimport QUESTION_SIZE_MAX
-from shotover.sinks._redis_state cimport FIELD_COUNT, state_hash, state_is, state_new
+from shotover.sinks._redis_state cimport FIELD_AUTH, FIELD_COUNT, state_hash, state_is, state_new
 
 cdef enum:
     IDLE_MAX = 256          # connections kept for the next lease, per state
@@ -40,6 +40,25 @@ cdef class LeasingSink(LearningSink):
         if self.fresh is NULL:
             raise MemoryError()
         self.fresh.users = 1            # never forgotten
+
+    def log_in(self, username, str password not None):
+        """Connections are logged in so before anything else. To be called before the first request, and only where no client
+        can change the state of one: it is the default state from now on, which RESET would not lead back to."""
+        cdef:
+            slice_t        fields[FIELD_COUNT]
+            redis_state_t *state
+            bytes          words = b""
+        for word in (password,) if username is None else (username, password):
+            raw = word.encode()
+            words += len(raw).to_bytes(2, "little") + raw
+        memset(fields, 0, sizeof(fields))
+        fields[FIELD_AUTH].data = <uint8_t *><const char *>words
+        fields[FIELD_AUTH].size = len(words)
+        state = self._state_for(fields)
+        if state is NULL:
+            raise MemoryError()
+        state.users = 1
+        self.fresh = state
 
     def __dealloc__(self):
         cdef redis_state_t *state

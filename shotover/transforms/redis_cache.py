@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 TABLES_MAX = 1000
 NAME_BYTES_MAX = 48  # of a keyspace or table: the servers' own bound
 PREFIX_BYTES_MAX = 32
+LOGIN_BYTES_MAX = 1000
 KEY_COLUMNS_MAX = 32
 
 
@@ -113,6 +114,15 @@ class RedisCacheConfig(TransformConfig, tag="RedisCache", aliases=("ValkeyCache"
         doc="the tables to cache: a map from keyspace.table to `partition_key` and `range_key`, lists of columns"
     )
     chain: ChainConfig = chain(doc="the way to Redis: steps for Redis, the last of them a sink")
+    username: str | None = text(
+        default=None,
+        doc="user of Redis with which the cache logs in; null with a password: default",
+    )
+    password: str | None = text(
+        default=None,
+        secret=True,
+        doc="its password, from a variable or a file; null: Redis wants none",
+    )
     ttl: float = number(
         minimum=0.001,
         maximum=31_536_000,
@@ -151,6 +161,16 @@ class RedisCacheConfig(TransformConfig, tag="RedisCache", aliases=("ValkeyCache"
     def validate(self) -> Iterator[tuple[str, str | None]]:
         if len(self.key_prefix.encode()) > PREFIX_BYTES_MAX:
             yield f"expected at most {PREFIX_BYTES_MAX} bytes", "key_prefix"
+        if self.password is None:
+            if self.username is not None:
+                yield "has no effect without password; leave it out", "username"
+            return
+        for name, word in (("username", self.username or ""), ("password", self.password)):
+            if len(word.encode()) > LOGIN_BYTES_MAX:
+                yield f"expected at most {LOGIN_BYTES_MAX} bytes", name
+        steps = tuple(self.chain or ())
+        if steps and (steps[-1].tags[:1] != ("RedisSinkSingle",) or len(steps) > 1):
+            yield "works with a chain of one RedisSinkSingle", "password"
 
     def subchains(self) -> list[tuple[str, ChainConfig]]:
         return [(f"{self.name}.cache", self.chain)] if self.chain else []
@@ -159,10 +179,13 @@ class RedisCacheConfig(TransformConfig, tag="RedisCache", aliases=("ValkeyCache"
         from ._redis_cache import RedisCache
 
         ((name, steps),) = self.subchains()
+        chain = context.chain(name, steps, protocol=self.chain_protocol)
+        if self.password is not None:
+            chain.steps[0].log_in(self.username, self.password)
         return RedisCache(
             context,
             name=self.name,
-            chain=context.chain(name, steps, protocol=self.chain_protocol),
+            chain=chain,
             schema=[
                 (*table.split("."), key.partition_key) for table, key in self.caching_schema.items()
             ],

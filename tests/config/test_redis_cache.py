@@ -74,3 +74,18 @@ def test_a_sound_one(config):
     (cache, _sink) = loaded.topology.sources[0].chain.steps
     assert cache.caching_schema["k.t"].partition_key == ("a", "b")
     assert [name for name, _chain in cache.subchains()] == ["cache.cache"]
+
+
+def test_a_login_that_cannot_be(config):
+    schema = "{k.t: {partition_key: [k]}}"
+    at = "topology.yaml:9: sources[0].chain[0].RedisCache"
+    assert config.errors(topology(schema, more="username: me")) == [
+        f"{at}.username: has no effect without password; leave it out"
+    ]
+    shards = "- RedisSinkCluster: {first_contact_points: ['127.0.0.1:6379'], connect_timeout_ms: 1}"
+    assert config.errors(topology(schema, shards, "password: secret")) == [
+        f"{at}.password: works with a chain of one RedisSinkSingle"
+    ]
+    assert config.errors(topology(schema, more=f"password: {'x' * 1001}")) == [
+        f"{at}.password: expected at most 1000 bytes"
+    ]

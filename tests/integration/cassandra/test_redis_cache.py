@@ -388,3 +388,50 @@ def test_the_topology_of_the_docs_runs(node: int, store: Server) -> None:
             direct.execute(f"DROP KEYSPACE {shop}")
     finally:
         proxy.stop()
+
+
+def reads_cached(start: Start, node: int, store_port: int, works: bool, **login: str) -> None:
+    """Reads come from Redis, or all goes on without it."""
+    name = f"cached_{uuid.uuid4().hex[:12]}"
+    proxy = start(node, chain=cached(store_port, f"{name}.t", **login))
+    proxy.allow_log("cache", "Redis", "sink")
+    with cluster(node) as straight, cluster(proxy.port) as through:
+        direct, session = straight.connect(), through.connect()
+        direct.execute(
+            f"CREATE KEYSPACE {name} WITH replication = "
+            "{'class': 'SimpleStrategy', 'replication_factor': 1}"
+        )
+        try:
+            direct.execute(f"CREATE TABLE {name}.t (k int PRIMARY KEY, v text)")
+            session.execute(f"INSERT INTO {name}.t (k, v) VALUES (1, 'one')")
+
+            def said() -> bool:
+                assert session.execute(f"SELECT v FROM {name}.t WHERE k = 1").one().v == "one"
+                what = "hits" if works else "failures"
+                return proxy.metric(f"shotover_cache_{what}_count") > 0
+
+            wait_until(said, "the cache is used, or refused")
+            assert works or proxy.metric("shotover_cache_hits_count") == 0
+            assert "s3cret" not in proxy.log()
+        finally:
+            direct.execute(f"DROP KEYSPACE {name}")
+
+
+@pytest.mark.parametrize("user", [None, "cache"])
+def test_a_redis_that_asks_for_a_password(
+    node: int, start_cassandra_proxy: Start, user: str | None
+) -> None:
+    server = Server("redis")
+    try:
+        admin = redis.Redis(port=server.port)
+        if user is None:
+            admin.config_set("requirepass", "s3cret")
+        else:
+            admin.execute_command("ACL", "SETUSER", user, "on", ">s3cret", "~shotover:*", "+@all")
+            admin.execute_command("ACL", "SETUSER", "default", "off")
+        name = {} if user is None else {"username": user}
+        reads_cached(start_cassandra_proxy, node, server.port, True, **name, password="s3cret")
+        reads_cached(start_cassandra_proxy, node, server.port, False, **name, password="wrong")
+        reads_cached(start_cassandra_proxy, node, server.port, False)
+    finally:
+        server.stop()
