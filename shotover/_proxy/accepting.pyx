@@ -2,6 +2,7 @@
 
 from libc.errno cimport EMFILE, ENFILE, ENOMEM
 from libc.stdio cimport snprintf
+from libc.string cimport memcpy
 
 from shotover._core.debug cimport unlikely
 from shotover._net.loop cimport CLOSE_LOCAL, stream_close
@@ -9,6 +10,8 @@ from shotover._net.peer cimport PEER_NONE
 from shotover._net.proxied cimport REFUSED_UNTRUSTED
 from shotover._proxy.step cimport LOG_ERROR, LOG_WARNING, put_text
 from shotover._proxy.waiting cimport waiting_close, waiting_pop, waiting_push
+
+from shotover._net.address import resolve
 
 cdef enum:
     ACCEPT_REST_NS = 100000000      # after EMFILE: try again in 100 ms
@@ -21,15 +24,15 @@ cdef const char *NO_MEMORY_LEFT = b"max number of clients reached (shotover: mem
 
 
 cdef void _on_accept(listener_t *listener, int fd, int error) noexcept nogil:
-    (<Acceptor>listener.owner).accept(fd, error)
+    (<Door>listener.owner).accept(fd, error)
 
 
 cdef void _on_dropped(listener_t *listener) noexcept nogil:
-    (<Acceptor>listener.owner).dropped()
+    (<Door>listener.owner)._dropped()
 
 
 cdef void _on_retry(timer_t *timer) noexcept nogil:
-    (<Acceptor>timer.owner).reopen()
+    (<Door>timer.owner).check_limit()       # descriptors may be free again, or the address
 
 
 cdef void _on_handshake(void *owner, const char *why) noexcept nogil:
@@ -40,18 +43,159 @@ cdef void _on_known(void *owner, stream_t *stream, const peer_t *peer) noexcept 
     (<Acceptor>owner).known(stream, peer)
 
 
-cdef class Acceptor:
-    """Base of Source, which says what becomes of a socket that was let in."""
+cdef class Door:
+    """A listening socket of one worker. Whoever takes it (`lead_to`) gets the connections that come from then on."""
 
-    def __cinit__(self, *args, **kwargs):
+    def __init__(self, Hub hub, address):
+        """`address`: an Address of the configuration; nothing is opened yet."""
+        self.hub = hub
+        self.loop = hub.loop
         self.listener.owner = <void *>self
         self.listener.on_accept = _on_accept
         self.listener.on_dropped = _on_dropped
         self.retry.fire = _on_retry
         self.retry.owner = <void *>self
+        self.shared_port = not address.path
+        self._keep_address(address.host, address.port, address.path)
 
     def __dealloc__(self):
         waiting_close(&self.waiting)
+
+    def _keep_address(self, host, port, path):
+        self.family, sockaddr = resolve(host, port, path)
+        cdef bytes name = sockaddr
+        memcpy(self.address_bytes, <const char *>name, len(name))
+        self.address_size = len(name)
+
+    def open(self, address):
+        """Listens. OSError: that cannot be had."""
+        cdef int fd = self.loop.poller.system.listen(
+            self.loop.poller, <const void *>self.address_bytes, self.address_size, LISTEN_BACKLOG, self.shared_port)
+        cdef int result
+        if fd < 0:
+            raise OSError(-fd, "cannot listen")
+        self.address = self.loop.name_of(fd)
+        if address.port == 0 and not address.path:
+            self._keep_address(address.host, int(self.address.rpartition(":")[2]), "")
+        result = self.loop.listen(&self.listener, fd)
+        if result < 0:
+            self.close_fd(fd)
+            raise OSError(-result, "cannot listen")
+        self.listening = True
+
+    def lead_to(self, Acceptor acceptor):
+        """From now on it is `acceptor` that gets the connections."""
+        self.acceptor = acceptor
+        acceptor.door = self
+        if self.listening:
+            self.check_limit()
+
+    cdef void accept(self, int fd, int error) noexcept nogil:
+        if fd < 0:
+            self.accept_failures_total += 1
+            if error == EMFILE or error == ENFILE:
+                self.hub.log(LOG_ERROR, b"no file descriptors left: accepting pauses for 100 ms (raise ulimit -n)")
+                self.resting = True
+                self.loop.want(&self.listener.handle, False)
+                self.loop.set_timer(&self.retry, ACCEPT_REST_NS)
+            return
+        if self.connections >= self.acceptor.connection_limit or self.stopped or self.acceptor.crowded():
+            # accepted in the same turn that reached the limit: as if it were still in the kernel's queue, or refused
+            if self.stopped or (self.acceptor.hard_limit and self.connections >= self.acceptor.connection_limit) \
+                    or not waiting_push(&self.waiting, fd):
+                self.acceptor.refused_limit += 1
+                self.close_fd(fd)
+            return
+        if unlikely(self.acceptor.pressed):
+            self.acceptor.refused_memory += 1
+            self.acceptor.turn_away(fd, NO_MEMORY_LEFT)
+            return
+        self.acceptor.begin(fd)
+        self.check_limit()
+
+    cdef void close_fd(self, int fd) noexcept nogil:
+        self.loop.poller.system.close(self.loop.poller, fd)
+
+    cdef void check_limit(self) noexcept nogil:
+        """Soft: at the limit stop accepting, the backlog waits. Hard: close the listener, new connections are refused."""
+        cdef:
+            uint32_t limit = self.acceptor.connection_limit
+            bint     full, crowded
+        while self.waiting.count and ((self.connections < limit and not self.acceptor.crowded()) or self.stopped):
+            if self.stopped:
+                self.close_fd(waiting_pop(&self.waiting))
+            else:
+                self.acceptor.begin(waiting_pop(&self.waiting))
+        full = self.connections >= limit
+        if self.stopped or self.retry.home is not NULL:
+            return
+        crowded = self.acceptor.crowded()
+        if full and self.acceptor.hard_limit:
+            self._close_listener()
+        elif (full or crowded) and self.listening and not self.resting:
+            self.resting = True
+            self.loop.want(&self.listener.handle, False)
+        elif not full and not self.listening:
+            self._open_listener()
+        elif not full and not crowded and self.resting:
+            self.resting = False
+            self.loop.want(&self.listener.handle, True)
+
+    cdef bint is_of(self, Acceptor acceptor) noexcept nogil:
+        return <void *>self.acceptor is <void *>acceptor
+
+    cdef void stop(self) noexcept nogil:
+        """Accepts no more."""
+        self.stopped = True
+        self.check_limit()
+        self._close_listener()
+        self.loop.cancel_timer(&self.retry)
+
+    cdef void _open_listener(self) noexcept nogil:
+        """Listens again after a hard limit. When that fails it is tried every second, for as long as it takes."""
+        cdef int fd
+        if self.dropping:
+            return                          # _dropped comes back here
+        fd = self.loop.poller.system.listen(
+            self.loop.poller, <const void *>self.address_bytes, self.address_size, LISTEN_BACKLOG, self.shared_port)
+        if fd >= 0 and self.loop.listen(&self.listener, fd) == 0:
+            self.listening = True
+            self.resting = False
+            return
+        if fd >= 0:
+            self.close_fd(fd)
+        self.listen_failures_total += 1
+        self.hub.log(LOG_ERROR, b"the listener could not be opened again after a hard connection limit; retrying every second")
+        self.loop.set_timer(&self.retry, LISTEN_RETRY_NS)
+
+    cdef void _close_listener(self) noexcept nogil:
+        if self.listening:
+            self.listening = False
+            self.dropping = True
+            self.loop.unlisten(&self.listener)
+
+    cdef void _dropped(self) noexcept nogil:
+        self.dropping = False
+        self.check_limit()
+
+    def samples(self, Acceptor acceptor):
+        """What `acceptor` is to say of its door: nothing, if it has another by now."""
+        if acceptor is not self.acceptor:
+            return []
+        labels = {"source": acceptor.name}
+        return [
+            ("shotover_available_connections_count", labels, "gauge", acceptor.connection_limit - self.connections),
+            ("shotover_connections_accept_failures_count", labels, "counter", self.accept_failures_total),
+            ("shotover_listener_create_failures_count", labels, "counter", self.listen_failures_total),
+        ]
+
+    def closed(self):
+        """The kernel has let go of it: it may be freed."""
+        return not self.listening and not self.dropping and self.connections == 0
+
+
+cdef class Acceptor:
+    """Base of Source, which says what becomes of a socket that was let in."""
 
     def set_tls(self, options):
         """What is said of TLS and of the PROXY protocol; without them clients speak plainly, and for themselves."""
@@ -69,29 +213,6 @@ cdef class Acceptor:
             self.tls.on_settled = _on_handshake
             self.tls.settled_owner = <void *>self
             self.handshakes_max = options["max_handshakes"]
-
-    cdef void accept(self, int fd, int error) noexcept nogil:
-        if fd < 0:
-            self.accept_failures_total += 1
-            if error == EMFILE or error == ENFILE:
-                self.hub.log(LOG_ERROR, b"no file descriptors left: accepting pauses for 100 ms (raise ulimit -n)")
-                self.resting = True
-                self.loop.want(&self.listener.handle, False)
-                self.loop.set_timer(&self.retry, ACCEPT_REST_NS)
-            return
-        if self.session_count >= self.connection_limit or self.stopped or self.crowded():
-            # accepted in the same turn that reached the limit: as if it were still in the kernel's queue, or refused
-            if self.stopped or (self.hard_limit and self.session_count >= self.connection_limit) \
-                    or not waiting_push(&self.waiting, fd):
-                self.refused_limit += 1
-                self.close_fd(fd)
-            return
-        if unlikely(self.pressed):
-            self.refused_memory += 1
-            self.turn_away(fd, NO_MEMORY_LEFT)
-            return
-        self.begin(fd)
-        self.check_limit()
 
     cdef void let_in(self, stream_t *stream) noexcept nogil:
         """A new session: first come the header of a proxy in front, if there is one, and a handshake."""
@@ -150,66 +271,7 @@ cdef class Acceptor:
             self.complained_ns = self.loop.now
             snprintf(text, sizeof(text), b"a client of %s was not let in: %s", self.label, why)
             self.hub.log(LOG_WARNING, text)
-        self.check_limit()
-
-    cdef void close_fd(self, int fd) noexcept nogil:
-        self.loop.poller.system.close(self.loop.poller, fd)
-
-    cdef void check_limit(self) noexcept nogil:
-        """Soft: at the limit stop accepting, the backlog waits. Hard: close the listener, new connections are refused."""
-        cdef bint full, crowded
-        while self.waiting.count and (
-            (self.session_count < self.connection_limit and not self.crowded()) or self.stopped
-        ):
-            if self.stopped:
-                self.close_fd(waiting_pop(&self.waiting))
-            else:
-                self.begin(waiting_pop(&self.waiting))
-        full = self.session_count >= self.connection_limit
-        if self.stopped or self.retry.home is not NULL:
-            return
-        crowded = self.crowded()
-        if full and self.hard_limit:
-            self.close_listener()
-        elif (full or crowded) and self.listening and not self.resting:
-            self.resting = True
-            self.loop.want(&self.listener.handle, False)
-        elif not full and not self.listening:
-            self.open_listener()
-        elif not full and not crowded and self.resting:
-            self.resting = False
-            self.loop.want(&self.listener.handle, True)
-
-    cdef void reopen(self) noexcept nogil:
-        """The retry timer: descriptors may be free again, or the address."""
-        self.check_limit()
-
-    cdef void open_listener(self) noexcept nogil:
-        """Listens again after a hard limit. When that fails it is tried every second, for as long as it takes."""
-        cdef int fd
-        if self.dropping:
-            return                          # dropped() comes back here
-        fd = self.loop.poller.system.listen(
-            self.loop.poller, <const void *>self.address_bytes, self.address_size, LISTEN_BACKLOG, self.shared_port)
-        if fd >= 0 and self.loop.listen(&self.listener, fd) == 0:
-            self.listening = True
-            self.resting = False
-            return
-        if fd >= 0:
-            self.close_fd(fd)
-        self.listen_failures_total += 1
-        self.hub.log(LOG_ERROR, b"the listener could not be opened again after a hard connection limit; retrying every second")
-        self.loop.set_timer(&self.retry, LISTEN_RETRY_NS)
-
-    cdef void close_listener(self) noexcept nogil:
-        if self.listening:
-            self.listening = False
-            self.dropping = True
-            self.loop.unlisten(&self.listener)
-
-    cdef void dropped(self) noexcept nogil:
-        self.dropping = False
-        self.check_limit()
+        self.door.check_limit()
 
     cdef void begin(self, int fd) noexcept nogil:
         """A new session on an accepted socket; or the socket is closed, and counted as a failure."""
@@ -231,11 +293,9 @@ cdef class Acceptor:
         labels = {"source": self.name}
         return [
             ("shotover_connections", labels, "gauge", self.session_count),
-            ("shotover_available_connections_count", labels, "gauge", self.connection_limit - self.session_count),
             ("connections_opened", labels, "counter", self.opened_total),
-            ("shotover_connections_accept_failures_count", labels, "counter", self.accept_failures_total),
-            ("shotover_listener_create_failures_count", labels, "counter", self.listen_failures_total),
             ("shotover_limits_hit_count", labels | {"limit": "connections"}, "counter", self.refused_limit),
             ("shotover_refusals_count", labels | {"reason": "connection_limit"}, "counter", self.refused_limit),
             ("shotover_refusals_count", labels | {"reason": "connection_limit_per_ip"}, "counter", self.refused_address),
-        ] + ([] if self.proxied is None else self.proxied.samples(labels))
+        ] + ([] if self.proxied is None else self.proxied.samples(labels)) + (
+            [] if self.door is None else self.door.samples(self))

@@ -117,9 +117,12 @@ cdef class PythonStep(Guest):
         self.waker.owner = <void *>self
         self.hub.add_waker(&self.waker)
 
-    def __dealloc__(self):
-        if self.hub is not None:
-            self.hub.remove_waker(&self.waker)
+    def close(self):
+        self.hub.remove_waker(&self.waker)
+        Guest.close(self)
+
+    cdef bint on_retire(self, bint force) noexcept nogil:
+        return self.host.held_count == 0
 
     # ---- without the GIL ---------------------------------------------------------------------------------------------
 

@@ -427,6 +427,18 @@ cdef class RoutesStep(Step):
         if child is not NULL:
             self._replay(index)
 
+    cdef bint on_retire(self, bint force) noexcept nogil:
+        """What a route has missed is sent again as long as there is hope; then it is lost, which `close` says."""
+        cdef uint32_t index
+        cdef bint done = True
+        for index in range(self.route_count):
+            if self.routes[index].outstanding or self.routes[index].probing or self.routes[index].replaying \
+                    or self.routes[index].ghost_left or (self.routes[index].journal.count and not force):
+                done = False
+        if done:
+            self.loop.cancel_timer(&self.probing)
+        return done
+
     # ---- for subclasses -----------------------------------------------------------------------------------------
 
     cdef int judge(self, request_t *child) noexcept nogil:

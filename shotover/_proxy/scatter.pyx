@@ -511,6 +511,12 @@ cdef class ScatterStep(RoutesStep):
         if self.first_timed is not NULL:
             self.loop.set_timer(&self.deadline, self.first_timed.deadline_ns - self.loop.now)
 
+    cdef bint on_retire(self, bint force) noexcept nogil:
+        if not RoutesStep.on_retire(self, force) or self.items.live_count or self.clients.live_count:
+            return False
+        self.loop.cancel_timer(&self.deadline)
+        return True
+
     # ---- for subclasses -----------------------------------------------------------------------------------------
 
     cdef void take(self, request_t *request, client_t *client) noexcept nogil:

@@ -96,6 +96,10 @@ cdef class Source(Acceptor):
         uint64_t   memory_pauses        # times a session was not read because of either
         uint64_t   received_bytes, sent_bytes, uploads_total
         histogram_t *kept               # reply whole to reply on its way to the client
+        bint       leaving              # another has its door, or nobody: it ends with its last session
+        bint       retiring             # it has no session any more
+        bint       overdue              # ... and what is under way for those that it had has lasted too long
+        timer_t    deadline             # of a drain; then of its retirement
 
     cdef void decode(self, session_t *session, uint8_t *data, size_t size) noexcept nogil
     cdef void protocol_error(self, session_t *session, const char *text, size_t size) noexcept nogil
@@ -106,6 +110,9 @@ cdef class Source(Acceptor):
     cdef void check_memory(self, session_t *session) noexcept nogil
     cdef void stop(self) noexcept nogil
     cdef void drain(self) noexcept nogil
+    cdef uint64_t cut(self) noexcept nogil
+    cdef bint retire(self) noexcept nogil
+    cdef void _set_deadline(self, uint64_t delay_ns) noexcept nogil
 
 cdef class SourceTop(Step):
     """Top of a root chain: whole replies go to their sessions."""

@@ -41,6 +41,7 @@ from shotover._proxy.step import assign_notes, assign_slots
 
 cdef enum:
     STREAM_MIN = 65536              # bytes of a request that is cut, from which on it is not gathered
+    RETIRE_NS = 30000000000         # what is under way when the last client of a source that leaves has gone may last so long
     BLOCKED_MORE = 65536            # requests read beyond pending_max while one blocks: who is not read cannot be seen to leave
 
 cdef const char *TOO_BIG = b"shotover: the request takes more than half of client_memory_limit"
@@ -337,16 +338,22 @@ cdef void _check_idle(session_t *session, Source source) noexcept nogil:
         stream_close(&session.stream, CLOSE_LOCAL)
 
 
-cdef class Source(Acceptor):
-    """Made by Worker.listen. All numbers are checked by the configuration."""
+cdef void _on_deadline(timer_t *timer) noexcept nogil:
+    if (<Source>timer.owner).retiring:
+        (<Source>timer.owner).overdue = True
+    else:
+        (<Source>timer.owner).cut()
 
-    def __init__(self, str name, hub, Chain chain, int family, dict options):
+
+cdef class Source(Acceptor):
+    """Made by Worker.listen and Worker.replace. All numbers are checked by the configuration."""
+
+    def __init__(self, str name, hub, Chain chain, dict options):
         self.name = name
         self.hub = hub
         self.loop = hub.loop
         self.chain = chain
         self.codec = chain.codec
-        self.family = family
         self.connection_limit = options["connection_limit"]
         self.hard_limit = options["hard_connection_limit"]
         self.idle_ns = int((options["timeout"] or 0) * 1e9)
@@ -383,17 +390,17 @@ cdef class Source(Acceptor):
         """A new session on an accepted socket."""
         cdef session_t *session = <session_t *>slab_take(&self.session_slab)
         if session is NULL:
-            self.close_fd(fd)
+            self.door.close_fd(fd)
             return
         memset(session, 0, self.session_size)
         if self.loop.attach(&session.stream, fd, &SESSION_OPS) != 0:
-            self.accept_failures_total += 1
+            self.door.accept_failures_total += 1
             slab_give(&self.session_slab, session)
-            self.close_fd(fd)
+            self.door.close_fd(fd)
             return
         if self.chain.statements and self.codec.talk_size:
             session.talk = session_slots(session) + self.slot_count
-        self.loop.poller.system.tune(self.loop.poller, fd, self.family)
+        self.loop.poller.system.tune(self.loop.poller, fd, self.door.family)
         self.session_ids += 1
         self.opened_total += 1
         session.id = self.session_ids
@@ -404,6 +411,7 @@ cdef class Source(Acceptor):
             self.sessions.previous = session
         self.sessions = session
         self.session_count += 1
+        self.door.connections += 1
         self.let_in(&session.stream)
         if self.idle_ns:
             session.idle = <idle_t *>slab_take(&self.idle_slab)
@@ -452,7 +460,8 @@ cdef class Source(Acceptor):
         if session.next is not NULL:
             session.next.previous = session.previous
         self.session_count -= 1
-        self.check_limit()
+        self.door.connections -= 1
+        self.door.check_limit()
 
     cdef void decode(self, session_t *session, uint8_t *data, size_t size) noexcept nogil:
         """New bytes of a client: cut into requests, which join this turn's batch of the chain."""
@@ -627,10 +636,8 @@ cdef class Source(Acceptor):
 
     cdef void stop(self) noexcept nogil:
         """Accepts no more."""
-        self.stopped = True
-        self.check_limit()
-        self.close_listener()
-        self.loop.cancel_timer(&self.retry)
+        if <void *>self.door is not <void *>None and self.door.is_of(self):
+            self.door.stop()
 
     cdef void drain(self) noexcept nogil:
         """Every session answers what is pending and closes; idle ones at once."""
@@ -646,6 +653,47 @@ cdef class Source(Acceptor):
                     self.loop.want(&session.stream.handle, False)
                 session_leave(session)
             session = following
+
+    cdef uint64_t cut(self) noexcept nogil:
+        """Closes what is left. Returns how many that were."""
+        cdef:
+            session_t *session = self.sessions
+            uint64_t   count = 0
+        while session is not NULL:
+            stream_close(&session.stream, CLOSE_LOCAL)
+            count += 1
+            session = session.next
+        return count
+
+    cdef bint retire(self) noexcept nogil:
+        """Of one that leaves: True when nothing of it is left with the loop, so that it may be freed."""
+        if self.session_count or self.session_slab.live_count:
+            return False
+        if not self.retiring:
+            self.retiring = True
+            self._set_deadline(RETIRE_NS)
+            self.chain.drain()
+        if not self.chain.retire(self.overdue):
+            return False
+        self.loop.cancel_timer(&self.deadline)
+        return True
+
+    cdef void _set_deadline(self, uint64_t delay_ns) noexcept nogil:
+        self.deadline.owner = <void *>self
+        self.deadline.fire = _on_deadline
+        self.loop.set_timer(&self.deadline, delay_ns)
+
+    def leave(self, drain_ms=None):
+        """Another has taken its door, or (drain_ms) nobody is to come in by it any more. In the first case its clients stay for as
+        long as they like, in the other they are answered and disconnected within that time."""
+        if drain_ms is not None:
+            self.drain()
+            self._set_deadline(<uint64_t>drain_ms * 1000000)
+        self.leaving = True
+
+    def is_over(self):
+        """Of a source that has retired: also its door may be freed, if it is nobody else's."""
+        return self.door is None or self.door.acceptor is not self or self.door.closed()
 
     def samples(self):
         labels = {"source": self.name}

@@ -109,6 +109,7 @@ cdef class Step:
     cdef void on_session_drained(self, void *session) noexcept nogil
     cdef void on_drain(self) noexcept nogil
     cdef void on_probe(self) noexcept nogil
+    cdef bint on_retire(self, bint force) noexcept nogil
     cdef void on_push(self, void *session, const uint8_t *data, size_t size) noexcept nogil
     cdef void on_piece(self, request_t *request, const uint8_t *data, size_t size) noexcept nogil
     cdef void on_leave(self, void *session) noexcept nogil
@@ -160,6 +161,7 @@ cdef class Chain:
     cdef void session_drained(self, void *session) noexcept nogil
     cdef void drain(self) noexcept nogil
     cdef void probe(self) noexcept nogil
+    cdef bint retire(self, bint force) noexcept nogil
 
 cdef class SubTop(Step):
     """Top of a sub-chain: replies go to the step that owns the chain, as on_child; pieces of them go on by its way up."""

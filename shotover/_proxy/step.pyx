@@ -158,6 +158,12 @@ cdef class Step:
         """Somebody asks whether servers can be reached, and traffic does not tell: a sink tries to connect."""
         pass
 
+    cdef bint on_retire(self, bint force) noexcept nogil:
+        """The source has no client any more and none will come: timers are to be cancelled, connections on which nothing is
+        under way to be closed. Called after each turn until it says True: nothing that the loop knows leads here. `force`:
+        that has lasted too long, what is under way is lost."""
+        return True
+
     cdef void on_push(self, void *session, const uint8_t *data, size_t size) noexcept nogil:
         """A server has sent bytes that answer no request: a published message, an invalidation. On its way up."""
         self.up.on_push(session, data, size)
@@ -281,7 +287,8 @@ cdef class Step:
         """For subclasses: the chain, the codec and the neighbours are known now."""
 
     def close(self):
-        """The worker has stopped: nothing will be asked of this step any more. Called on the worker's thread."""
+        """The worker has stopped, or the source has retired: nothing will be asked of this step any more. Called on the worker's
+        thread."""
 
 
 cdef void _run_requests(task_t *task) noexcept nogil:
@@ -432,8 +439,12 @@ cdef class Chain:
     cdef void probe(self) noexcept nogil:
         _probe(<void *>self.first)
 
+    cdef bint retire(self, bint force) noexcept nogil:
+        """See Step.on_retire."""
+        return _retire(<void *>self.first, force)
+
     def close(self):
-        """The worker has stopped: every step, and those of its sub-chains, may let go of what it holds."""
+        """Nothing will be asked of it any more: every step, and those of its sub-chains, may let go of what it holds."""
         for step in self.steps:
             step.close()
             for chain in step.chains:
@@ -502,6 +513,17 @@ cdef void _probe(void *step) noexcept nogil:
         (<Chain>list_item((<Step>step).chains, index)).probe()
     if <void *>(<Step>step).next is not <void *>None:
         _probe(<void *>(<Step>step).next)
+
+
+cdef bint _retire(void *step, bint force) noexcept nogil:
+    cdef Py_ssize_t index
+    cdef bint done = (<Step>step).on_retire(force)
+    for index in range(list_size((<Step>step).chains)):
+        if not (<Chain>list_item((<Step>step).chains, index)).retire(force):
+            done = False
+    if <void *>(<Step>step).next is not <void *>None and not _retire(<void *>(<Step>step).next, force):
+        done = False
+    return done
 
 
 cdef class SubTop(Step):

@@ -316,6 +316,17 @@ cdef class Sink(Step):
         else:
             self.alive = upstream.alive_next
 
+    cdef bint on_retire(self, bint force) noexcept nogil:
+        cdef:
+            upstream_t *upstream = self.alive
+            upstream_t *following
+        while upstream is not NULL:
+            following = upstream.alive_next
+            if not upstream.stream.closed and (force or (upstream.pending == 0 and upstream.head is NULL)):
+                stream_close(&upstream.stream, CLOSE_LOCAL)
+            upstream = following
+        return self.upstreams.live_count == 0
+
     # ---- for subclasses -----------------------------------------------------------------------------------------
 
     cdef void on_connected(self, upstream_t *upstream) noexcept nogil:

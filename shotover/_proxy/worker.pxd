@@ -1,6 +1,6 @@
 """Worker: one loop with its sources and all that hangs on them. Born at start, runs in one thread without the GIL."""
 
-from libc.stdint cimport uint8_t, uint64_t
+from libc.stdint cimport uint8_t, uint32_t, uint64_t
 
 from shotover._net.loop cimport Loop
 from shotover._net.timers cimport timer_t
@@ -13,10 +13,12 @@ cdef class Worker:
         readonly int index
         readonly Loop loop
         readonly Hub hub
-        readonly list sources
+        readonly list sources           # also those that have been replaced, or whose door is closed, as long as they last
+        uint32_t leaving_count          # how many those are
+        list     calls                  # Call, of other threads
         readonly MemoryWatch memory
         timer_t  deadline               # of a drain
-        uint8_t  want_drain, want_stop, want_probe      # set by other threads, read by ours
+        uint8_t  want_drain, want_stop, want_probe, want_call   # set by other threads, read by ours
         uint8_t  draining, stopping
         uint64_t drain_ns
 
@@ -24,5 +26,7 @@ cdef class Worker:
     cdef int _turn(self) noexcept nogil
     cdef void _begin_drain(self) noexcept nogil
     cdef void _probe(self) noexcept nogil
+    cdef bint _has_retired(self) noexcept nogil
+    cdef void _attend(self) noexcept
     cdef bint _drained(self) noexcept nogil
     cdef void _close_all(self) noexcept nogil

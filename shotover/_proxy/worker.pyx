@@ -1,20 +1,43 @@
 """See worker.pxd. The Python methods are for the main thread; `run` is the worker's own."""
 
-from libc.string cimport memcpy
-
+from shotover._core.debug cimport unlikely
 from shotover._core.ledger cimport Share
-from shotover._net.loop cimport CLOSE_LOCAL, stream_close
-from shotover._proxy.session cimport Source, session_t
+from shotover._proxy.accepting cimport Door
+from shotover._proxy.session cimport Source
 from shotover._proxy.step cimport LOG_WARNING, Chain, list_item, list_size
 
-from shotover._net.address import resolve
-
-cdef enum:
-    LISTEN_BACKLOG = 4096
+from _thread import allocate_lock
 
 
 cdef void _on_deadline(timer_t *timer) noexcept nogil:
     (<Worker>timer.owner).stopping = 1
+
+
+class Call:
+    """A function that a worker is to call. `wait` gives what it returned, or raises what it raised."""
+
+    def __init__(self, function):
+        self.function = function
+        self.result = self.error = None
+        self.done = allocate_lock()
+        self.done.acquire()
+
+    def run(self):
+        try:
+            self.result = self.function()
+        except BaseException as error:      # it is the caller's
+            self.error = error
+        finally:
+            self.function = None
+            self.done.release()
+
+    def wait(self, seconds):
+        """TimeoutError: the worker has not come to it. It may yet."""
+        if not self.done.acquire(timeout=seconds):
+            raise TimeoutError("a worker is too busy to be changed")
+        if self.error is not None:
+            raise self.error
+        return self.result
 
 
 cdef class Worker:
@@ -30,6 +53,7 @@ cdef class Worker:
         self.loop.open(poller)
         self.hub = Hub(self.loop)
         self.sources = []
+        self.calls = []
         self.memory = MemoryWatch(self.hub, self.sources, Share() if memory is None else memory)
         self.deadline.owner = <void *>self
         self.deadline.fire = _on_deadline
@@ -50,36 +74,58 @@ cdef class Worker:
 
     def listen(self, str source_name, str protocol, listen_addr, Chain chain, **options):
         """Opens a listener for a chain; returns the address it got. OSError: it cannot be had."""
+        source = self.source(source_name, chain, options)
+        return self.open(source, listen_addr)
+
+    def source(self, str name, Chain chain, options):
+        """A source that has no door yet: `open`, `replace` or `discard` says what becomes of it."""
+        return Source(name, self.hub, chain, options)
+
+    def open(self, Source source, listen_addr):
+        """Clients come in by a door of its own; returns the address that got. OSError: it cannot be had."""
         from shotover.config.address import parse_address
 
         address = parse_address(str(listen_addr), port_min=0, listening=True)
-        family, sockaddr = resolve(address.host, address.port, address.path)
         if address.path:
             _remove_dead_socket(address.path)
-        cdef:
-            Source source = Source(source_name, self.hub, chain, family, options)
-            bytes  name = sockaddr
-            int    fd
-        memcpy(source.address_bytes, <const char *>name, len(name))
-        source.address_size = len(name)
-        source.shared_port = not address.path
-        fd = self.loop.poller.system.listen(
-            self.loop.poller, <const void *>source.address_bytes, source.address_size, LISTEN_BACKLOG, source.shared_port)
-        if fd < 0:
-            raise OSError(-fd, "cannot listen")
-        source.address = self.loop.name_of(fd)
-        if address.port == 0 and not address.path:
-            family, sockaddr = resolve(address.host, int(source.address.rpartition(":")[2]), "")
-            name = sockaddr
-            memcpy(source.address_bytes, <const char *>name, len(name))
-        cdef int result = self.loop.listen(&source.listener, fd)
-        if result < 0:
-            self.loop.poller.system.close(self.loop.poller, fd)
-            raise OSError(-result, "cannot listen")
-        source.listening = True
+        cdef Door door = Door(self.hub, address)
+        door.lead_to(source)
+        door.open(address)
+        self._begin(source)
+        return door.address
+
+    def replace(self, Source old, Source source):
+        """Clients that come in by the door of `old` are those of `source` from now on; those that are there stay until they go."""
+        self._begin(source)
+        old.door.lead_to(source)
+        self._leave(old, None)
+
+    def remove(self, Source source, drain_ms):
+        """Nobody comes in any more, and the clients that are there are answered and disconnected within that time."""
+        self._leave(source, drain_ms)
+
+    def discard(self, Source source):
+        """Nobody has been promised anything by it: its door, if it has one, is closed, who came in by it is disconnected."""
+        if source not in self.sources:
+            self._begin(source)
+        self._leave(source, 0)
+
+    def _begin(self, Source source):
         self.memory.begin(source.memory)
         self.sources.append(source)
-        return source.address
+
+    def _leave(self, Source source, drain_ms):
+        if not source.leaving:
+            self.leaving_count += 1
+        source.leave(drain_ms)
+
+    def call(self, function):
+        """From any thread: `function` is called on the worker's, between two turns. Returns the Call."""
+        call = Call(function)
+        self.calls.append(call)
+        self.want_call = 1
+        self.loop.wake()
+        return call
 
     def run(self):
         """Serves until told to stop. Blocks; call it in a thread of its own."""
@@ -87,10 +133,13 @@ cdef class Worker:
         with nogil:
             result = self._run()
         for source in self.sources:
-            (<Source>source).chain.close()
-            (<Source>source).codec.let_go(&self.loop.pool)
+            self._end(source)
         if result < 0:
             raise OSError(-result, f"the poller {self.loop.poller_name} has failed")
+
+    def _end(self, Source source):
+        source.chain.close()
+        source.codec.let_go(&self.loop.pool)
 
     cdef int _run(self) noexcept nogil:
         cdef int result
@@ -111,6 +160,10 @@ cdef class Worker:
         if self.want_probe:
             self.want_probe = 0
             self._probe()
+        if unlikely(self.want_call or (self.leaving_count and self._has_retired())):
+            with gil:
+                self._attend()
+            self.loop.settle()
         if self.want_drain and not self.draining:
             self._begin_drain()
         if self.draining and self._drained():
@@ -143,6 +196,30 @@ cdef class Worker:
             (<Source>list_item(self.sources, index)).chain.probe()
         self.loop.settle()
 
+    cdef bint _has_retired(self) noexcept nogil:
+        """Of some source that leaves nothing is left."""
+        cdef Py_ssize_t index
+        cdef bint found = False
+        for index in range(list_size(self.sources)):
+            if (<Source>list_item(self.sources, index)).leaving and (<Source>list_item(self.sources, index)).retire():
+                found = True
+        self.loop.settle()
+        return found
+
+    cdef void _attend(self) noexcept:
+        """Between two turns: what other threads have asked for, and the burial of sources that have retired."""
+        cdef Source source
+        if self.want_call:
+            self.want_call = 0
+            calls, self.calls = self.calls, []
+            for call in calls:
+                call.run()
+        for source in list(self.sources):
+            if source.leaving and source.retire() and source.is_over():
+                self.sources.remove(source)
+                self.leaving_count -= 1
+                self._end(source)
+
     cdef bint _drained(self) noexcept nogil:
         cdef Py_ssize_t index
         for index in range(list_size(self.sources)):
@@ -154,15 +231,10 @@ cdef class Worker:
         """What the drain did not finish in time is cut off."""
         cdef:
             Py_ssize_t index
-            session_t *session
             uint64_t   cut = 0
         for index in range(list_size(self.sources)):
-            session = (<Source>list_item(self.sources, index)).sessions
             (<Source>list_item(self.sources, index)).stop()
-            while session is not NULL:
-                stream_close(&session.stream, CLOSE_LOCAL)
-                cut += 1
-                session = session.next
+            cut += (<Source>list_item(self.sources, index)).cut()
         if cut and not self.want_stop:
             self.hub.log(LOG_WARNING, b"the drain time-out has passed; the connections that were left are closed")
 

@@ -24,8 +24,8 @@ from time import monotonic
 from shotover.config.errors import ConfigError, Problem
 from shotover.observability import log
 from shotover.runtime import listening, privileges
-from shotover.runtime.assemble import build_source
 from shotover.runtime.checks import walk
+from shotover.runtime.serving import Served, ledger
 from shotover.runtime.watching import Watcher
 
 TYPE_CHECKING = False
@@ -47,6 +47,8 @@ STOP_SECONDS = 2.0
 """What workers get beyond the drain time-out before they are told to return at once."""
 ABANDON_SECONDS = 1.0
 """What they get after that before the process leaves without them."""
+CALL_SECONDS = 10.0
+"""How long a worker may take until it does what it is asked to."""
 SWITCH_SECONDS = 0.001
 """How long Python code on one thread may keep the GIL from another that asks for it."""
 
@@ -78,6 +80,12 @@ class WorkerThread:
     def alive(self) -> bool:
         return self.thread.is_alive()
 
+    def call(self, function: Callable[[], Any]) -> Any:
+        """What `function` returns (or raises) on the worker's thread, between two of its turns; at once where it does not run yet."""
+        if not self.alive:
+            return function()
+        return self.worker.call(function).wait(CALL_SECONDS)
+
 
 class Supervisor:
     """Runs a checked configuration until it is told to stop."""
@@ -88,7 +96,7 @@ class Supervisor:
         self.poller = poller
         self.worker_class = worker_class
         self.threads: list[WorkerThread] = []
-        self.steps: dict[str, list[Any]] = {}  # compiled steps of all workers, by transform name
+        self.served: dict[str, Served] = {}  # what runs, by the name of the source
         self.servers: list[HttpServer] = []
         self.who: privileges.Target | None = None  # who to become when all is open
         self.draining = False
@@ -157,40 +165,25 @@ class Supervisor:
         name, why = self.threads[0].worker.poller
         _log.info("poller chosen", poller=name, reason=why, workers=self.worker_count)
 
-    def listen(self, source: SourceConfig) -> None:
-        """Open a source's listener on every worker; they share the port by SO_REUSEPORT."""
-        address = str(source.listen_addr)
-        # A UNIX socket cannot be shared that way, nor what some steps know: one worker serves it.
-        chain = source.chain
-        assert chain is not None, "a checked source has a chain"
-        alone = source.listen_addr.path or any(step.one_worker for step in walk(chain))
-        workers = self.threads[:1] if alone else self.threads
-        chains = [build_source(thread.worker, source, self.steps) for thread in workers]
+    def listen(self, model: SourceConfig) -> None:
+        """Build a source and open its listener on every worker."""
+        served = Served(model, self.threads)
+        served.prepare()
         try:
-            memory = ledger(source.memory_limit, len(workers))
-            addresses = address_limit(source)
-            listening.probe(source.listen_addr)
-            with listening.permissions(source.listen_addr):
-                for thread, chain in zip(workers, chains, strict=True):
-                    # Port 0: the others take what the first one got.
-                    address = (
-                        thread.worker.listen(
-                            source.name,
-                            source.protocol,
-                            address,
-                            chain,
-                            memory=memory,
-                            addresses=addresses,
-                            **source.options(),
-                        )
-                        or address
-                    )
-            if source.listen_addr.path:
-                privileges.hand_over(source.listen_addr.path, self.who)
-        except OSError as error:
-            message = listening.explanation(source.listen_addr, error)
-            raise ConfigError([Problem(source.place_of("listen_addr"), message)]) from error
-        _log.info(f"listening for {source.type_name}", source=source.name, address=address)
+            served.open(self.who)
+        except BaseException:
+            served.discard()
+            raise
+        self.served[model.name] = served
+
+    @property
+    def steps(self) -> dict[str, list[Any]]:
+        """Compiled steps of all workers, by transform name; those that new clients meet."""
+        found: dict[str, list[Any]] = {}
+        for served in self.served.values():
+            for name, steps in served.steps.items():
+                found.setdefault(name, []).extend(steps)
+        return found
 
     def open_endpoints(self) -> None:
         """Listen for HTTP where the configuration says so; most say nowhere."""
@@ -312,22 +305,6 @@ class Supervisor:
 
     def _on_reread(self, _number: int, _frame: object) -> None:
         self._reread = True
-
-
-def ledger(limit: int | None, workers: int) -> Any:
-    """What several workers may take together in memory, in bytes; null is no limit."""
-    from shotover._core.ledger import Share
-
-    return Share(limit or 0, workers)
-
-
-def address_limit(source: SourceConfig) -> Any:
-    """What counts the connections of each client address, for all workers; None: nothing does."""
-    if source.connection_limit_per_ip is None:
-        return None
-    from shotover._proxy.per_address import AddressLimit
-
-    return AddressLimit(source.connection_limit_per_ip, source.connection_limit_ipv6_prefix)
 
 
 def load_worker() -> Any:

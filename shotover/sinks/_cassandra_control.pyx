@@ -34,7 +34,7 @@ from shotover._core.slice cimport slice_t
 from shotover._net.address import resolve
 from shotover._net.loop cimport CLOSE_LOCAL, stream_close
 from shotover._proxy.session cimport session_slots, session_t
-from shotover._proxy.step cimport LOG_INFO, LOG_TEXT, LOG_WARNING
+from shotover._proxy.step cimport LOG_INFO, LOG_TEXT, LOG_WARNING, list_item, list_size
 from shotover.sinks._cassandra_pool cimport (
     FIELD_AUTH,
     FIELD_COUNT,
@@ -139,6 +139,17 @@ cdef class CassandraControl(NodesOwner):
         for node in self.node_list + self.watched:
             node.link(self.chain, self.index, None, self)
         self.loop.set_timer(&self.tick, 1)
+
+    cdef bint on_retire(self, bint force) noexcept nogil:
+        cdef Py_ssize_t index
+        cdef bint done
+        self.loop.cancel_timer(&self.tick)
+        done = NodesOwner.on_retire(self, force)
+        for index in range(list_size(self.node_list)):
+            done = (<CassandraNode>list_item(self.node_list, index)).on_retire(force) and done
+        for index in range(list_size(self.watched)):
+            done = (<CassandraNode>list_item(self.watched, index)).on_retire(force) and done
+        return done
 
     def number_of(self, endpoint):
         """The number of the node there, made if need be. OSError: its name cannot be resolved."""

@@ -117,6 +117,11 @@ cdef class CassandraNode(CassandraPool):
         if self.watching:
             self.try_again()
 
+    cdef bint on_retire(self, bint force) noexcept nogil:
+        self.loop.cancel_timer(&self.probe)
+        self.loop.cancel_timer(&self.beat)
+        return CassandraPool.on_retire(self, force)
+
     def settle(self, id, bint member, bint in_center, bint in_rack):
         """What the cluster says of it. One that is no member any more gets nothing new, and is let go."""
         cdef upstream_t *upstream = self.alive

@@ -302,6 +302,10 @@ cdef class CassandraPool(NumberedSink):
         """The greeting is done."""
         self.numbered_ready(upstream)
 
+    cdef bint on_retire(self, bint force) noexcept nogil:
+        self.loop.cancel_timer(&self.trim)
+        return NumberedSink.on_retire(self, force)
+
     # ---- is it still there? -------------------------------------------------------------------------------------
 
     cdef bint _ask_options(self, upstream_t *upstream, uint8_t version) noexcept nogil:

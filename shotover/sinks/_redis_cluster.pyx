@@ -120,6 +120,10 @@ cdef class RedisSinkCluster(RedisNodes):
         self.shows_nodes = self.present_as == "nodes"
         self.loop.set_timer(&self.refresh, 1)
 
+    cdef bint on_retire(self, bint force) noexcept nogil:
+        self.loop.cancel_timer(&self.refresh)
+        return RedisNodes.on_retire(self, force)
+
     # ---- the map ------------------------------------------------------------------------------------------------
 
     def number_of(self, str host, int port, str called=""):

@@ -572,6 +572,15 @@ cdef class HoldingSink(NodesOwner):
         for number in range(self.node_count):
             (<RedisNode>self.nodes[number]).on_probe()
 
+    cdef bint on_retire(self, bint force) noexcept nogil:
+        cdef uint32_t number
+        cdef bint done = self.orphan.under_way == 0 and self.holds.live_count == 0
+        for number in range(self.node_count):
+            done = (<RedisNode>self.nodes[number]).on_retire(force) and done
+        if self.holds.live_count == 0:
+            self.loop.cancel_timer(&self.tick)
+        return done and self.clients.live_count == 0
+
     def census(self):
         """What is alive now, for tests: all zero but states and sessions when nothing is under way and nobody is connected."""
         return {

@@ -254,6 +254,10 @@ cdef class LeasingSink(LearningSink):
         if left:
             self.loop.set_timer(&self.trim, IDLE_CHECK_NS)
 
+    cdef bint on_retire(self, bint force) noexcept nogil:
+        self.loop.cancel_timer(&self.trim)
+        return LearningSink.on_retire(self, force)
+
     # ---- the barrier ------------------------------------------------------------------------------------------------
 
     cdef bint _barrier(self, request_t *request, session_t *session, redis_session_t *rs) noexcept nogil:

@@ -142,6 +142,10 @@ cdef class RedisNode(RedisSinkSingle):
         RedisSinkSingle.on_linked(self)
         put_text(self.place, sizeof(self.place), f"chain {self.chain.name}, {self.type_name}, node {self.number + 1}")
 
+    cdef bint on_retire(self, bint force) noexcept nogil:
+        self.loop.cancel_timer(&self.probe)
+        return RedisSinkSingle.on_retire(self, force)
+
     # ---- down ---------------------------------------------------------------------------------------------------
 
     cdef void take(self, request_t *request, client_t *client) noexcept nogil:

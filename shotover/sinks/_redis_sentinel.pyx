@@ -79,6 +79,14 @@ cdef class RedisSinkSentinel(RedisSinkSingle):
     def close(self):
         self.hub.remove_waker(&self.waker)
 
+    cdef bint on_retire(self, bint force) noexcept nogil:
+        cdef Py_ssize_t index
+        cdef bint done = RedisSinkSingle.on_retire(self, force) and self.held.head is NULL
+        for index in range(list_size(self.watches)):
+            done = (<SentinelWatch>list_item(self.watches, index)).on_retire(force) and done
+        self.loop.cancel_timer(&self.tick)
+        return done
+
     # ---- down ---------------------------------------------------------------------------------------------------
 
     cdef void on_requests(self, batch_t *batch) noexcept nogil:

@@ -67,6 +67,16 @@ cdef class SentinelWatch(OrderedSink):
         put_text(self.label, sizeof(self.label), f"{self.name} (sentinel {self.address})")
         self.loop.set_timer(&self.again, 1)
 
+    cdef bint on_retire(self, bint force) noexcept nogil:
+        cdef upstream_t *upstream = self.alive
+        cdef upstream_t *following
+        self.loop.cancel_timer(&self.again)
+        while upstream is not NULL:             # what it has asked nobody needs to know any more
+            following = upstream.alive_next
+            stream_close(&upstream.stream, CLOSE_LOCAL)
+            upstream = following
+        return self.upstreams.live_count == 0
+
     cdef void hurry(self, bint on) noexcept nogil:
         """Whether it is asked often. At first at once."""
         if on and not self.hurried:

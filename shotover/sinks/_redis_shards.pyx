@@ -150,6 +150,10 @@ cdef class RedisSinkShards(RedisNodes):
             self._let_back()
         RedisNodes.node_back(self, node)
 
+    cdef bint on_retire(self, bint force) noexcept nogil:
+        self.loop.cancel_timer(&self.rejoin)
+        return RedisNodes.on_retire(self, force)
+
     cdef void _eject(self, uint32_t number) noexcept nogil:
         self.live[number] = 0
         self.health[number].ejected_ns = self.loop.now

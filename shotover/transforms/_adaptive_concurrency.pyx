@@ -285,6 +285,10 @@ cdef class AdaptiveConcurrency(SelectingStep):
         self.draining = True
         self._go_on()
 
+    cdef bint on_retire(self, bint force) noexcept nogil:
+        self.loop.cancel_timer(&self.timer)
+        return self.waiting_count == 0
+
     # ---- up ---------------------------------------------------------------------------------------------------------
 
     cdef void on_replies(self, batch_t *batch) noexcept nogil:

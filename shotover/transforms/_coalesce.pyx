@@ -105,6 +105,10 @@ cdef class Coalesce(Step):
         self.draining = True
         self.flush()
 
+    cdef bint on_retire(self, bint force) noexcept nogil:
+        self.flush()                            # on_drain has seen to it that nothing is held from then on
+        return True
+
     def samples(self):
         labels = {"chain": self.chain.name, "transform": self.type_name, "name": self.name}
         return Step.samples(self) + [

@@ -288,6 +288,9 @@ cdef class FaultInjection(SelectingStep):
         while self.holding is not NULL:
             self._release(self.holding, True)
 
+    cdef bint on_retire(self, bint force) noexcept nogil:
+        return self.holding is NULL             # timers are those of clients, who have gone
+
     # ---- up ---------------------------------------------------------------------------------------------------------
 
     cdef void _cut(self, request_t *request) noexcept nogil:

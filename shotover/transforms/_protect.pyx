@@ -93,6 +93,12 @@ cdef class Protect(ProtectSeals):
         self.keyring.leave(self)
         self.hub.remove_waker(&self.waker)
 
+    cdef bint on_retire(self, bint force) noexcept nogil:
+        if self.waiting.head is not NULL:
+            return False
+        self.loop.cancel_timer(&self.timer)
+        return True
+
     # ---- keys ---------------------------------------------------------------------------------------------------
 
     def take_key(self, bytes key_id, bytes wrapped, plain, bint current):

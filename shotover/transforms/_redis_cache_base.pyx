@@ -99,6 +99,12 @@ cdef class RedisCacheBase(Step):
             self._wait(op)
         return op
 
+    cdef bint on_retire(self, bint force) noexcept nogil:
+        if self.first is not NULL or self.ops.live_count:
+            return False
+        self.loop.cancel_timer(&self.timer)
+        return True
+
     cdef void _wait(self, op_t *op) noexcept nogil:
         op.deadline_ns = self.loop.now + self.wait_ns
         op.next = NULL

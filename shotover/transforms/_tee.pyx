@@ -462,6 +462,12 @@ cdef class Tee(Step):
         if self.first_timed is not NULL:
             self.loop.set_timer(&self.timer, self.first_timed.deadline_ns - self.loop.now)
 
+    cdef bint on_retire(self, bint force) noexcept nogil:
+        if self.items.live_count or self.sessions.live_count:
+            return False
+        self.loop.cancel_timer(&self.timer)
+        return True
+
     # ---- up -----------------------------------------------------------------------------------------------------
 
     cdef void on_replies(self, batch_t *batch) noexcept nogil:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -15,8 +16,9 @@ from simulation import cluster_workloads as _cluster_workloads  # noqa: E402, F4
 from simulation import cql_cache as _cql_cache  # noqa: E402, F401
 from simulation import cql_ring_workloads as _cql_ring_workloads  # noqa: E402, F401
 from simulation import cql_workloads as _cql_workloads  # noqa: E402, F401
+from simulation.plan import Plan  # noqa: E402
 from simulation.run import play  # noqa: E402
-from simulation.workloads import WORKLOADS, plan_for  # noqa: E402
+from simulation.workloads import WORKLOADS, plan_for, with_replaces  # noqa: E402
 
 
 def main() -> int:
@@ -29,6 +31,9 @@ def main() -> int:
         choices=["", *WORKLOADS],
         metavar="WORKLOAD",
         help=f"one of {', '.join(WORKLOADS)}; without it the seed chooses",
+    )
+    parser.add_argument(
+        "--replace", action="store_true", help="replace the source a few times in each run"
     )
     parser.add_argument("--trace", action="store_true", help="print everything that happens")
     parser.add_argument(
@@ -47,16 +52,17 @@ def main() -> int:
         "--seconds", type=float, default=3600, help="with --seeds: begin no run after so long"
     )
     options = parser.parse_args()
+    make = with_replaces if options.replace else plan_for
     if options.seeds:
         first, _, end = options.seeds.partition(":")
-        return many(range(int(first or 0), int(end)), options.only, options.first, options.seconds)
+        seeds = range(int(first or 0), int(end))
+        return many(make, seeds, options.only, options.first, options.seconds)
     if options.seed is None:
         parser.error("a seed, or --seeds")
-    return one(options.seed, options.workload, options.trace)
+    return one(make(options.seed, options.workload), options.trace)
 
 
-def one(seed: int, workload: str, trace: bool) -> int:
-    plan = plan_for(seed, workload)
+def one(plan: Plan, trace: bool) -> int:
     simulation = play(plan, trace)
     if trace:
         print("\n".join(simulation.trace()))
@@ -67,7 +73,9 @@ def one(seed: int, workload: str, trace: bool) -> int:
     return bool(simulation.violations)
 
 
-def many(seeds: range, workload: str, first: bool, seconds: float) -> int:
+def many(
+    make: Callable[[int, str], Plan], seeds: range, workload: str, first: bool, seconds: float
+) -> int:
     begun = time.monotonic()
     played = failed = 0
     names = [name for name in WORKLOADS if name.startswith(workload)]
@@ -75,12 +83,14 @@ def many(seeds: range, workload: str, first: bool, seconds: float) -> int:
         if time.monotonic() - begun > seconds:
             break
         played += 1
-        plan = plan_for(seed, names[seed % len(names)])
+        plan = make(seed, names[seed % len(names)])
         violations = play(plan).violations
         if violations:
             failed += 1
             print(
-                f"python tests/simulation {seed} {plan.workload}: {violations[0][:300]}", flush=True
+                f"python tests/simulation {seed} {plan.workload}{' --replace' * bool(plan.replaces)}: "
+                f"{violations[0][:300]}",
+                flush=True,
             )
             if first:
                 break

@@ -99,6 +99,8 @@ def check_quiet(sim: Simulation) -> None:
         sim.violation(
             f"{sim.world.fds_open} descriptors for {upstreams} upstream connections and a listener"
         )
+    if len(sim.worker.sources) != 1:
+        sim.violation(f"{len(sim.worker.sources)} sources are left, whose clients have all gone")
     if (gauge := int(sim.sample("shotover_tee_held_bytes"))) != 0:
         sim.violation(f"a Tee holds {gauge} bytes when all is quiet")
 

@@ -59,6 +59,8 @@ class Plan:
     memory_bytes_max: int = 1 << 34
     pending_max: int = 0
     """Most requests of one client that may be under way at once; 0: not looked at."""
+    replaces: list[int] = field(default_factory=list)
+    """When another source, of the same topology, takes the place of the one that new clients come to."""
     drain_at_ns: int = 0
     """0: when all is quiet."""
     drain_ms: int = 5000

@@ -64,13 +64,11 @@ class Simulation:
         self.peers: dict[int, Any] = {}
         self.by_port = {server.port: server for server in self.servers}
         self.worker = Worker(0, poller=self.world.poller(), memory_bytes_max=plan.memory_bytes_max)
-        [source] = load(
-            "topology.yaml", None, {}, tree_of=lambda file: parse(topology, file)
-        ).topology.sources
-        self.chain = build_source(self.worker, source, {})
-        self.worker.listen(
-            "s", source.protocol, f"127.0.0.1:{PORT}", self.chain, **source.options()
-        )
+        self.topology = topology
+        self.source = self.build()
+        self.worker.open(self.source, f"127.0.0.1:{PORT}")
+        for at_ns in plan.replaces:
+            self.at(at_ns, self.replace)
         self.clients: list[Client] = []
         for index, client in enumerate(plan.clients):
             self.at(client.start_ns, self.starter(index, client.script))
@@ -78,6 +76,20 @@ class Simulation:
             self.at(event.at_ns, self.performer(event))
         if plan.drain_at_ns:
             self.at(plan.drain_at_ns, self.drain)
+
+    def build(self) -> Any:
+        [model] = load(
+            "topology.yaml", None, {}, tree_of=lambda file: parse(self.topology, file)
+        ).topology.sources
+        self.chain = build_source(self.worker, model, {})
+        return self.worker.source("s", self.chain, model.options())
+
+    def replace(self) -> None:
+        """As a change of the configuration does: between two turns."""
+        if not self.draining:
+            self.say("another source takes its place")
+            before, self.source = self.source, self.build()
+            self.worker.replace(before, self.source)
 
     def starter(self, index: int, script: list[Any]) -> Callable[[], None]:
         rng = random.Random(self.rng.random())

@@ -29,6 +29,15 @@ def plan_for(seed: int, name: str = "") -> Plan:
     return plan
 
 
+def with_replaces(seed: int, name: str = "") -> Plan:
+    """The same, and a few times the source is replaced by one of the same topology, while clients are connected."""
+    plan = plan_for(seed, name)
+    rng = random.Random(f"replace {seed}")
+    most = plan.drain_at_ns or rng.choice([MS, 5 * MS, 30 * MS])
+    plan.replaces = [rng.randrange(most) for _ in range(rng.randrange(1, 5))]
+    return plan
+
+
 # ---- parts --------------------------------------------------------------------------------------------------------
 
 Kind = tuple[int, Callable[[Draw], list[Op]]]
