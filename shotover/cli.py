@@ -13,23 +13,26 @@ import os
 import sys
 
 from shotover import __version__
-from shotover.config.errors import ConfigError, nearest, shown
+from shotover.config.errors import ConfigError
+from shotover.runtime.flags import CONFIG_FILE, TOPOLOGY_FILE, Parser
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-    from typing import Any, NoReturn
+    from typing import Any
 
     from shotover.runtime.assemble import Loaded
 
-TOPOLOGY_FILE = "config/topology.yaml"
-CONFIG_FILE = "config/config.yaml"
 WORKERS_MAX = 256
 
 EPILOG = """verbs:
   run             serve a topology (the verb when none is given)
   check           say everything that is wrong with the files; exit 1 if anything is
   explain         print the topology with names derived and defaults filled in
+  plan            say what a topology would change in a running process
+  apply           bring it into force there, with no connection lost
+  history         what has been in force
+  rollback        bring what was before into force again
   docs [NAME]     print the page of a source, transform or sink; without NAME list them
   reseal          write values of protected columns again, under the key of today
 
@@ -98,7 +101,10 @@ def run(arguments: list[str]) -> int:
     logger.info(f"Shotover {__version__} is starting", topology=options.topology_file)
     for flag, why in ignored_flags(options):
         logger.warning(f"{flag} has no effect: {why}")
-    return Supervisor(loaded, options.core_threads, options.poller, worker_class).run()
+    supervisor = Supervisor(
+        loaded, options.core_threads, options.poller, worker_class, options.watch
+    )
+    return supervisor.run()
 
 
 def check(arguments: list[str]) -> int:
@@ -168,13 +174,46 @@ def reseal(arguments: list[str]) -> int:
     return reseal_verb.run(loaded, options)
 
 
+def plan(arguments: list[str]) -> int:
+    """Say what a topology would change in a running process; nothing is changed."""
+    from shotover.runtime import remote
+
+    return remote.plan(arguments)
+
+
+def apply(arguments: list[str]) -> int:
+    """Bring a topology into force in a running process."""
+    from shotover.runtime import remote
+
+    return remote.apply(arguments)
+
+
+def history(arguments: list[str]) -> int:
+    """List the configurations that have been in force in a running process."""
+    from shotover.runtime import remote
+
+    return remote.history(arguments)
+
+
+def rollback(arguments: list[str]) -> int:
+    """Bring an earlier configuration into force again."""
+    from shotover.runtime import remote
+
+    return remote.rollback(arguments)
+
+
 VERBS: dict[str, Callable[[list[str]], int]] = {
     "run": run,
     "check": check,
     "explain": explain,
+    "plan": plan,
+    "apply": apply,
+    "history": history,
+    "rollback": rollback,
     "docs": docs,
     "reseal": reseal,
 }
+Parser.verbs = tuple(VERBS)
 
 
 def load(options: argparse.Namespace) -> Loaded:
@@ -193,34 +232,6 @@ def find_files(options: argparse.Namespace) -> None:
         options.topology_file = TOPOLOGY_FILE
         if not os.path.exists(TOPOLOGY_FILE):
             raise ConfigError([f"{TOPOLOGY_FILE}: no such file; name a topology with -t FILE"])
-
-
-class Parser(argparse.ArgumentParser):
-    """Tells a mistake in one line, and where to read on."""
-
-    def parse(self, arguments: list[str]) -> argparse.Namespace:
-        options, strangers = self.parse_known_args(arguments)
-        if strangers:
-            self.error(self.about(strangers[0]))
-        return options
-
-    def error(self, message: str) -> NoReturn:
-        self.exit(2, f"{self.prog}: {message}\n`{self.prog} --help` says what there is\n")
-
-    def about(self, word: str) -> str:
-        """What a word on the command line that nothing takes was meant to be."""
-        if word.startswith("-"):
-            flag = word.partition("=")[0]
-            near = nearest(flag, [known for known in self._option_string_actions if len(known) > 2])
-            return f"unknown flag {shown(flag)}" + (f", did you mean {near}?" if near else "")
-        if word in VERBS:
-            return f"{word} is a verb and goes first: shotover {word} ..."
-        if os.path.exists(word) or word.endswith((".yaml", ".yml")):
-            return f"a topology is named with -t: -t {shown(word)}"
-        near = nearest(word, VERBS)
-        return f"unknown verb {shown(word)}, " + (
-            f"did you mean {near}?" if near else f"there are {', '.join(VERBS)}"
-        )
 
 
 def run_parser(verb: str, description: str = "") -> Parser:
@@ -265,6 +276,11 @@ def run_parser(verb: str, description: str = "") -> Parser:
         choices=("auto", "io_uring", "epoll"),
         default="auto",
         help="how workers wait for the network (default auto)",
+    )
+    add(
+        "--watch",
+        action="store_true",
+        help="bring the files into force when they change (SIGHUP does it at once, with or without this)",
     )
     for flag, _attribute, _why in IGNORED:
         add(flag, metavar="X", help="accepted, has no effect")

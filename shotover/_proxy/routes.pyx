@@ -457,6 +457,9 @@ cdef class RoutesStep(Step):
         """PROBE_* of its answer."""
         return PROBE_ANSWERED
 
+    def owed(self):
+        return sum([self.routes[index].journal.count for index in range(self.route_count)])
+
     # ---- control plane ------------------------------------------------------------------------------------------
 
     def close(self):

@@ -286,6 +286,10 @@ cdef class Step:
     def on_linked(self):
         """For subclasses: the chain, the codec and the neighbours are known now."""
 
+    def owed(self):
+        """How many requests servers are still to get that clients have been answered for. A chain that owes is not replaced."""
+        return 0
+
     def close(self):
         """The worker has stopped, or the source has retired: nothing will be asked of this step any more. Called on the worker's
         thread."""

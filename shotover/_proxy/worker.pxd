@@ -16,6 +16,7 @@ cdef class Worker:
         readonly list sources           # also those that have been replaced, or whose door is closed, as long as they last
         uint32_t leaving_count          # how many those are
         list     calls                  # Call, of other threads
+        dict     retired                # samples of sources that are over, by name and labels: counts do not go back
         readonly MemoryWatch memory
         timer_t  deadline               # of a drain
         uint8_t  want_drain, want_stop, want_probe, want_call   # set by other threads, read by ours

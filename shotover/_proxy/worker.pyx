@@ -13,22 +13,26 @@ cdef void _on_deadline(timer_t *timer) noexcept nogil:
     (<Worker>timer.owner).stopping = 1
 
 
+RETIRED_MAX = 20_000        # series of sources that are over
+
+
 class Call:
     """A function that a worker is to call. `wait` gives what it returned, or raises what it raised."""
 
-    def __init__(self, function):
+    def __init__(self, function, arguments):
         self.function = function
+        self.arguments = arguments
         self.result = self.error = None
         self.done = allocate_lock()
         self.done.acquire()
 
     def run(self):
         try:
-            self.result = self.function()
+            self.result = self.function(*self.arguments)
         except BaseException as error:      # it is the caller's
             self.error = error
         finally:
-            self.function = None
+            self.function = self.arguments = None
             self.done.release()
 
     def wait(self, seconds):
@@ -54,6 +58,7 @@ cdef class Worker:
         self.hub = Hub(self.loop)
         self.sources = []
         self.calls = []
+        self.retired = {}
         self.memory = MemoryWatch(self.hub, self.sources, Share() if memory is None else memory)
         self.deadline.owner = <void *>self
         self.deadline.fire = _on_deadline
@@ -95,7 +100,7 @@ cdef class Worker:
         return door.address
 
     def replace(self, Source old, Source source):
-        """Clients that come in by the door of `old` are those of `source` from now on; those that are there stay until they go."""
+        """Who comes in by the door of `old` is a client of `source` from now on; those that are there stay until they go."""
         self._begin(source)
         old.door.lead_to(source)
         self._leave(old, None)
@@ -119,9 +124,9 @@ cdef class Worker:
             self.leaving_count += 1
         source.leave(drain_ms)
 
-    def call(self, function):
+    def call(self, function, *arguments):
         """From any thread: `function` is called on the worker's, between two turns. Returns the Call."""
-        call = Call(function)
+        call = Call(function, arguments)
         self.calls.append(call)
         self.want_call = 1
         self.loop.wake()
@@ -216,6 +221,7 @@ cdef class Worker:
                 call.run()
         for source in list(self.sources):
             if source.leaving and source.retire() and source.is_over():
+                self._keep_counts(source.samples())
                 self.sources.remove(source)
                 self.leaving_count -= 1
                 self._end(source)
@@ -267,9 +273,22 @@ cdef class Worker:
             ("shotover_memory_bytes", labels, "gauge", self.loop.pool.live_bytes),
             ("shotover_memory_refused_count", labels, "counter", self.loop.pool.refused_count),
         ] + self.memory.samples(labels)
-        for source in self.sources:
+        for source in list(self.sources):
             gathered.extend(source.samples())
+        gathered.extend([(name, labels, kind, value) for (name, _), (labels, kind, value) in list(self.retired.items())])
         return gathered
+
+    def _keep_counts(self, samples):
+        for name, labels, kind, value in samples:
+            key = name, tuple(labels.items())
+            if kind == "gauge" or (key not in self.retired and len(self.retired) >= RETIRED_MAX):
+                continue
+            before = self.retired.get(key)
+            if before is not None and kind == "histogram":
+                value = (before[2][0] + value[0], before[2][1] + value[1], [a + b for a, b in zip(before[2][2], value[2])])
+            elif before is not None:
+                value += before[2]
+            self.retired[key] = labels, kind, value
 
     def census(self):
         """What is alive now, for tests: all zero but upstreams when nothing is under way."""

@@ -3,19 +3,24 @@
 The YAML library takes 20 ms to import and 1.8 MiB that are never given back; a serving process
 parses two small files once. So a child forked at the very start imports it, sends the trees through
 a pipe and ends. Where that fails for any reason, the files are read here, as `check` does anyway.
+
+While workers serve nothing may be forked: they would stand still while their memory is marked. `read` starts a fresh Python
+instead, which does the same.
 """
 
 from __future__ import annotations
 
 import marshal
 import os
+import sys
 
 from shotover.config.errors import ConfigError
 from shotover.config.source import Mapping, Node, Scalar, Sequence, load
+from shotover.config.source import parse as parse_here
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
     from typing import Any
 
 READ_BYTES = 65_536
@@ -63,6 +68,65 @@ class Apart:
         return trees
 
 
+def read(file: str) -> Node:
+    """As source.load, while workers serve."""
+    return _from_child([file], None) or load(file)
+
+
+def parse(text: str, name: str) -> Node:
+    """As source.parse, while workers serve."""
+    return _from_child(["-", name], text.encode()) or parse_here(text, name)
+
+
+def _from_child(arguments: list[str], text: bytes | None) -> Node | None:
+    """The tree that a fresh Python makes of a file or of `text`; None: it could not be had so. Raises ConfigError."""
+    into, text_fd = os.pipe()
+    from_fd, out = os.pipe()
+    command = [sys.executable, "-c", "from shotover.config.apart import main; main()", *arguments]
+    actions = [
+        (os.POSIX_SPAWN_DUP2, into, 0),
+        (os.POSIX_SPAWN_DUP2, out, 1),
+        *((os.POSIX_SPAWN_CLOSE, fd) for fd in (into, text_fd, from_fd, out)),
+    ]
+    path = os.pathsep.join(filter(None, sys.path))
+    try:
+        environ = {**os.environ, "PYTHONPATH": path}
+        pid = os.posix_spawn(sys.executable, command, environ, file_actions=actions)
+    except (OSError, ValueError):
+        for fd in (into, text_fd, from_fd, out):
+            os.close(fd)
+        return None
+    os.close(into)
+    os.close(out)
+    try:
+        left = memoryview(text or b"")
+        while left:
+            left = left[os.write(text_fd, left) :]
+    except BrokenPipeError:
+        pass  # its status says the rest
+    os.close(text_fd)
+    pieces = []
+    while piece := os.read(from_fd, READ_BYTES):
+        pieces.append(piece)
+    os.close(from_fd)
+    _, status = os.waitpid(pid, 0)
+    if status != 0:
+        return None
+    packed = marshal.loads(b"".join(pieces))  # written by our own child
+    if isinstance(packed, list):
+        raise ConfigError(packed)
+    return _unpacked(packed)
+
+
+def main() -> None:
+    """The child of `_from_child`: FILE, or - NAME with the text on standard input; the tree goes to standard output."""
+    if sys.argv[1] == "-":
+        packed = _packed_or_errors(lambda: parse_here(sys.stdin.read(), sys.argv[2]))
+    else:
+        packed = _packed_or_errors(lambda: load(sys.argv[1]))
+    sys.stdout.buffer.write(marshal.dumps(packed))
+
+
 def _serve(files: list[str], write_fd: int) -> None:
     """The child's whole life. Leaves without running anything of the parent's."""
     status = 1
@@ -76,9 +140,13 @@ def _serve(files: list[str], write_fd: int) -> None:
 
 
 def _packed_file(file: str) -> Any:
+    return _packed_or_errors(lambda: load(file))
+
+
+def _packed_or_errors(tree: Callable[[], Node]) -> Any:
     """A tree as a tuple, or error lines as a list."""
     try:
-        return _packed(load(file))
+        return _packed(tree())
     except ConfigError as error:
         return error.lines
 

@@ -25,7 +25,7 @@ class NoSuchPath(LookupError):
 
 def split(path: str) -> list[str]:
     """The steps of a path as a URL has it."""
-    from urllib.parse import unquote
+    from urllib.parse import unquote  # only those who use paths pay for it
 
     return [unquote(part) for part in path.strip("/").split("/") if part]
 
@@ -111,7 +111,9 @@ def _child(node: Node, part: str, before: list[str]) -> Node:
         if found is None and inner is not None:
             return _child(inner, part, before)
         if found is None:
-            raise NoSuchPath(f"{where} has no {shown(part)}, {suggestion(part, list(node.entries))}")
+            raise NoSuchPath(
+                f"{where} has no {shown(part)}, {suggestion(part, list(node.entries))}"
+            )
         return found
     if isinstance(node, Sequence):
         return node.items[_index(node, part, where)]
@@ -138,7 +140,9 @@ def _index(node: Sequence, part: str, where: str) -> int:
         if len(found) == 1:
             return found[0]
         if found:
-            raise NoSuchPath(f"{where} has {len(found)} entries {shown(part)}: say which by its number")
+            raise NoSuchPath(
+                f"{where} has {len(found)} entries {shown(part)}: say which by its number"
+            )
     known = [name for child in node.items for name in (_name_of(child), _type_of(child)) if name]
     raise NoSuchPath(f"{where} has no entry {shown(part)}, {suggestion(part, known)}")
 
@@ -157,8 +161,13 @@ def _name_of(child: Node) -> str | None:
     return name.text if isinstance(name, Scalar) else None
 
 
-def _changed(node: Node, path: list[str], depth: int, change: Callable[[Node | None], Node | None]) -> Node:
-    """A copy of the way to the end of the path, with that changed; `change` is given None for what is new, gives None for what goes."""
+def _changed(
+    node: Node, path: list[str], depth: int, change: Callable[[Node | None], Node | None]
+) -> Node:
+    """A copy of the way to the end of the path, with that changed.
+
+    `change` is given None for what is new, and gives None for what goes.
+    """
     if depth == len(path):
         changed = change(node)
         assert changed is not None
@@ -190,7 +199,11 @@ def _changed(node: Node, path: list[str], depth: int, change: Callable[[Node | N
         items.items.append(changed)
         return items
     index = _index(node, part, where)
-    changed = change(items.items[index]) if last else _changed(items.items[index], path, depth + 1, change)
+    changed = (
+        change(items.items[index])
+        if last
+        else _changed(items.items[index], path, depth + 1, change)
+    )
     if changed is None:
         del items.items[index]
     else:
@@ -211,7 +224,9 @@ def _merge(before: Node | None, patch: Node) -> Node:
         return patch
     base = before if isinstance(before, Mapping) else Mapping(patch.line)
     inner = _inner(base)
-    if inner is not None and not set(patch.entries) & set(base.entries):  # the type's key may be left out
+    if inner is not None and not set(patch.entries) & set(
+        base.entries
+    ):  # the type's key may be left out
         (key,) = base.entries
         return _like(base, {key: _merge(inner, patch)})
     entries = dict(base.entries)

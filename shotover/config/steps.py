@@ -240,6 +240,10 @@ class SourceConfig(Named):
                 "proxy_protocol",
             )
 
+    def steps(self) -> tuple[StepConfig, ...]:
+        """Those of its chain."""
+        return () if self.chain is None else self.chain.steps
+
     def options(self) -> dict[str, Any]:
         """Keyword options of Worker.listen for this source."""
         common = (

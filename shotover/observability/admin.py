@@ -5,6 +5,7 @@
     GET /readyz     200 when every worker reaches its servers and none is draining, else 503 and why
     GET /topology   what runs, as JSON, without secrets
     GET /filter     the log filter in force; PUT replaces it, body as `main_log_level`
+    /config ...     the configuration, see runtime/config_pages.py
 
 Nothing here blocks, and nothing is kept between requests. Who may ask for what stands in `Access`.
 """
@@ -23,11 +24,19 @@ from .redact import redact_tree
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
+    from typing import Protocol
 
     from .httpwire import Request
     from .metrics import Sample
 
     Route = dict[str, Callable[[Request], Response]]
+
+    class Pages(Protocol):
+        """Pages that somebody else makes: by path, and by how their paths begin."""
+
+        routes: dict[str, Route]
+        prefixes: dict[str, Route]
+
 
 HINT = """Shotover's observability endpoint. Try one of:
   GET /metrics   counters and latencies for Prometheus
@@ -35,6 +44,9 @@ HINT = """Shotover's observability endpoint. Try one of:
   GET /readyz    are the servers reachable
   GET /topology  what is running
   GET /filter    the log filter; PUT /filter replaces it
+  GET /config    the configuration in force; PUT, PATCH and DELETE change it
+  GET /history   what it was before; POST /rollback goes back
+  GET /openapi.json
 """
 TEE_PATH = "/transform/tee/result-source"
 TEE_HINT = f"""The switch of a Tee. Try:
@@ -117,12 +129,16 @@ class _App:
     def __init__(self, access: Access | None = None) -> None:
         self._access = access or Access()
         self._routes: dict[str, Route] = {}
+        self._prefixes: dict[str, Route] = {}
 
     def __call__(self, request: Request) -> Response:
         refusal = self._access.refusal(request, request.path in self.open_paths)
         if refusal is not None:
             return refusal
         route = self._routes.get(request.path)
+        for prefix, below in self._prefixes.items():
+            if route is None and request.path.startswith(prefix):
+                route = below
         if route is None:
             return Response(404, f"no such page\n\n{self.hint}")
         method = "GET" if request.method == "HEAD" else request.method
@@ -138,7 +154,7 @@ class AdminApp(_App):
 
     `samples` gives a list of samples for each worker; `problems` the reasons not to send traffic
     here, none when ready; `topology` what runs (secrets are hidden here). `old_names` adds the metrics'
-    former names.
+    former names; `more` has pages of others.
     """
 
     hint = HINT
@@ -151,6 +167,7 @@ class AdminApp(_App):
         topology: Callable[[], object],
         old_names: bool = False,
         access: Access | None = None,
+        more: Pages | None = None,
     ) -> None:
         super().__init__(access)
         self._samples = samples
@@ -165,6 +182,9 @@ class AdminApp(_App):
             "/topology": {"GET": self._show_topology},
             "/filter": {"GET": self._show_filter, "PUT": self._set_filter},
         }
+        if more is not None:
+            self._routes |= more.routes
+            self._prefixes = more.prefixes
 
     def _metrics(self, request: Request) -> Response:
         return Response(200, pieces(self._samples(), self._old_names), CONTENT_TYPE)
@@ -193,7 +213,7 @@ class AdminApp(_App):
         log.get("shotover::log").limited("filter", 1.0, 10.0).info(
             "log filter changed", before=before, now=log.filter_text(), peer=request.peer
         )
-        return Response(200, "Filter set")
+        return Response(200, "Filter set\n")
 
 
 class TeeSwitch(_App):

@@ -435,6 +435,12 @@ FAMILIES: dict[str, tuple[str, str, str]] = {
     ),
     "shotover_connections": (GAUGE, "Open client connections.", "connections"),
     "shotover_draining": (GAUGE, "1 while finishing what is in flight.", ""),
+    "shotover_config_generation": (GAUGE, "Number of the configuration in force.", ""),
+    "shotover_config_earlier_connections": (
+        GAUGE,
+        "Client connections that are served as an earlier configuration said.",
+        "connections",
+    ),
     "shotover_loop_turns_count": (COUNTER, "Turns of a worker's loop.", "turns"),
     "shotover_loop_bytes_received_count": (COUNTER, "Bytes read by a worker.", "bytes"),
     "shotover_loop_bytes_sent_count": (COUNTER, "Bytes written by a worker.", "bytes"),

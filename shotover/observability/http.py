@@ -122,6 +122,7 @@ class HttpServer:
     def __init__(self, address: str, handler: Handler, purpose: str = "observability") -> None:
         family, host, port = parse_address(address)
         self._handler = handler
+        self.purpose: object = purpose
         self._connections: dict[int, _Connection] = {}
         self._buffered: set[int] = (
             set()

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 HEAD_BYTES_MAX = 8 * 1024  # request line and headers
 HEADERS_MAX = 64
-BODY_BYTES_MAX = 64 * 1024
+BODY_BYTES_MAX = 1024 * 1024
 PIECE_PAUSE_SECONDS = 20e-6  # between pieces of a page: others may need the interpreter
 
 REASONS = {
@@ -26,8 +26,11 @@ REASONS = {
     403: "Forbidden",
     404: "Not Found",
     405: "Method Not Allowed",
+    409: "Conflict",
+    412: "Precondition Failed",
     413: "Content Too Large",
     417: "Expectation Failed",
+    422: "Unprocessable Content",
     431: "Request Header Fields Too Large",
     500: "Internal Server Error",
     501: "Not Implemented",
@@ -48,9 +51,18 @@ class Bad(Exception):
 
 
 class Request:
-    """One request. `path` has no query; header names are in lower case."""
+    """One request. `path` has no query, which is in `query`; header names are in lower case."""
 
-    __slots__ = ("body", "continue_expected", "headers", "keep_alive", "method", "path", "peer")
+    __slots__ = (
+        "body",
+        "continue_expected",
+        "headers",
+        "keep_alive",
+        "method",
+        "path",
+        "peer",
+        "query",
+    )
 
     def __init__(self, method: str, path: str, headers: dict[str, str], keep_alive: bool) -> None:
         self.method = method
@@ -58,6 +70,7 @@ class Request:
         self.headers = headers
         self.keep_alive = keep_alive
         self.body = b""
+        self.query: dict[str, str] = {}
         self.peer = ""
         self.continue_expected = False  # the peer holds the body back until told to go on
 
@@ -130,8 +143,31 @@ def _request_line(line: bytes) -> Request:
         target = b"/" + target[7:].partition(b"/")[2]
     if not target.startswith(b"/") or not all(0x20 < byte < 0x7F for byte in target):
         raise Bad(400, "expected a path that begins with /")
-    path = target.partition(b"?")[0].partition(b"#")[0].decode("ascii")
-    return Request(method.decode("ascii"), path, {}, version == b"HTTP/1.1")
+    path, _, query = target.partition(b"#")[0].decode("ascii").partition("?")
+    request = Request(method.decode("ascii"), path, {}, version == b"HTTP/1.1")
+    request.query = _query(query)
+    return request
+
+
+def _query(text: str) -> dict[str, str]:
+    """`a=1&b` as {a: "1", b: ""}; of a name that is there twice the last one."""
+    found = {}
+    for part in text.split("&") if text else ():
+        name, _, value = part.partition("=")
+        found[_unquoted(name)] = _unquoted(value)
+    return found
+
+
+def _unquoted(text: str) -> str:
+    """%XX as the character it is; urllib would cost its import."""
+    first, *rest = text.encode("ascii").split(b"%")
+    for piece in rest:
+        digits = piece[:2]
+        try:
+            first += bytes([int(digits, 16)]) + piece[2:]
+        except ValueError:
+            first += b"%" + piece
+    return first.decode("utf-8", "replace")
 
 
 def _headers(request: Request, lines: list[bytes]) -> None:

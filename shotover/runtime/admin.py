@@ -6,6 +6,7 @@ counters and never wait for anything.
 
 from __future__ import annotations
 
+from shotover.config import apart
 from shotover.config.errors import ConfigError, Problem
 from shotover.config.process import EVERYTHING
 from shotover.observability import log
@@ -13,17 +14,20 @@ from shotover.observability.admin import Access, AdminApp, TeeSwitch, upstream_p
 from shotover.observability.http import AddressError, HttpServer, is_loopback
 from shotover.observability.process import process_samples
 from shotover.runtime.checks import walk
+from shotover.runtime.config_pages import ConfigPages
 from shotover.runtime.explain import tree
 from shotover.runtime.listening import explanation
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from typing import Any
 
     from shotover.config.address import Address
     from shotover.config.errors import Place
     from shotover.config.process import ProcessConfig
+    from shotover.config.steps import StepConfig
+    from shotover.config.topology import Topology
     from shotover.observability.metrics import Sample
     from shotover.runtime.supervisor import Supervisor
 
@@ -46,23 +50,46 @@ def open_servers(supervisor: Supervisor) -> list[HttpServer]:
                     "on 127.0.0.1, or set admin_token",
                     address=process.observability_interface,
                 )
-        for chain in supervisor.loaded.topology.chains():
-            for step in walk(chain):
-                steps = supervisor.steps.get(step.name, [])
-                servers += [
-                    _open(
-                        address,
-                        step.place_of(attribute),
-                        _switch(address, steps, _access(process, address)),
-                    )
-                    for address, attribute in step.listens()
-                    if steps
-                ]
+        return servers + list(open_switches(supervisor, supervisor.loaded.topology, {}).values())
     except BaseException:
         for server in servers:
             server.close()
         raise
-    return servers
+
+
+def open_switches(
+    supervisor: Supervisor, topology: Topology, are_open: Mapping[tuple[str, str], HttpServer]
+) -> dict[tuple[str, str], HttpServer]:
+    """The switch of each Tee that has one, by (name, address); those that `are_open` stay so.
+
+    Raises ConfigError, with no new one left.
+    """
+    found: dict[tuple[str, str], HttpServer] = {}
+    try:
+        for source in topology.sources:
+            for step in walk(source.steps()):
+                for address, attribute in step.listens():
+                    key = step.name, str(address)
+                    found[key] = are_open.get(key) or _open_switch(
+                        supervisor, step, address, attribute
+                    )
+    except BaseException:
+        for key, server in found.items():
+            if key not in are_open:
+                server.close()
+        raise
+    return found
+
+
+def _open_switch(
+    supervisor: Supervisor, step: StepConfig, address: Address, attribute: str
+) -> HttpServer:
+    access = _access(supervisor.loaded.process, address)
+    server = _open(
+        address, step.place_of(attribute), _switch(supervisor, address, step.name, access)
+    )
+    server.purpose = step.name, str(address)
+    return server
 
 
 def _open(address: Address, place: Place, handler: Callable[..., Any]) -> HttpServer:
@@ -86,7 +113,8 @@ def _admin_app(supervisor: Supervisor, access: Access) -> AdminApp:
     def samples() -> list[list[Sample]]:
         gathered: list[list[Sample]] = [t.worker.samples() for t in supervisor.threads]
         draining = float(supervisor.draining)
-        return [*gathered, [*process_samples(), ("shotover_draining", {}, "gauge", draining)]]
+        own = [*process_samples(), ("shotover_draining", {}, "gauge", draining)]
+        return [*gathered, [*own, *supervisor.live.samples()]]
 
     def problems() -> list[str]:
         """Where traffic does not tell, being asked makes sinks try: the next to ask hears of it."""
@@ -103,14 +131,18 @@ def _admin_app(supervisor: Supervisor, access: Access) -> AdminApp:
         },
         old_names=supervisor.loaded.process.old_metric_names,
         access=access,
+        more=ConfigPages(supervisor.live, apart.parse),
     )
 
 
-def _switch(address: Address, steps: list[Any], access: Access) -> TeeSwitch:
+def _switch(supervisor: Supervisor, address: Address, name: str, access: Access) -> TeeSwitch:
     """The switch of a Tee; all its copies, on every worker, are switched together."""
 
+    def switched() -> bool:
+        return any(step.switched for step in supervisor.steps.get(name, []))
+
     def switch(to_own_chain: bool) -> None:
-        for step in steps:
+        for step in supervisor.steps.get(name, []):
             step.switched = to_own_chain
 
-    return TeeSwitch(lambda: bool(steps[0].switched), switch, str(address), access)
+    return TeeSwitch(switched, switch, str(address), access)

@@ -31,11 +31,15 @@ if TYPE_CHECKING:
 class Loaded:
     """What two files say, checked and named."""
 
-    __slots__ = ("process", "topology")
+    __slots__ = ("config_file", "document", "process", "topology")
 
-    def __init__(self, topology: Topology, process: ProcessConfig) -> None:
+    def __init__(
+        self, topology: Topology, process: ProcessConfig, document: Node, config_file: str | None
+    ) -> None:
         self.topology = topology
         self.process = process
+        self.document = document  # the topology as it was written
+        self.config_file = config_file
 
 
 def load(
@@ -74,7 +78,8 @@ def load(
         check(topology, process, problems)
     if unreadable or problems:
         raise ConfigError([*unreadable, *problems.sorted()])
-    return Loaded(topology, process)
+    assert root is not None, "what could not be read is a problem"
+    return Loaded(topology, process, root, config_file)
 
 
 def check_log_level(process: ProcessConfig, problems: Problems) -> None:

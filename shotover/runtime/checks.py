@@ -10,7 +10,7 @@ from shotover.config.steps import ChainConfig, SourceConfig, StepConfig, Unknown
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from shotover.config.address import Address
     from shotover.config.errors import Place, Problems
@@ -75,7 +75,7 @@ def _check_protocol(chain: ChainConfig, protocol: str, speaker: str, problems: P
                 _check_protocol(subchain, step.chain_protocol, speaks, problems)
 
 
-def walk(chain: ChainConfig) -> Iterator[StepConfig]:
+def walk(chain: Iterable[StepConfig]) -> Iterator[StepConfig]:
     """The steps of a chain and, after each, those of the chains it owns."""
     for step in chain:
         yield step

@@ -39,22 +39,22 @@ def explain(loaded: Loaded) -> str:
     return "\n".join(lines) + "\n"
 
 
-def tree(model: Named) -> dict[str, object]:
-    """A source or step as plain values, for machines; secrets hidden."""
-    fields = {
-        field.key: _tree_value(field.masked(getattr(model, name)))
-        for name, field in model.fields.items()
-    }
+def tree(model: Named, hide: bool = True) -> dict[str, object]:
+    """A source or step as plain values, for machines; secrets hidden, unless they are for nobody to see."""
+    fields = {}
+    for name, field in model.fields.items():
+        value = getattr(model, name)
+        fields[field.key] = _tree_value(field.masked(value) if hide else field.plain(value), hide)
     return {model.type_name: fields}
 
 
-def _tree_value(value: object) -> object:
+def _tree_value(value: object, hide: bool) -> object:
     if isinstance(value, ChainConfig):
-        return [tree(step) for step in value]
+        return [tree(step, hide) for step in value]
     if isinstance(value, dict):
-        return {key: _tree_value(item) for key, item in value.items()}
+        return {key: _tree_value(item, hide) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
-        return [_tree_value(item) for item in value]
+        return [_tree_value(item, hide) for item in value]
     return value
 
 

@@ -31,6 +31,7 @@ GUIDES = {
     "TLS": "TLS with clients and servers: certificates, identities, renewal.",
     "operations": "From an empty machine to the day a server dies, command by command.",
     "ProxyProtocol": "The PROXY protocol: whom a load balancer in front speaks for.",
+    "configuration": "Another configuration while it serves: plan, apply, history, rollback; over HTTP.",
     "overload": "Limits, memory, and what becomes of requests when there are too many.",
 }
 """Pages that are about no one thing."""

@@ -108,7 +108,9 @@ class Plan:
         return ", ".join(f"{change.what}: {change.kind}" for change in self.changes) or "no change"
 
 
-def pair(sources: list[SourceConfig], running: Mapping[str, Served]) -> list[tuple[SourceConfig, Served | None]]:
+def pair(
+    sources: list[SourceConfig], running: Mapping[str, Served]
+) -> list[tuple[SourceConfig, Served | None]]:
     """Each source with what runs of it: under its name and on its address, or under another name there; else None."""
     taken: set[str] = set()
     found: dict[int, Served] = {}
@@ -130,6 +132,7 @@ def pair(sources: list[SourceConfig], running: Mapping[str, Served]) -> list[tup
 def differences(old: SourceConfig, new: SourceConfig) -> Iterator[str]:
     """`path: was -> is`, for each value that differs; secrets hidden."""
     before, after = dict(_flat(tree(old))), dict(_flat(tree(new)))
+    old_secrets, new_secrets = dict(_flat(tree(old, False))), dict(_flat(tree(new, False)))
     lines = []
     for path in [*after, *(path for path in before if path not in after)]:
         if path not in before:
@@ -138,8 +141,8 @@ def differences(old: SourceConfig, new: SourceConfig) -> Iterator[str]:
             lines.append(f"{path}: {before[path]!r} goes")
         elif before[path] != after[path]:
             lines.append(f"{path}: {before[path]!r} -> {after[path]!r}")
-    if not lines:
-        lines.append("a secret has changed")
+        elif old_secrets.get(path) != new_secrets.get(path):
+            lines.append(f"{path}: another secret")
     yield from lines[:LINES_MAX]
     if len(lines) > LINES_MAX:
         yield f"... and {len(lines) - LINES_MAX} more"

@@ -54,7 +54,7 @@ class Served:
 
         try:
             for thread in self.threads:
-                self.sources[thread.index] = thread.call(lambda worker=thread.worker: build(worker))
+                self.sources[thread.index] = thread.call(build, thread.worker)
         except BaseException:
             self.discard()
             raise
@@ -77,7 +77,7 @@ class Served:
     def _open(self, thread: WorkerThread) -> None:
         """Port 0: the others take what the first one got."""
         source, address = self.sources[thread.index], self.address
-        self.address = thread.call(lambda: thread.worker.open(source, address)) or address
+        self.address = thread.call(thread.worker.open, source, address) or address
 
     def replace(self, before: Served) -> None:
         """Takes the doors of `before`. Nothing of it can fail but opening more of them than that had."""
@@ -87,24 +87,24 @@ class Served:
             if old is None:
                 self._open(thread)
             else:
-                thread.call(lambda t=thread, o=old, n=new: t.worker.replace(o, n))
+                thread.call(thread.worker.replace, old, new)
         for thread in before.threads:
             if thread.index not in self.sources:
                 old = before.sources[thread.index]
-                thread.call(lambda t=thread, o=old: t.worker.remove(o, LINGER_MS))
+                thread.call(thread.worker.remove, old, LINGER_MS)
 
     def close(self, drain_ms: int) -> None:
         """Accepts no more, and disconnects its clients within that time."""
         for thread in self.threads:
             source = self.sources[thread.index]
-            thread.call(lambda t=thread, s=source: t.worker.remove(s, drain_ms))
+            thread.call(thread.worker.remove, source, drain_ms)
 
     def discard(self) -> None:
         """What was built of it goes; also where doors were opened already."""
         for thread in self.threads:
             source = self.sources.pop(thread.index, None)
             if source is not None:
-                thread.call(lambda t=thread, s=source: t.worker.discard(s))
+                thread.call(thread.worker.discard, source)
 
     def connections(self) -> int:
         """Clients it has now."""
@@ -123,7 +123,10 @@ def ledger(limit: int | None, workers: int) -> Any:
 
 
 def address_limit(model: SourceConfig, before: Served | None = None) -> Any:
-    """What counts the connections of each client address, for all workers; None: nothing does. Those of `before` go on to count."""
+    """What counts the connections of each client address, for all workers; None: nothing does.
+
+    Those of `before` go on to count.
+    """
     limit, prefix = model.connection_limit_per_ip, model.connection_limit_ipv6_prefix
     if limit is None:
         return None

@@ -2,7 +2,7 @@
 
     start()   workers -> chains -> listeners -> endpoints -> privileges -> threads -> "now accepting"
     serve()   the main thread sleeps until a signal, the end of a worker, or a look at the logs
-    reread    SIGHUP: files beside the topology (certificates, rules) are read again
+    reread    SIGHUP: the configuration, and files beside it (certificates, rules), are read again
     stop      first SIGTERM or SIGINT: drain, bounded, exit 0; a second one: exit at once
 
 The main thread waits in poll() on one pipe and on the sockets of the HTTP endpoints, which it
@@ -21,12 +21,13 @@ import sys
 import threading
 from time import monotonic
 
-from shotover.config.errors import ConfigError, Problem
+from shotover.config.errors import ConfigError
 from shotover.observability import log
 from shotover.runtime import listening, privileges
 from shotover.runtime.checks import walk
+from shotover.runtime.live import Live
 from shotover.runtime.serving import Served, ledger
-from shotover.runtime.watching import Watcher
+from shotover.runtime.watching import Watched, Watcher
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -80,23 +81,35 @@ class WorkerThread:
     def alive(self) -> bool:
         return self.thread.is_alive()
 
-    def call(self, function: Callable[[], Any]) -> Any:
-        """What `function` returns (or raises) on the worker's thread, between two of its turns; at once where it does not run yet."""
+    def call(self, function: Callable[..., Any], *arguments: Any) -> Any:
+        """What `function` returns (or raises) on the worker's thread, between two of its turns; at once where it does not run."""
         if not self.alive:
-            return function()
-        return self.worker.call(function).wait(CALL_SECONDS)
+            return function(*arguments)
+        return self.worker.call(function, *arguments).wait(CALL_SECONDS)
 
 
 class Supervisor:
     """Runs a checked configuration until it is told to stop."""
 
-    def __init__(self, loaded: Loaded, worker_count: int, poller: str, worker_class: Any) -> None:
+    def __init__(
+        self,
+        loaded: Loaded,
+        worker_count: int,
+        poller: str,
+        worker_class: Any,
+        watch: bool = False,
+    ) -> None:
         self.loaded = loaded
+        self.watch = watch  # the files of the configuration are read again when they change
         self.worker_count = worker_count
         self.poller = poller
         self.worker_class = worker_class
         self.threads: list[WorkerThread] = []
         self.served: dict[str, Served] = {}  # what runs, by the name of the source
+        self.live = Live(self)
+        files = [loaded.topology.file, *filter(None, [loaded.config_file])]
+        self.own_files = Watched("configuration", files, self.live.read_again, watch)
+        self.watcher: Watcher | None = None  # of files; from serve() on
         self.servers: list[HttpServer] = []
         self.who: privileges.Target | None = None  # who to become when all is open
         self.draining = False
@@ -195,12 +208,42 @@ class Supervisor:
 
             self.servers = open_servers(self)
 
+    # -- another configuration, see live.py
+
+    def prepare_switches(self, loaded: Loaded) -> None:
+        """Opens what the switches of new Tees listen on. Raises ConfigError, with nothing changed."""
+        before = {s.purpose: s for s in self.servers if isinstance(s.purpose, tuple)}
+        if any(step.listens() for chain in loaded.topology.chains() for step in walk(chain)):
+            from shotover.runtime.admin import open_switches
+
+            for key, server in open_switches(self, loaded.topology, before).items():
+                if key not in before:
+                    self.servers.append(server)
+
+    def changed(self, loaded: Loaded) -> None:
+        """`loaded` is in force: what follows from it for the main thread."""
+        if loaded.process.main_log_level != self.loaded.process.main_log_level:
+            log.set_filter(loaded.process.main_log_level)
+        self.loaded = loaded
+        wanted = {
+            (step.name, str(address))
+            for source in loaded.topology.sources
+            for step in walk(source.steps())
+            for address, _attribute in step.listens()
+        }
+        for server in list(self.servers):
+            if isinstance(server.purpose, tuple) and server.purpose not in wanted:
+                self.servers.remove(server)
+                server.close()
+        if self.watcher is not None:
+            self.watcher = Watcher(self.loaded.topology, self.steps, self.own_files)
+
     # -- serve
 
     def serve(self) -> int:
         """Wait for a signal or the end of a worker; then drain. The exit code."""
-        watcher = Watcher(self.loaded.topology, self.steps)
-        for name, file in watcher.unreadable() if self.who is not None else ():
+        self.watcher = Watcher(self.loaded.topology, self.steps, self.own_files)
+        for name, file in self.watcher.unreadable() if self.who is not None else ():
             _log.warning(
                 "this user may not read a file that was read before privileges were dropped: "
                 "it will not be read again while the process runs",
@@ -209,7 +252,8 @@ class Supervisor:
             )
         while not self._signals and all(thread.alive for thread in self.threads):
             force, self._reread = self._reread, False
-            watcher.look(force)
+            self.watcher.look(force)
+            self.live.look()
             self.wait(LOG_BUSY_SECONDS if self.carry_logs() else LOG_QUIET_SECONDS)
         self.note_ended()
         if self._signals:

@@ -42,7 +42,11 @@ def signature(file: str) -> tuple[int, ...] | None:
 class Watched:
     """Files that say one thing together, and how that is read anew: `reread` says what they hold, or raises ConfigError."""
 
-    def __init__(self, name: str, files: Sequence[str], reread: Callable[[], str]) -> None:
+    def __init__(
+        self, name: str, files: Sequence[str], reread: Callable[[], str], alone: bool = True
+    ) -> None:
+        """`alone`: also without being told to."""
+        self.alone = alone
         self.name = name
         self.files = files
         self.reread = reread
@@ -80,9 +84,12 @@ class Watched:
 
 
 class Watcher:
-    """All such files of a topology."""
+    """All such files of a topology; `own` are those of the configuration itself."""
 
-    def __init__(self, topology: Topology, steps: Mapping[str, list[Any]]) -> None:
+    def __init__(
+        self, topology: Topology, steps: Mapping[str, list[Any]], own: Watched | None = None
+    ) -> None:
+        self._own = own
         self._watched: list[Watched] = []
         for source in topology.sources:
             self._add_tls(source)
@@ -106,14 +113,20 @@ class Watcher:
         """(name, file) of each file that this process may not read (any more)."""
         return [
             (watched.name, file)
-            for watched in self._watched
+            for watched in [*self._watched, *([self._own] if self._own and self._own.alone else [])]
             for file in watched.files
             if not os.access(file, os.R_OK)
         ]
 
     def look(self, force: bool = False) -> None:
-        """Reads again what has changed, if it is time; `force`: everything, at once."""
-        if self._watched and (force or monotonic() >= self._due):
-            for watched in self._watched:
-                watched.look(force)
-            self._due = monotonic() + SECONDS
+        """Reads again what has changed, if it is time; `force`: everything, at once.
+
+        The configuration comes last: another watcher may take the place of this one then.
+        """
+        if not force and monotonic() < self._due:
+            return
+        self._due = monotonic() + SECONDS
+        for watched in self._watched:
+            watched.look(force)
+        if self._own is not None and (force or self._own.alone):
+            self._own.look(force)

@@ -108,7 +108,10 @@ def test_the_filter_is_shown_replaced_and_kept_when_the_new_one_is_bad(
     client = stage.start()
     logger = log.get("shotover::sinks")
     assert client.ask("GET", "/filter")[:2] == (200, "info\n")
-    assert client.ask("PUT", "/filter", " info, shotover::sinks=debug\n")[:2] == (200, "Filter set")
+    assert client.ask("PUT", "/filter", " info, shotover::sinks=debug\n")[:2] == (
+        200,
+        "Filter set\n",
+    )
     logger.debug("now seen")
     assert client.ask("GET", "/filter")[1] == "info, shotover::sinks=debug\n"
     status, text, _ = client.ask("PUT", "/filter", "info,loud")

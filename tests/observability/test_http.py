@@ -257,7 +257,7 @@ H = b"\r\nHost: x\r\n"
         (b"PUT / HTTP/1.1" + H + b"Content-Length: +1\r\n\r\n", 400),
         (b"PUT / HTTP/1.1" + H + b"Content-Length: \xb2\r\n\r\n", 400),
         (b"PUT / HTTP/1.1" + H + b"Content-Length: %s\r\n\r\n" % (b"9" * 400), 400),
-        (b"PUT / HTTP/1.1" + H + b"Content-Length: 65537\r\n\r\n", 413),
+        (b"PUT / HTTP/1.1" + H + b"Content-Length: 1048577\r\n\r\n", 413),
         (b"PUT / HTTP/1.1" + H + b"Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 501),
         (b"PUT / HTTP/1.1" + H + b"Transfer-Encoding: x\r\nContent-Length: 3\r\n\r\nabc", 501),
         (b"PUT / HTTP/1.1" + H + b"Expect: 200\r\nContent-Length: 3\r\n\r\n", 417),

@@ -12,6 +12,7 @@ import pytest
 
 from shotover.config.errors import ConfigError
 from shotover.observability import log
+from shotover.runtime import serving
 from shotover.runtime import supervisor as module
 from shotover.runtime.assemble import load
 from shotover.runtime.supervisor import Supervisor
@@ -30,9 +31,15 @@ class Worker:
         self.ended = threading.Event()
         self.lines: list[tuple[int, str, dict[str, object]]] = []
 
-    def listen(self, source: str, protocol: str, address: str, chain: object, **options: object):
+    def source(self, name: str, chain: object, options: dict[str, object]) -> str:
+        return name
+
+    def open(self, source: str, address: str) -> str:
         self.calls.append(("listen", self.index, address))
         return address.replace(":0", ":7777")
+
+    def discard(self, source: str) -> None:
+        self.calls.append(("discard", self.index))
 
     def run(self) -> None:
         type(self).when_running(self)
@@ -63,7 +70,7 @@ def interrupt(worker: Worker, number: int = signal.SIGTERM) -> None:
 def supervise(tmp_path, monkeypatch):
     """Runs a supervisor over scripted workers: (exit code, calls)."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(module, "build_source", lambda worker, source, steps: source.chain)
+    monkeypatch.setattr(serving, "build_source", lambda worker, source, steps: source.chain)
 
     def run(when_running=interrupt, listen="127.0.0.1:0", workers=1, process="", **attributes):
         (tmp_path / "t.yaml").write_text(

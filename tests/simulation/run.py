@@ -55,6 +55,7 @@ class Simulation:
         self.scheduled = 0
         self.turns = 0
         self.draining = False
+        self.replaced = 0
         self.worker_done = False
         self.port = PORT
         self.servers = [
@@ -88,6 +89,7 @@ class Simulation:
         """As a change of the configuration does: between two turns."""
         if not self.draining:
             self.say("another source takes its place")
+            self.replaced += any(not client.over for client in self.clients)
             before, self.source = self.source, self.build()
             self.worker.replace(before, self.source)
 

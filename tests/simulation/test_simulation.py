@@ -18,7 +18,7 @@ from simulation import mutants
 from simulation.ops import Draw
 from simulation.plan import ClientPlan, Plan, sink, topology
 from simulation.run import Simulation, play
-from simulation.workloads import WORKLOADS, plan_for
+from simulation.workloads import WORKLOADS, plan_for, with_replaces
 
 FIXED = range(30)
 """Seeds that every workload is run with."""
@@ -105,6 +105,20 @@ def test_what_must_hold_holds(workload: str) -> None:
 @pytest.mark.parametrize("workload, seed", sorted(FOUND))
 def test_what_was_found_once_stays_mended(workload: str, seed: int) -> None:
     hold(workload, seed)
+
+
+@pytest.mark.parametrize("workload", WORKLOADS)
+def test_sources_are_replaced_in_the_midst_of_it(workload: str) -> None:
+    """What must hold holds, and of what was replaced nothing is left in the end."""
+    replaced = 0
+    for seed in FIXED:
+        plan = with_replaces(seed, workload)
+        simulation = play(plan)
+        replaced += simulation.replaced
+        replay = f".venv/bin/python tests/simulation {seed} {workload} --replace --trace"
+        lines = [plan.sentence(), plan.topology, *simulation.violations, f"replay: {replay}"]
+        assert not simulation.violations, "\n".join(lines)
+    assert replaced > 10
 
 
 @pytest.mark.parametrize("workload", WORKLOADS)

@@ -15,6 +15,7 @@ LONGER = {
     "tests/net/pollers.c": "one suite of cases over one set of helpers",
 }
 GIL = {
+    "shotover/_proxy/worker.pyx": "another configuration: between two turns, rare",
     "shotover/_proxy/python_step.pyx": "the door for guests written in Python",
     "shotover/sinks/_cassandra_cluster.pyx": "system.local and system.peers, of which drivers ask when they connect: rare",
     "shotover/sinks/_cassandra_control.pyx": "what a cluster says of itself, and events: rare",

@@ -17,6 +17,7 @@ TOPICS = {
     "ProxyProtocol",
     "TLS",
     "commands",
+    "configuration",
     "observability",
     "operations",
     "overload",
