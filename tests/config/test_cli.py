@@ -155,7 +155,7 @@ def test_help_names_every_verb(capsys):
         (["chekc"], "shotover: unknown verb chekc, did you mean check?"),
         (
             ["serve"],
-            "shotover: unknown verb serve, there are run, check, explain, plan, apply, history, rollback, docs",
+            "shotover: unknown verb serve, there are run, check, explain, plan, apply, history, rollback, docs, reseal",
         ),
         (["-t", "a.yaml", "check"], "shotover: check is a verb and goes first: shotover check ..."),
         (["my/topology.yaml"], "shotover: a topology is named with -t: -t my/topology.yaml"),
