@@ -404,7 +404,7 @@ cdef class NumberedSink(Sink):
         self.fail(request, b"the server has not answered in time (read_timeout)")
 
     cdef void numbered_overdue(self, upstream_t *upstream, uint64_t before_ns) noexcept nogil:
-        """Shows `on_overdue` what was sent by then and has not been answered. All are looked at, so that sending costs nothing."""
+        """Shows `on_overdue` what was sent by then and has no reply. All are looked at, so that sending costs nothing."""
         cdef:
             numbered_t *numbered = <numbered_t *>upstream
             request_t  *instead

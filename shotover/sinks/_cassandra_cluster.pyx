@@ -378,7 +378,7 @@ cdef class CassandraSinkCluster(CassandraWays):
         return NULL
 
     cdef uint32_t _rival(self, request_t *request, CassandraNode node, cql_state_t *home) noexcept nogil:
-        """Another server that has the row, or any other if nobody knows who has, with a connection that is ready; or NO_SERVER."""
+        """Another server that has the row, or any other if nobody knows who has, whose connection is ready; or NO_SERVER."""
         cdef:
             way_t    way
             uint32_t index, found
