@@ -296,6 +296,7 @@ cdef class ProtectSeals(ProtectValues):
         plain.data = chunk_data(chunk)
         wire_write(&writer, plain.data, plain.size)
         said = cql_literal_put(type, text, sealing.value, &writer)
+        plain.size = min(plain.size, writer.size)           # measured was what it takes at most
         if said == LITERAL_FINE and not self._put_literal(to, sealing, plain, plain.data + plain.size):
             said = LITERAL_NULL
         chunk_put(&self.loop.pool, chunk)

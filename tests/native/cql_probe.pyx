@@ -595,8 +595,8 @@ def type_of(bytes text, str how, uint32_t room=64):
     return tree(types.nodes)
 
 
-def literal(bytes type_text, bytes value):
-    """("fine", bytes), ("null", None) and so on."""
+def literal(bytes type_text, bytes value, str how="text"):
+    """("fine", bytes), ("null", None) and so on. `how`: text or option, the notation of the type."""
     cdef:
         Exact         exact = Exact(value)
         Exact         kind = Exact(type_text)
@@ -604,12 +604,14 @@ def literal(bytes type_text, bytes value):
         cql_types_t   types
         cql_span_t    span
         wire_writer_t measure
+        wire_reader_t reader
         Room          room
         int           answer
     types.nodes = nodes
     types.room = 64
     types.count = 0
-    if not cql_type_of_text(&types, kind.at, kind.size):
+    wire_read(&reader, kind.at, kind.size)
+    if not (cql_type_read(&types, &reader) if how == "option" else cql_type_of_text(&types, kind.at, kind.size)):
         return None
     span.at = 0
     span.size = len(value)
@@ -618,5 +620,7 @@ def literal(bytes type_text, bytes value):
     if answer != 0:
         return ("fine", "null", "unknown", "wrong")[answer], None
     room = Room(measure.size)
-    assert cql_literal_put(nodes, exact.at, span, &room.writer) == 0
+    answer = cql_literal_put(nodes, exact.at, span, &room.writer)
+    if answer:
+        return ("fine", "null", "unknown", "wrong")[answer], None
     return "fine", room.written()

@@ -10,7 +10,7 @@ from shotover._codec.cql.wire cimport wire_writer_t
 cdef enum:                      # what cql_literal_put says
     LITERAL_FINE = 0            # written, if the writer had room
     LITERAL_NULL = 1
-    LITERAL_UNKNOWN = 2         # only the server can tell: a mark, a function, a set to be sorted ...
+    LITERAL_UNKNOWN = 2         # only the server can tell: a mark, a function, a set of sets ...
     LITERAL_WRONG = 3           # not of that type: the server will refuse it
 
 

@@ -7,11 +7,13 @@ from libc.string cimport memchr, memcpy
 from shotover._codec.cql.lexer cimport (
     TOKEN_BOOLEAN,
     TOKEN_DOLLARS,
+    TOKEN_DURATION,
     TOKEN_END,
     TOKEN_FLOAT,
     TOKEN_HEX,
     TOKEN_INTEGER,
     TOKEN_NAME,
+    TOKEN_QUOTED,
     TOKEN_STRING,
     TOKEN_UUID,
     WORD_NULL,
@@ -19,6 +21,7 @@ from shotover._codec.cql.lexer cimport (
     cql_lex,
     cql_lexer_set,
     cql_lexer_t,
+    cql_name_is,
     cql_string_put,
     cql_token_t,
 )
@@ -29,7 +32,9 @@ from shotover._codec.cql.results cimport (
     TYPE_BOOLEAN,
     TYPE_COUNTER,
     TYPE_DATE,
+    TYPE_DECIMAL,
     TYPE_DOUBLE,
+    TYPE_DURATION,
     TYPE_FLOAT,
     TYPE_INET,
     TYPE_INT,
@@ -42,12 +47,30 @@ from shotover._codec.cql.results cimport (
     TYPE_TIMEUUID,
     TYPE_TINYINT,
     TYPE_TUPLE,
+    TYPE_UDT,
     TYPE_UUID,
     TYPE_VARCHAR,
     TYPE_VARINT,
 )
+from shotover._codec.cql.literal_parts cimport (
+    ORDER_UNKNOWN,
+    literal_order,
+    literal_put_decimal,
+    literal_put_duration,
+    literal_put_varint,
+    literal_turn,
+)
 from shotover._codec.cql.types cimport TYPE_VECTOR, cql_type_fixed_size
-from shotover._codec.cql.wire cimport wire_put, wire_put_byte, wire_put_int, wire_put_long, wire_put_short
+from shotover._codec.cql.wire cimport (
+    wire_put,
+    wire_put_byte,
+    wire_put_int,
+    wire_put_long,
+    wire_put_short,
+    wire_uint_at,
+    wire_write,
+)
+from shotover._core.slice cimport slice_t
 
 cdef extern from "<arpa/inet.h>" nogil:
     int inet_pton(int family, const char *text, void *address)
@@ -61,7 +84,8 @@ cdef extern from "<stdlib.h>" nogil:
 cdef enum:
     TEXT_MAX = 128              # of numbers, dates and addresses; longer ones are for the server
     DEPTH_MAX = 32
-    VARINT_DIGITS_MAX = 18      # what fits 64 bits, whatever the digits
+    ELEMENTS_MAX = 256          # of a set or map, which are put in order here
+    FIELDS_MAX = 64             # of a user type
 
 
 # ---- single values -------------------------------------------------------------------------------------------------
@@ -98,16 +122,6 @@ cdef int _put_integer(uint16_t id, int64_t value, wire_writer_t *writer) noexcep
     else:
         wire_put_byte(writer, <uint8_t>value)
     return LITERAL_FINE
-
-
-cdef void _put_varint(int64_t value, wire_writer_t *writer) noexcept nogil:
-    """As few bytes as hold it with its sign."""
-    cdef int size = 8
-    while size > 1 and -(<int64_t>1 << (8 * size - 9)) <= value < <int64_t>1 << (8 * size - 9):
-        size -= 1
-    while size:
-        size -= 1
-        wire_put_byte(writer, <uint8_t>(value >> (8 * size)))
 
 
 cdef int _number(uint16_t id, const uint8_t *at, const cql_token_t *token, wire_writer_t *writer) noexcept nogil:
@@ -328,6 +342,10 @@ cdef int _constant(uint16_t id, const uint8_t *text, const cql_token_t *token, w
         return LITERAL_FINE
     if token.kind == TOKEN_UUID and (id == TYPE_UUID or id == TYPE_TIMEUUID):
         return _hex(at, at + token.size, writer)
+    if token.kind == TOKEN_DURATION and id == TYPE_DURATION:
+        return LITERAL_FINE if literal_put_duration(at, token.size, writer) else LITERAL_UNKNOWN
+    if (token.kind == TOKEN_INTEGER or token.kind == TOKEN_FLOAT) and id == TYPE_DECIMAL:
+        return LITERAL_FINE if literal_put_decimal(at, token.size, writer) else LITERAL_UNKNOWN
     if token.kind == TOKEN_HEX and id == TYPE_BLOB:
         return _hex(at + 2, at + token.size, writer)
     if (token.kind == TOKEN_INTEGER or token.kind == TOKEN_FLOAT) and (id == TYPE_FLOAT or id == TYPE_DOUBLE):
@@ -336,10 +354,8 @@ cdef int _constant(uint16_t id, const uint8_t *text, const cql_token_t *token, w
         return LITERAL_UNKNOWN
     if id in (TYPE_INT, TYPE_BIGINT, TYPE_SMALLINT, TYPE_TINYINT, TYPE_COUNTER):
         return _put_integer(id, value, writer) if _integer(at, token.size, &value) else LITERAL_WRONG
-    if id == TYPE_VARINT and token.size <= VARINT_DIGITS_MAX:
-        _integer(at, token.size, &value)
-        _put_varint(value, writer)
-        return LITERAL_FINE
+    if id == TYPE_VARINT:
+        return LITERAL_FINE if literal_put_varint(at, token.size, writer) else LITERAL_UNKNOWN
     if (id == TYPE_TIMESTAMP or id == TYPE_TIME) and _integer(at, token.size, &value):
         wire_put_long(writer, value)
         return LITERAL_FINE
@@ -365,13 +381,99 @@ cdef int _sized(const cql_type_t *type, cql_lexer_t *lexer, cql_token_t *now, wi
     return said
 
 
+cdef int _find_place(const cql_type_t *type, uint8_t **places, uint32_t count) noexcept nogil:
+    """Brings the last of `count` elements to its place among those before it. 0: one of these is the same; ORDER_UNKNOWN; else
+    it has been done."""
+    cdef:
+        slice_t  last = _element(places[count - 1])
+        size_t   size = <size_t>(places[count] - places[count - 1])
+        uint32_t low = 0, high = count - 1, middle
+        int      order
+    while low < high:
+        middle = (low + high) // 2
+        order = literal_order(type + 1, last, _element(places[middle]))
+        if order == 0 or order == ORDER_UNKNOWN:
+            return order
+        if order < 0:
+            high = middle
+        else:
+            low = middle + 1
+    if low < count - 1:
+        literal_turn(places[low], <size_t>(places[count - 1] - places[low]), size)
+        for middle in range(count - 1, low, -1):
+            places[middle] = places[middle - 1] + size
+    return 1
+
+
+cdef inline slice_t _element(uint8_t *at) noexcept nogil:
+    """Behind its size."""
+    cdef slice_t found
+    found.data = at + 4
+    found.size = wire_uint_at(at)
+    return found
+
+
+cdef int _fields(const cql_type_t *type, cql_lexer_t *lexer, cql_token_t *now, wire_writer_t *writer, int depth) noexcept nogil:
+    """{name: value, ...} of a user type, up to its }: in the order of the type, null where there is none. All are read once to
+    see where each is, and once more to be written."""
+    cdef:
+        const cql_type_t *part
+        cql_lexer_t   lexers[FIELDS_MAX]
+        cql_token_t   tokens[FIELDS_MAX]
+        bint          there[FIELDS_MAX]
+        wire_writer_t nowhere
+        cql_span_t    name
+        uint32_t      index
+        int           said
+    if type.count == 0 or type.count > FIELDS_MAX or type.span == 1 or type[1].field.size == 0:
+        return LITERAL_UNKNOWN              # only the schema tells them
+    for index in range(type.count):
+        there[index] = False
+    while now.kind != b'}':
+        if now.kind != TOKEN_NAME and now.kind != TOKEN_QUOTED:
+            return LITERAL_UNKNOWN
+        name = token_span(now)
+        part = type + 1
+        index = 0
+        while index < type.count and not cql_name_is(lexer.text, name, part.field.data, part.field.size):
+            part += part.span
+            index += 1
+        cql_lex(lexer, now)
+        if index == type.count or there[index] or now.kind != b':':
+            return LITERAL_UNKNOWN
+        cql_lex(lexer, now)
+        there[index] = True
+        lexers[index] = lexer[0]
+        tokens[index] = now[0]
+        wire_write(&nowhere, NULL, 0)
+        said = _value(part, lexer, now, &nowhere, depth + 1)
+        if said != LITERAL_FINE and said != LITERAL_NULL:
+            return said
+        if now.kind == b',':
+            cql_lex(lexer, now)
+            if now.kind == b'}':
+                return LITERAL_UNKNOWN
+        elif now.kind != b'}':
+            return LITERAL_UNKNOWN
+    cql_lex(lexer, now)
+    part = type + 1
+    for index in range(type.count):
+        if there[index]:
+            _sized(part, &lexers[index], &tokens[index], writer, depth + 1, False)
+        else:
+            wire_put_int(writer, -1)
+        part += part.span
+    return LITERAL_FINE
+
+
 cdef int _several(const cql_type_t *type, cql_lexer_t *lexer, cql_token_t *now, wire_writer_t *writer, int depth,
                   uint8_t close) noexcept nogil:
-    """Elements up to `close`, of a list, a tuple, a vector, or of a set or map that has one at most: more would have to be in
-    the order of their type."""
+    """Elements up to `close`, of a list, a tuple, a vector, a set or a map; those of the last two in the order of their type."""
     cdef:
         wire_writer_t     counted = writer[0]       # where the number of elements belongs
         const cql_type_t *part = type + 1
+        bint              ordered = type.id == TYPE_SET or type.id == TYPE_MAP
+        uint8_t          *places[ELEMENTS_MAX + 1]  # of each of these an element, and the end of them
         uint32_t          count = 0
         int               said
         bint              plain = type.id == TYPE_VECTOR and cql_type_fixed_size(part) > 0
@@ -383,6 +485,10 @@ cdef int _several(const cql_type_t *type, cql_lexer_t *lexer, cql_token_t *now, 
         while True:
             if type.id == TYPE_TUPLE and count == type.count:
                 return LITERAL_WRONG
+            if ordered and count == ELEMENTS_MAX:
+                return LITERAL_UNKNOWN
+            if ordered:
+                places[count] = writer.at
             said = _sized(part, lexer, now, writer, depth + 1, plain)
             if said == LITERAL_NULL and type.id == TYPE_TUPLE:
                 said = LITERAL_FINE
@@ -398,10 +504,17 @@ cdef int _several(const cql_type_t *type, cql_lexer_t *lexer, cql_token_t *now, 
                 said = _sized(type + 1 + type[1].span, lexer, now, writer, depth + 1, False)
                 if said != LITERAL_FINE:
                     return LITERAL_WRONG if said == LITERAL_NULL else said
+            if ordered and count > 1 and not writer.full:
+                places[count] = writer.at
+                said = _find_place(type, places, count)
+                if said == ORDER_UNKNOWN or (said == 0 and type.id == TYPE_MAP):
+                    return LITERAL_UNKNOWN
+                if said == 0:                       # it is there already
+                    count -= 1
+                    writer.size -= <size_t>(writer.at - places[count])
+                    writer.at = places[count]
             if now.kind != b',':
                 break
-            if type.id == TYPE_SET or type.id == TYPE_MAP:
-                return LITERAL_UNKNOWN
             cql_lex(lexer, now)
     if now.kind != close or (type.id == TYPE_VECTOR and count != type.count):
         return LITERAL_UNKNOWN
@@ -425,6 +538,8 @@ cdef int _value(const cql_type_t *type, cql_lexer_t *lexer, cql_token_t *now, wi
         return _constant(type.id, lexer.text, &token, writer)
     if token.kind == b'[' and (type.id == TYPE_LIST or type.id == TYPE_VECTOR):
         close = b']'
+    elif token.kind == b'{' and type.id == TYPE_UDT:
+        return _fields(type, lexer, now, writer, depth)
     elif token.kind == b'{' and (type.id == TYPE_SET or type.id == TYPE_MAP):
         close = b'}'
     elif token.kind == b'(' and type.id == TYPE_TUPLE:
@@ -435,7 +550,10 @@ cdef int _value(const cql_type_t *type, cql_lexer_t *lexer, cql_token_t *now, wi
 
 
 cdef int cql_literal_put(const cql_type_t *type, const uint8_t *text, cql_span_t value, wire_writer_t *writer) noexcept nogil:
-    """What the server makes of the value at that span: LITERAL_*. Where it is not LITERAL_FINE, what was written is void."""
+    """What the server makes of the value at that span: LITERAL_*. Where it is not LITERAL_FINE, what was written is void.
+
+    A writer without room measures: no less than is needed, but a set's elements that are there twice count twice, and whether
+    their order can be told is not looked at."""
     cdef:
         cql_lexer_t lexer
         cql_token_t now

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import datetime
+import decimal
 import struct
 import uuid
 
 import pytest
 from cassandra.cqltypes import lookup_casstype
+from cassandra.util import Duration
 from hypothesis import given
 from hypothesis import strategies as st
 from support.native import load
@@ -127,6 +129,12 @@ LITERALS = [
     ("set<int>", "SetType(Int32Type)", "{}", set()), ("tuple<int, text>", "TupleType(Int32Type, UTF8Type)", "(1, 'x')", (1, "x")),
     ("tuple<int, text>", "TupleType(Int32Type, UTF8Type)", "(null, 'x')", (None, "x")),
     ("vector<float, 2>", "VectorType(FloatType, 2)", "[1, 2.5]", [1.0, 2.5]),
+    ("set<int>", "SetType(Int32Type)", "{3, -1, 2, 3, -1}", [-1, 2, 3]),
+    ("set<text>", "SetType(UTF8Type)", "{'b', 'é', 'a', 'ab', ''}", ["", "a", "ab", "b", "é"]),
+    ("map<text, int>", "MapType(UTF8Type, Int32Type)", "{'b': 1, 'a': 2}", {"a": 2, "b": 1}),
+    ("set<double>", "SetType(DoubleType)", "{NaN, 1, -Infinity, -0.5, -2, 0.0, -0.0}",
+     [float("-inf"), -2.0, -0.5, -0.0, 0.0, 1.0, float("nan")]),
+    ("set<varint>", "SetType(IntegerType)", "{1000, -1000, 3, -3}", [-1000, -3, 3, 1000]),
 ]  # fmt: skip
 
 
@@ -149,6 +157,90 @@ def test_integers(value: int) -> None:
             assert said == ("wrong", None)
 
 
+@given(st.decimals(allow_nan=False, allow_infinity=False) | st.integers(-(10**140), 10**140))
+def test_decimals_and_varints(value: decimal.Decimal | int) -> None:
+    written = str(value)
+    if isinstance(value, int):
+        assert cql.literal(b"varint", written.encode()) == (
+            "fine",
+            lookup_casstype("IntegerType").serialize(value, 4),
+        )
+    value = decimal.Decimal(value)
+    if len(written) <= 150 and abs(value.as_tuple().exponent) < 100_000:
+        sign, digits, exponent = value.as_tuple()
+        unscaled = int("".join(map(str, digits))) * (-1 if sign else 1)
+        wanted = struct.pack(">i", -exponent) + lookup_casstype("IntegerType").serialize(
+            unscaled, 4
+        )
+        assert cql.literal(b"decimal", written.encode()) == ("fine", wanted)
+
+
+@pytest.mark.parametrize(
+    ("literal", "value"),
+    [
+        ("1y2mo3w4d5h6m7s8ms9us10ns", (14, 25, 18367008009010)), ("-1H30m", (0, 0, -5400000000000)), ("1µs", (0, 0, 1000)),
+        ("P1Y2M3DT4H5M6S", (14, 3, 14706000000000)), ("-PT5S", (0, 0, -5000000000)), ("P2W", (0, 14, 0)), ("0s", (0, 0, 0)),
+        ("89h", (0, 0, 89 * 3600 * 10**9)), ("2562047h", (0, 0, 2562047 * 3600 * 10**9)),
+    ],
+)  # fmt: skip
+def test_durations(literal: str, value: tuple[int, int, int]) -> None:
+    wanted = lookup_casstype("DurationType").serialize(Duration(*value), 4)
+    assert cql.literal(b"duration", literal.encode()) == ("fine", wanted)
+
+
+@given(st.lists(st.uuids() | st.uuids(version=1) | st.uuids(version=4), max_size=12))
+def test_sets_are_in_the_order_of_the_servers(values: list[uuid.UUID]) -> None:
+    def key(one: uuid.UUID) -> tuple[int, int, bytes]:
+        return (one.int >> 76 & 15, one.time if one.int >> 76 & 15 == 1 else 0, one.bytes)
+
+    known = sorted(set(values), key=key)
+    ties = {(one.time, one.int >> 76 & 15) for one in known if one.int >> 76 & 15 == 1}
+    said = cql.literal(b"set<uuid>", f"{{{', '.join(map(str, values))}}}".encode())
+    if len(ties) == len([one for one in known if one.int >> 76 & 15 == 1]):
+        wanted = struct.pack(">i", len(known)) + b"".join(
+            struct.pack(">i", 16) + one.bytes for one in known
+        )
+        assert said == ("fine", wanted)
+
+
+@given(st.dictionaries(st.integers(-(2**40), 2**40), st.text(max_size=5), max_size=300))
+def test_maps_are_in_the_order_of_their_keys(values: dict[int, str]) -> None:
+    written = ", ".join(
+        f"{key}: '{value.replace(chr(39), chr(39) * 2)}'" for key, value in values.items()
+    )
+    said = cql.literal(b"map<bigint, text>", f"{{{written}}}".encode())
+    if len(values) > 256:
+        assert said == ("unknown", None)
+        return
+    wanted = struct.pack(">i", len(values))
+    for key in sorted(values):
+        raw = values[key].encode()
+        wanted += struct.pack(">iqi", 8, key, len(raw)) + raw
+    assert said == ("fine", wanted)
+
+
+UDT = (
+    struct.pack(">H", 0x30) + string(b"ks") + string(b"place") + struct.pack(">H", 3)
+    + string(b"street") + struct.pack(">H", 13) + string(b"No") + struct.pack(">H", 9)
+    + string(b"tags") + struct.pack(">HH", 0x22, 9)
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("literal", "wanted"),
+    [
+        ("{street: 'x', \"No\": 5, tags: {2, 1}}", b"\0\0\0\1x" + struct.pack(">8i", 4, 5, 20, 2, 4, 1, 4, 2)),
+        ("{\"No\": 5, STREET: 'x'}", b"\0\0\0\1x" + struct.pack(">iii", 4, 5, -1)),
+        ("{\"No\": null}", struct.pack(">iii", -1, -1, -1)),
+        ("{no: 5}", None), ("{street: 'x',}", None), ("{street: 'x', street: 'y'}", None), ("{street: f()}", None),
+    ],
+)  # fmt: skip
+def test_user_types_are_in_the_order_of_their_fields(literal: str, wanted: bytes | None) -> None:
+    said = ("unknown", None) if wanted is None else ("fine", wanted)
+    assert cql.literal(UDT, literal.encode(), "option") == said
+    assert cql.literal(b"place", literal.encode()) == ("unknown", None)
+
+
 @given(st.dates())
 def test_dates(value: datetime.date) -> None:
     wanted = struct.pack(">I", (value - datetime.date(1970, 1, 1)).days + 2**31)
@@ -163,10 +255,13 @@ def test_dates(value: datetime.date) -> None:
      "0xabc", "wrong"),
      ("timestamp", "'2024-01-01'", "unknown"), ("timestamp", "'2024-01-01 00:00:00'", "unknown"), ("date", "'2023-02-29'",
      "unknown"),
-     ("set<int>", "{2, 1}", "unknown"), ("list<int>", "[null]", "wrong"), ("tuple<int>", "(1, 2)", "wrong"), ("inet",
+     ("set<decimal>", "{2, 1}", "unknown"), ("map<text, int>", "{'a': 1, 'a': 2}", "unknown"),
+     ("set<frozen<list<int>>>", "{[2], [1]}", "unknown"), ("list<int>", "[null]", "wrong"), ("tuple<int>", "(1, 2)", "wrong"),
+     ("inet",
      "'localhost'", "unknown"),
      ("inet", "'127.0.0.1\0x'", "unknown"),
-     ("vector<float, 2>", "[1]", "unknown"), ("decimal", "1.5", "unknown"), ("duration", "1h", "unknown"), ("int", "'1'",
+     ("vector<float, 2>", "[1]", "unknown"), ("decimal", "NaN", "unknown"), ("duration", "1h1d", "unknown"),
+     ("duration", "P0001-02-03T04:05:06", "unknown"), ("duration", "99999999999y", "unknown"), ("int", "'1'",
      "unknown")],
 )  # fmt: skip
 def test_what_only_the_server_knows(text: str, literal: str, said: str) -> None:
