@@ -43,6 +43,7 @@ cdef enum:                      # request_t.sink_state
     S_OPTIONS = 5
     S_EVENTS = 6                # the pool's own: REGISTER
     S_BEAT = 7                  # the pool's own: are you still there?
+    S_USE_THERE = 8             # USE of a keyspace that the connection is in
     S_FIRST_FREE = 16           # from here on: those of a cluster
 
 cdef struct cql_state_t:
@@ -70,6 +71,7 @@ cdef class CassandraPool(NumberedSink):
     cdef void _leave_state(self, cql_state_t *state) noexcept nogil
     cdef void trim_idle(self) noexcept nogil
     cdef upstream_t *_peek_shared(self, uint64_t number, cql_state_t *state) noexcept nogil
+    cdef upstream_t *_known_shared(self, uint64_t number, uint8_t version, slice_t *fields) noexcept nogil
     cdef upstream_t *_shared(self, uint64_t number, cql_state_t *state) noexcept nogil
     cdef void _pass(self, upstream_t *upstream, request_t *request) noexcept nogil
     cdef void _adopt(self, upstream_t *upstream, cql_state_t *state, uint64_t number) noexcept nogil

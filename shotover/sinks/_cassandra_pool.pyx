@@ -172,6 +172,23 @@ cdef class CassandraPool(NumberedSink):
             return NULL
         return upstream
 
+    cdef upstream_t *_known_shared(self, uint64_t number, uint8_t version, slice_t *fields) noexcept nogil:
+        """A greeted connection of the state with these fields: that of the session of this number, or another. NULL: there is
+        none."""
+        cdef:
+            uint64_t     hash = _hash(version, fields)
+            cql_state_t *state = self.states
+            upstream_t  *upstream = NULL
+            uint32_t     index
+        while state is not NULL and not _is(state, version, fields, hash):
+            state = state.next
+        if state is not NULL:
+            for index in range(self.connection_count):
+                upstream = self._peek_shared(number + index, state)
+                if upstream is not NULL:
+                    return upstream
+        return NULL
+
     cdef upstream_t *_shared(self, uint64_t number, cql_state_t *state) noexcept nogil:
         """The same, opened when there is none; NULL: none can be had, connect_error says why."""
         cdef:

@@ -2,8 +2,8 @@
 
 A client's handshake is the server's to judge: its STARTUP and its credentials go to the server, on a connection that is
 shared from then on. Where the server has let in the same STARTUP without asking for credentials, and that connection is
-still open, its next client is let in without one. USE travels on a fresh connection, which is shared by those who are in
-that keyspace from then on. Who REGISTERs gets events from one connection for all of its version.
+still open, its next client is let in without one. USE travels on a connection of those who are in that keyspace, or on a fresh
+one, which they share from then on. Who REGISTERs gets events from one connection for all of its version.
 """
 
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
@@ -39,6 +39,8 @@ cdef struct cql_session_t:
     size_t         auth_size
     cql_session_t *next         # of those that want events
     cql_session_t *previous
+    uint32_t       uses         # so many USEs has it sent
+    uint32_t       used         # ... of which this one, counted from 1, has brought it into its keyspace
     uint8_t        version      # 0: not said yet
     uint8_t        phase        # PHASE_*
     uint8_t        rounds       # AUTH_RESPONSEs so far
@@ -75,6 +77,7 @@ cdef class CassandraSinkSingle(CassandraPool):
     cdef void _come_in(self, upstream_t *upstream, cql_session_t *cs) noexcept nogil
     cdef void _begin_anew(self, cql_session_t *cs) noexcept nogil
     cdef void _use(self, request_t *request, cql_session_t *cs) noexcept nogil
+    cdef bint _enter(self, request_t *request, cql_session_t *cs) noexcept nogil
     cdef void _used(self, upstream_t *upstream, request_t *request) noexcept nogil
     cdef void _register(self, request_t *request, cql_session_t *cs) noexcept nogil
     cdef void _watch_events(self, request_t *request, cql_session_t *cs) noexcept nogil

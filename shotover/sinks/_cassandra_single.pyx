@@ -29,12 +29,19 @@ from shotover._codec.cql.frame cimport (
     OP_SUPPORTED,
     SEGMENTS_FROM,
     frame_head,
-    read_int,
     read_short,
     read_string,
     slice_is,
 )
-from shotover._codec.cql.peek cimport peek_option, peek_plain, peek_set_keyspace, peek_use, startup_for_all
+from shotover._codec.cql.peek cimport (
+    NAME_SIZE_MAX,
+    peek_option,
+    peek_plain,
+    peek_set_keyspace,
+    peek_use_frame,
+    peek_use_keyspace,
+    startup_for_all,
+)
 from shotover._codec.cql.supported cimport supported_trim
 from shotover._core.debug cimport likely, unlikely
 from shotover._core.memory cimport chunk_data, chunk_put, pool_take, slab_close, slab_give, slab_init, slab_take
@@ -62,6 +69,7 @@ from shotover.sinks._cassandra_pool cimport (
     S_OPTIONS,
     S_STARTUP,
     S_USE,
+    S_USE_THERE,
     SHARED_MAX,
     state_fields,
 )
@@ -108,35 +116,6 @@ cdef uint8_t _events_in(const uint8_t *at, const uint8_t *end) noexcept nogil:
         wanted |= bit
         left -= 1
     return wanted
-
-
-cdef bint _is_use(const uint8_t *frame, size_t frame_size) noexcept nogil:
-    """Whether a QUERY or PREPARE, whose body is not compressed, is USE."""
-    cdef:
-        const uint8_t *at = frame + HEADER_SIZE
-        const uint8_t *end = frame + frame_size
-        uint32_t       count, size
-    if unlikely(frame[1] & FLAG_PAYLOAD):       # a map of bytes comes first
-        if end - at < 2:
-            return False
-        count = read_short(at)
-        at += 2
-        while count:
-            if end - at < 2 or end - at - 2 < read_short(at) + 4:
-                return False
-            at += 2 + read_short(at)
-            size = read_int(at)
-            at += 4
-            if size <= 0x7fffffff:          # else it is null
-                if <size_t>(end - at) < size:
-                    return False
-                at += size
-            count -= 1
-    if end - at < 4:
-        return False
-    size = read_int(at)
-    at += 4
-    return peek_use(at, at + size if size < <size_t>(end - at) else end)
 
 
 cdef class CassandraSinkSingle(CassandraPool):
@@ -202,11 +181,11 @@ cdef class CassandraSinkSingle(CassandraPool):
             chunk_t *chunk
             bint     use
         if likely(not request.wire.data[1] & FLAG_COMPRESSED):
-            return IS_USE if unlikely(_is_use(request.wire.data, request.wire.size)) else NO_USE
+            return IS_USE if unlikely(peek_use_frame(request.wire.data, request.wire.size)) else NO_USE
         chunk = self._unpacked(request.wire.data, request.wire.size, cs.compression, &size)
         if chunk is NULL:
             return TOO_LONG if size else NO_USE         # what cannot be read is for the server to refuse
-        use = _is_use(chunk_data(chunk), size)
+        use = peek_use_frame(chunk_data(chunk), size)
         chunk_put(&self.loop.pool, chunk)
         return IS_USE if use else NO_USE
 
@@ -476,11 +455,24 @@ cdef class CassandraSinkSingle(CassandraPool):
     # ---- USE ----------------------------------------------------------------------------------------------------
 
     cdef void _use(self, request_t *request, cql_session_t *cs) noexcept nogil:
-        """The server says whether it may, and what the keyspace is called. A fresh connection, for all others are shared."""
+        """The server says whether it may, and what the keyspace is called: on a connection of clients that are in it already, for
+        whom it changes nothing, or else on a fresh one, for all others are shared."""
         cdef:
             slice_t      fields[FIELD_COUNT]
             cql_state_t *state
+            uint8_t      room[NAME_SIZE_MAX]
+            upstream_t  *there
+        cs.uses += 1
+        request.argc = cs.uses
         if cs.switching is NULL:
+            state_fields(cs.state, fields)
+            if peek_use_keyspace(request.wire.data, request.wire.size, room, &fields[FIELD_KEYSPACE]):
+                there = self._known_shared(cs.session.id, cs.version, fields)
+                if there is not NULL:
+                    request.sink_state = S_USE_THERE
+                    request.watched |= WATCHED_BY_SINK
+                    self._pass(there, request)
+                    return
             state_fields(cs.state, fields)
             fields[FIELD_KEYSPACE].size = 0
             state = self._state_for(cs.version, fields)
@@ -501,42 +493,57 @@ cdef class CassandraSinkSingle(CassandraPool):
         self._pass(cs.switching, request)
 
     cdef void _used(self, upstream_t *upstream, request_t *request) noexcept nogil:
+        """USE has been answered, on a connection of its own (`switching`) or of those who are there."""
         cdef:
             session_t     *session = upstream.tenant
             cql_session_t *cs
-            cql_state_t   *state
-            slice_t        fields[FIELD_COUNT]
-            slice_t        name
-            uint8_t       *reply = request.reply.data
-            size_t         size = request.reply.size
-            chunk_t       *chunk = NULL
-        if session is not NULL:
-            cs = <cql_session_t *>session_slots(session)[self.slot]
-            if size >= HEADER_SIZE and reply[1] & FLAG_COMPRESSED:
-                chunk = self._unpacked(reply, size, cs.compression, &size)
-                reply = chunk_data(chunk) if chunk is not NULL else NULL
-                size = size if chunk is not NULL else 0
-            if peek_set_keyspace(reply, size, &name):
-                state_fields(cs.state, fields)
-                fields[FIELD_KEYSPACE] = name
-                state = self._state_for(cs.version, fields)
-                if state is NULL:
-                    stream_close(&session.stream, CLOSE_LOCAL)      # it would go on in the wrong one
-                else:
-                    self._leave_state(cs.state)
-                    cs.state = state
-                if upstream.pending == 0 and state is not NULL:
-                    cs.switching = NULL
+            bint           fresh = request.sink_state == S_USE
+            bint           entered
+        if not fresh:
+            session = <session_t *>request.session if request.queued else NULL
+        cs = <cql_session_t *>session_slots(session)[self.slot] if session is not NULL else NULL
+        if cs is not NULL:
+            entered = self._enter(request, cs)
+            if fresh and upstream.pending == 0:
+                cs.switching = NULL
+                if entered:
                     self._leave_state(<cql_state_t *>upstream.state)
                     upstream.state = NULL
                     self._adopt(upstream, cs.state, session.id)
-            elif upstream.pending == 0:
-                cs.switching = NULL
-                upstream.tenant = NULL
-                self.numbered_retire(upstream)
+                else:
+                    upstream.tenant = NULL
+                    self.numbered_retire(upstream)
+        self._let_through(request)
+
+    cdef bint _enter(self, request_t *request, cql_session_t *cs) noexcept nogil:
+        """The client is in the keyspace that the server has named, unless it has been told of a later USE of its already. False:
+        it is not."""
+        cdef:
+            cql_state_t *state
+            slice_t      fields[FIELD_COUNT]
+            slice_t      name
+            uint8_t     *reply = request.reply.data
+            size_t       size = request.reply.size
+            chunk_t     *chunk = NULL
+            bint         entered = False
+        if size >= HEADER_SIZE and reply[1] & FLAG_COMPRESSED:
+            chunk = self._unpacked(reply, size, cs.compression, &size)
+            reply = chunk_data(chunk) if chunk is not NULL else NULL
+            size = size if chunk is not NULL else 0
+        if peek_set_keyspace(reply, size, &name) and request.argc > cs.used:
+            state_fields(cs.state, fields)
+            fields[FIELD_KEYSPACE] = name
+            state = self._state_for(cs.version, fields)
+            if state is NULL:
+                stream_close(&cs.session.stream, CLOSE_LOCAL)       # it would go on in the wrong one
+            else:
+                self._leave_state(cs.state)
+                cs.state = state
+                cs.used = request.argc
+                entered = True
         if chunk is not NULL:
             chunk_put(&self.loop.pool, chunk)
-        self._let_through(request)
+        return entered
 
     # ---- events -------------------------------------------------------------------------------------------------
 
@@ -689,7 +696,7 @@ cdef class CassandraSinkSingle(CassandraPool):
             self._started(upstream, request)
         elif request.sink_state == S_AUTH:
             self._logged_in(upstream, request)
-        elif request.sink_state == S_USE:
+        elif request.sink_state == S_USE or request.sink_state == S_USE_THERE:
             self._used(upstream, request)
         elif request.sink_state == S_OPTIONS:
             self._asked(upstream, request)

@@ -13,6 +13,8 @@ cdef enum:
 
 
 cdef bint peek_use(const uint8_t *text, const uint8_t *end) noexcept nogil
+cdef bint peek_use_frame(const uint8_t *frame, size_t frame_size) noexcept nogil
+cdef bint peek_use_keyspace(const uint8_t *frame, size_t frame_size, uint8_t *room, slice_t *name) noexcept nogil
 cdef bint peek_set_keyspace(const uint8_t *frame, size_t size, slice_t *name) noexcept nogil
 cdef bint peek_plain(const uint8_t *body, size_t size) noexcept nogil
 cdef int peek_option(const uint8_t *body, size_t size, const char *name, slice_t *value) noexcept nogil

@@ -4,6 +4,7 @@ from libc.stdint cimport uint32_t
 from libc.string cimport memchr
 
 from shotover._codec.cql.frame cimport (
+    FLAG_COMPRESSED,
     FLAG_PAYLOAD,
     FLAG_TRACING,
     FLAG_WARNING,
@@ -17,6 +18,10 @@ from shotover._codec.cql.frame cimport (
     read_string,
     slice_is,
 )
+from shotover._codec.cql.lexer cimport cql_name_put, cql_span_t
+from shotover._codec.cql.messages cimport cql_prefix_read, cql_prefix_t
+from shotover._codec.cql.statement cimport cql_use_keyspace
+from shotover._core.debug cimport unlikely
 
 
 cdef const uint8_t *_after_space(const uint8_t *at, const uint8_t *end) noexcept nogil:
@@ -46,6 +51,53 @@ cdef bint peek_use(const uint8_t *text, const uint8_t *end) noexcept nogil:
         return False
     at += 3
     return at[0] == b'"' or _after_space(at, end) > at
+
+
+cdef bint peek_use_frame(const uint8_t *frame, size_t frame_size) noexcept nogil:
+    """Whether a QUERY or PREPARE, whose body is not compressed, is USE."""
+    cdef:
+        const uint8_t *at = frame + HEADER_SIZE
+        const uint8_t *end = frame + frame_size
+        uint32_t       count, size
+    if unlikely(frame[1] & FLAG_PAYLOAD):       # a map of bytes comes first
+        if end - at < 2:
+            return False
+        count = read_short(at)
+        at += 2
+        while count:
+            if end - at < 2 or end - at - 2 < read_short(at) + 4:
+                return False
+            at += 2 + read_short(at)
+            size = read_int(at)
+            at += 4
+            if size <= 0x7fffffff:          # else it is null
+                if <size_t>(end - at) < size:
+                    return False
+                at += size
+            count -= 1
+    if end - at < 4:
+        return False
+    size = read_int(at)
+    at += 4
+    return peek_use(at, at + size if size < <size_t>(end - at) else end)
+
+
+cdef bint peek_use_keyspace(const uint8_t *frame, size_t frame_size, uint8_t *room, slice_t *name) noexcept nogil:
+    """The keyspace of a QUERY that is USE, as the servers spell it, in `room`, which has NAME_SIZE_MAX bytes. False: its body is
+    compressed, or it is something else."""
+    cdef:
+        cql_prefix_t prefix
+        cql_span_t   span
+        size_t       size
+    if frame[1] & FLAG_COMPRESSED or not cql_prefix_read(
+            frame + HEADER_SIZE, frame_size - HEADER_SIZE, frame[1], False, &prefix) or prefix.body.size < 4:
+        return False
+    size = read_int(prefix.body.data)
+    if size > prefix.body.size - 4 or not cql_use_keyspace(prefix.body.data + 4, size, &span) or span.size > NAME_SIZE_MAX:
+        return False
+    name.data = room
+    name.size = cql_name_put(room, prefix.body.data + 4, span)
+    return True
 
 
 cdef bint peek_set_keyspace(const uint8_t *frame, size_t size, slice_t *name) noexcept nogil:

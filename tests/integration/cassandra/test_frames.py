@@ -175,6 +175,49 @@ def test_use_in_every_spelling(proxy: Proxy) -> None:
         assert other.ask(PREPARE, struct.pack(">i", 9) + b"users are").opcode == ERROR
 
 
+def test_use_of_a_keyspace_that_others_are_in_opens_no_connection(proxy: Proxy) -> None:
+    """However often, by however many; and the last USE that was sent decides, whichever is answered first."""
+    tables = {
+        "system": "SELECT key FROM local",
+        "system_schema": "SELECT keyspace_name FROM tables",
+    }
+    clients = [CqlClient(proxy.port).open() for _ in range(10)]
+    for _ in range(3):
+        for client in clients:
+            for keyspace, statement in tables.items():
+                assert client.ask(QUERY, query(f"USE {keyspace}")).opcode == RESULT
+                assert client.ask(QUERY, query(statement)).opcode == RESULT
+    switches = proxy.metric("shotover_upstream_keyspace_switches_count")
+    assert switches <= 4, "one for each keyspace and shared connection"
+    connections = proxy.metric("shotover_upstream_connections")
+    for client in clients:
+        client.send(
+            b"".join(
+                frame(QUERY, query(f"USE {keyspace}"), stream=stream)
+                for stream, keyspace in enumerate(["system", "system_schema"] * 10)
+            )
+        )
+        assert [getattr(client.read(), "opcode", None) for _ in range(20)] == [RESULT] * 20
+        assert client.ask(QUERY, query(tables["system_schema"])).opcode == RESULT
+        assert "does not exist" in client.ask(QUERY, query("USE none_such")).message
+        assert client.ask(QUERY, query(tables["system_schema"])).opcode == RESULT
+    assert proxy.metric("shotover_upstream_connections") <= connections + 1
+    for client in clients:
+        client.close()
+    proxy.check_idle()
+
+
+@pytest.mark.parametrize("version", [3, 4])
+def test_the_flag_of_beta_versions_says_nothing_in_others(cql_port: int, version: int) -> None:
+    with CqlClient(cql_port) as client:
+        client.send(frame(STARTUP, string_map(CQL_VERSION="3.0.0"), version=version, flags=0x10))
+        reply = client.read()
+        assert reply is not None and reply.opcode == READY
+        client.send(frame(QUERY, query(LOCAL), stream=3, version=version, flags=0x10))
+        reply = client.read()
+        assert reply is not None and (reply.opcode, reply.stream) == (RESULT, 3)
+
+
 def test_events_come_once_to_who_registered(proxy: Proxy) -> None:
     clients = [CqlClient(proxy.port).open(version) for version in (3, 4, 4)]
     deaf = CqlClient(proxy.port).open()
