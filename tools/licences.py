@@ -51,8 +51,13 @@ CLASSIFIERS = {
     "Mozilla Public License 2.0 (MPL 2.0)": "MPL-2.0",
     "Python Software Foundation License": "PSF-2.0",
 }
-OLDER = {"Apache 2.0": "Apache-2.0", "MIT License": "MIT", "BSD": "BSD-3-Clause"}
-"""Words of the field License, from before it was an SPDX expression."""
+OLDER = {
+    "Apache 2.0": "Apache-2.0",
+    "MIT License": "MIT",
+    "The MIT License (MIT)": "MIT",
+    "BSD": "BSD-3-Clause",
+}
+"""Words of the field License, from before it was an SPDX expression, and headings of licences' own texts."""
 CYTHON_IMPORT = re.compile(r"^\s*(?:from\s+(\w+)[\w.]*\s+import|import\s+(\w+))", re.MULTILINE)
 
 
@@ -70,6 +75,8 @@ def licence(found: metadata.Distribution) -> str:
     if kinds:
         return " AND ".join(sorted(kinds))
     text = str((about.get_all("License") or [""])[0]).strip()
+    for file in about.get_all("License-File") or () if not text else ():
+        text = (found.read_text(f"licenses/{file}") or "").strip().split("\n")[0]
     return OLDER.get(text, text.split("\n")[0])
 
 

@@ -36,6 +36,7 @@ FOR_TESTS = {
     "openssl": "openssl",
     "java": "openjdk-17-jre-headless",
     "mvn": "maven",
+    "promtool": "prometheus",
 }
 """Programs that the tests need, and the Debian packages that bring them."""
 SBIN = "/usr/sbin:/usr/local/sbin"
@@ -110,7 +111,8 @@ def for_tests() -> None:
         packages = " ".join(packages_of(lacking))
         sys.exit(
             f"the tests need {', '.join(lacking)} on PATH; install what is missing: "
-            f"sudo apt-get install {packages} (Debian, Ubuntu), brew install redis nutcracker haproxy openjdk@17 maven (macOS)"
+            f"sudo apt-get install {packages} (Debian, Ubuntu), brew install redis nutcracker haproxy openjdk@17 maven "
+            "prometheus (macOS)"
         )
     import cassandra_node  # here, for this file is also used where only a wheel is tried
 

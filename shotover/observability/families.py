@@ -267,6 +267,17 @@ FAMILIES: dict[str, tuple[str, str, str]] = {
         "Commands of a RedisCache that Redis refused or did not answer in time.",
         "commands",
     ),
+    "shotover_debug_forced_count": (
+        COUNTER,
+        "Requests and replies that a DebugForceParse or DebugForceEncode has read (`done`), or let pass.",
+        "messages",
+    ),
+    "shotover_handshakes_late_count": (
+        COUNTER,
+        "Handshakes, `USE`s and `PREPARE`s of Cassandra's clients that went on without a chain "
+        "(of a Tee or KeyRouter) that was late.",
+        "requests",
+    ),
     "shotover_coalesce_flushes_count": (
         COUNTER,
         "Times a Coalesce sent what it held.",

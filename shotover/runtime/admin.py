@@ -113,7 +113,11 @@ def _admin_app(supervisor: Supervisor, access: Access) -> AdminApp:
     def samples() -> list[list[Sample]]:
         gathered: list[list[Sample]] = [t.worker.samples() for t in supervisor.threads]
         draining = float(supervisor.draining)
-        own = [*process_samples(), ("shotover_draining", {}, "gauge", draining)]
+        own = [
+            *process_samples(),
+            ("shotover_draining", {}, "gauge", draining),
+            ("shotover_log_lines_lost_count", {}, "counter", log.dropped_total()),
+        ]
         return [*gathered, [*own, *supervisor.live.samples()]]
 
     def problems() -> list[str]:

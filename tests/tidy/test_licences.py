@@ -15,6 +15,8 @@ from tidy.sources import ROOT
 sys.path.insert(0, str(ROOT / "tools"))
 licences = pytest.importorskip("licences")
 
+TEXTS = {"licenses/MIT": "The MIT License (MIT)", "licenses/OTHER": "A licence"}
+"""Files that Made has, by how they begin."""
 MIT = "License :: OSI Approved :: MIT License"
 
 
@@ -33,7 +35,7 @@ class Made(metadata.Distribution):
         return message
 
     def read_text(self, filename: str) -> str | None:
-        return None
+        return f"{TEXTS[filename]}\n\nCopyright" if filename in TEXTS else None
 
     def locate_file(self, path: Any) -> Path:
         return Path(path)
@@ -54,6 +56,9 @@ def test_this_environment_is_in_order() -> None:
         ),
         ({"License": "Apache 2.0"}, "Apache-2.0"),
         ({"License": "MIT License\n\nCopyright"}, "MIT License"),
+        ({"License_File": ["MIT"]}, "MIT"),
+        ({"License_File": ["OTHER"]}, "A licence"),
+        ({"License_File": ["lost"]}, ""),
         ({}, ""),
     ],
 )
