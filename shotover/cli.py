@@ -102,7 +102,12 @@ def run(arguments: list[str]) -> int:
     for flag, why in ignored_flags(options):
         logger.warning(f"{flag} has no effect: {why}")
     supervisor = Supervisor(
-        loaded, options.core_threads, options.poller, worker_class, options.watch
+        loaded,
+        options.core_threads,
+        options.poller,
+        worker_class,
+        options.watch,
+        hotreload(options),
     )
     return supervisor.run()
 
@@ -282,6 +287,18 @@ def run_parser(verb: str, description: str = "") -> Parser:
         action="store_true",
         help="bring the files into force when they change (SIGHUP does it at once, with or without this)",
     )
+    add(
+        "--hotreload-socket",
+        metavar="PATH",
+        help="takes the place of the process that was started with the same, without a gap",
+    )
+    add(
+        "--hotreload-gradual-shutdown-seconds",
+        type=seconds,
+        default=60.0,
+        metavar="N",
+        help="... which is rid of its clients within that time (default 60)",
+    )
     for flag, _attribute, _why in IGNORED:
         add(flag, metavar="X", help="accepted, has no effect")
     parser.add_argument("-V", "--version", action="version", version=f"shotover {__version__}")
@@ -302,15 +319,25 @@ def positive(text: str) -> int:
     return int(text)
 
 
-IGNORED = (
-    ("--stack-size", "stack_size", "workers need no large stacks"),
-    ("--hotreload-socket", "hotreload_socket", "hot reload is not supported yet by this version"),
-    (
-        "--hotreload-gradual-shutdown-seconds",
-        "hotreload_gradual_shutdown_seconds",
-        "hot reload is not supported yet by this version",
-    ),
-)
+def seconds(text: str) -> float:
+    """A number of them."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0 <= value <= 86_400:
+        raise argparse.ArgumentTypeError(f"expected seconds from 0 to 86400, got {text}")
+    return value
+
+
+IGNORED = (("--stack-size", "stack_size", "workers need no large stacks"),)
+
+
+def hotreload(options: argparse.Namespace) -> tuple[str, float] | None:
+    """Where processes meet that follow each other, and how long the one before may take to end."""
+    if options.hotreload_socket is None:
+        return None
+    return options.hotreload_socket, options.hotreload_gradual_shutdown_seconds
 
 
 def ignored_flags(options: argparse.Namespace) -> list[tuple[str, str]]:

@@ -24,6 +24,8 @@ cdef class Door:
         Hub        hub
         Loop       loop
         Acceptor   acceptor             # who gets what comes in
+        Door       twin                 # another listener for the same, taken over from a process with more workers; None: there is none
+        Door       first                # whose twin it is
         listener_t listener
         int        family
         uint8_t    address_bytes[128]   # sockaddr it listens on
@@ -40,6 +42,8 @@ cdef class Door:
 
     cdef void accept(self, int fd, int error) noexcept nogil
     cdef void close_fd(self, int fd) noexcept nogil
+    cdef void _rest(self, bint on) noexcept nogil
+    cdef int _listen_on(self, int fd) noexcept nogil
     cdef void check_limit(self) noexcept nogil
     cdef bint is_of(self, Acceptor acceptor) noexcept nogil
     cdef void stop(self) noexcept nogil

@@ -71,32 +71,67 @@ cdef class Door:
         """Listens. OSError: that cannot be had."""
         cdef int fd = self.loop.poller.system.listen(
             self.loop.poller, <const void *>self.address_bytes, self.address_size, LISTEN_BACKLOG, self.shared_port)
-        cdef int result
         if fd < 0:
             raise OSError(-fd, "cannot listen")
-        self.address = self.loop.name_of(fd)
         if address.port == 0 and not address.path:
-            self._keep_address(address.host, int(self.address.rpartition(":")[2]), "")
-        result = self.loop.listen(&self.listener, fd)
+            self._keep_address(address.host, int(self.loop.name_of(fd).rpartition(":")[2]), "")
+        self.adopt(fd)
+
+    def adopt(self, int fd):
+        """Takes over a socket that listens on its address already. OSError: it cannot be had, and is closed."""
+        cdef int result
+        self.address = self.loop.name_of(fd)
+        result = self._listen_on(fd)
+        if result < 0:
+            raise OSError(-result, "cannot listen")
+
+    def add(self, Door twin):
+        """What comes in by `twin` comes in here; it rests and ends with this one."""
+        cdef Door last = self
+        while last.twin is not None:
+            last = last.twin
+        last.twin = twin
+        twin.first = self
+        twin.acceptor = self.acceptor
+        if self.resting:
+            twin._rest(True)
+
+    cdef int _listen_on(self, int fd) noexcept nogil:
+        cdef int result = self.loop.listen(&self.listener, fd)
         if result < 0:
             self.close_fd(fd)
-            raise OSError(-result, "cannot listen")
+            return result
         self.listening = True
+        return 0
+
+    cdef void _rest(self, bint on) noexcept nogil:
+        """Stops accepting for a while, or goes on."""
+        self.resting = on
+        if self.listening:
+            self.loop.want(&self.listener.handle, not on)
+        if <void *>self.twin is not <void *>None:
+            self.twin._rest(on)
 
     def lead_to(self, Acceptor acceptor):
         """From now on it is `acceptor` that gets the connections."""
+        cdef Door twin = self.twin
         self.acceptor = acceptor
         acceptor.door = self
+        while twin is not None:
+            twin.acceptor = acceptor
+            twin = twin.twin
         if self.listening:
             self.check_limit()
 
     cdef void accept(self, int fd, int error) noexcept nogil:
+        if unlikely(<void *>self.first is not <void *>None):
+            self.first.accept(fd, error)
+            return
         if fd < 0:
             self.accept_failures_total += 1
             if error == EMFILE or error == ENFILE:
                 self.hub.log(LOG_ERROR, b"no file descriptors left: accepting pauses for 100 ms (raise ulimit -n)")
-                self.resting = True
-                self.loop.want(&self.listener.handle, False)
+                self._rest(True)
                 self.loop.set_timer(&self.retry, ACCEPT_REST_NS)
             return
         if self.connections >= self.acceptor.connection_limit or self.stopped or self.acceptor.crowded():
@@ -133,13 +168,11 @@ cdef class Door:
         if full and self.acceptor.hard_limit:
             self._close_listener()
         elif (full or crowded) and self.listening and not self.resting:
-            self.resting = True
-            self.loop.want(&self.listener.handle, False)
+            self._rest(True)
         elif not full and not self.listening:
             self._open_listener()
         elif not full and not crowded and self.resting:
-            self.resting = False
-            self.loop.want(&self.listener.handle, True)
+            self._rest(False)
 
     cdef bint is_of(self, Acceptor acceptor) noexcept nogil:
         return <void *>self.acceptor is <void *>acceptor
@@ -158,12 +191,9 @@ cdef class Door:
             return                          # _dropped comes back here
         fd = self.loop.poller.system.listen(
             self.loop.poller, <const void *>self.address_bytes, self.address_size, LISTEN_BACKLOG, self.shared_port)
-        if fd >= 0 and self.loop.listen(&self.listener, fd) == 0:
-            self.listening = True
+        if fd >= 0 and self._listen_on(fd) == 0:
             self.resting = False
             return
-        if fd >= 0:
-            self.close_fd(fd)
         self.listen_failures_total += 1
         self.hub.log(LOG_ERROR, b"the listener could not be opened again after a hard connection limit; retrying every second")
         self.loop.set_timer(&self.retry, LISTEN_RETRY_NS)
@@ -173,10 +203,23 @@ cdef class Door:
             self.listening = False
             self.dropping = True
             self.loop.unlisten(&self.listener)
+        if <void *>self.twin is not <void *>None:
+            self.twin._close_listener()
 
     cdef void _dropped(self) noexcept nogil:
         self.dropping = False
-        self.check_limit()
+        if <void *>self.first is <void *>None:
+            self.check_limit()
+
+    def fds(self):
+        """The descriptors that are listened on."""
+        return ([self.listener.handle.fd] if self.listening else []) + ([] if self.twin is None else self.twin.fds())
+
+    def end(self):
+        """Accepts no more; who has been accepted and waits for room is served."""
+        while self.waiting.count:
+            self.acceptor.begin(waiting_pop(&self.waiting))
+        self.stop()
 
     def samples(self, Acceptor acceptor):
         """What `acceptor` is to say of its door: nothing, if it has another by now."""
@@ -191,7 +234,8 @@ cdef class Door:
 
     def closed(self):
         """The kernel has let go of it: it may be freed."""
-        return not self.listening and not self.dropping and self.connections == 0
+        return not self.listening and not self.dropping and self.connections == 0 and (
+            self.twin is None or self.twin.closed())
 
 
 cdef class Acceptor:

@@ -110,6 +110,7 @@ cdef class Source(Acceptor):
     cdef void check_memory(self, session_t *session) noexcept nogil
     cdef void stop(self) noexcept nogil
     cdef void drain(self) noexcept nogil
+    cdef int drain_some(self, int most) noexcept nogil
     cdef uint64_t cut(self) noexcept nogil
     cdef bint retire(self) noexcept nogil
     cdef void _set_deadline(self, uint64_t delay_ns) noexcept nogil

@@ -1,6 +1,7 @@
 """See session.pxd. Journey: decode -> chain.submit -> ... -> session_stream / session_complete -> stream_write."""
 
 from libc.errno cimport ENOMEM
+from libc.limits cimport INT_MAX
 from libc.stdlib cimport calloc, free
 from libc.string cimport memset, strlen
 
@@ -641,18 +642,25 @@ cdef class Source(Acceptor):
 
     cdef void drain(self) noexcept nogil:
         """Every session answers what is pending and closes; idle ones at once."""
+        self.stop()
+        self.chain.drain()
+        self.drain_some(INT_MAX)
+
+    cdef int drain_some(self, int most) noexcept nogil:
+        """Of at most so many sessions what is pending is answered, and then they close. Returns of how many."""
         cdef:
             session_t *session = self.sessions
             session_t *following
-        self.stop()
-        self.chain.drain()
-        while session is not NULL:
+            int        count = 0
+        while session is not NULL and count < most:
             following = session.next
             if not session.stream.closed and not session.leaving:
+                count += 1
                 if not session_is_uploading(session):
                     self.loop.want(&session.stream.handle, False)
                 session_leave(session)
             session = following
+        return count
 
     cdef uint64_t cut(self) noexcept nogil:
         """Closes what is left. Returns how many that were."""

@@ -86,16 +86,27 @@ cdef class Worker:
         """A source that has no door yet: `open`, `replace` or `discard` says what becomes of it."""
         return Source(name, self.hub, chain, options)
 
-    def open(self, Source source, listen_addr):
-        """Clients come in by a door of its own; returns the address that got. OSError: it cannot be had."""
+    def open(self, Source source, listen_addr, fds=()):
+        """Clients come in by a door of its own; returns the address that got. OSError: it cannot be had.
+
+        `fds`: sockets that listen there already, which it takes over.
+        """
         from shotover.config.address import parse_address
 
         address = parse_address(str(listen_addr), port_min=0, listening=True)
-        if address.path:
-            _remove_dead_socket(address.path)
         cdef Door door = Door(self.hub, address)
+        cdef Door twin
         door.lead_to(source)
-        door.open(address)
+        if fds:
+            door.adopt(fds[0])
+            for fd in fds[1:]:
+                twin = Door(self.hub, address)
+                door.add(twin)
+                twin.adopt(fd)
+        else:
+            if address.path:
+                _remove_dead_socket(address.path)
+            door.open(address)
         self._begin(source)
         return door.address
 
@@ -108,6 +119,20 @@ cdef class Worker:
     def remove(self, Source source, drain_ms):
         """Nobody comes in any more, and the clients that are there are answered and disconnected within that time."""
         self._leave(source, drain_ms)
+
+    def end_doors(self):
+        """Nobody comes in any more; who is there stays."""
+        for source in self.sources:
+            if (<Source>source).door is not None and (<Source>source).door.is_of(<Source>source):
+                (<Source>source).door.end()
+
+    def drain_some(self, int count):
+        """So many clients are disconnected, each after the replies to what it has asked. Returns how many are left."""
+        cdef uint32_t left = 0
+        for source in self.sources:
+            count -= (<Source>source).drain_some(count)
+            left += (<Source>source).session_count
+        return left
 
     def discard(self, Source source):
         """Nobody has been promised anything by it: its door, if it has one, is closed, who came in by it is disconnected."""

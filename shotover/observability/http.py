@@ -119,7 +119,14 @@ class HttpServer:
     errors.
     """
 
-    def __init__(self, address: str, handler: Handler, purpose: str = "observability") -> None:
+    def __init__(
+        self,
+        address: str,
+        handler: Handler,
+        purpose: str = "observability",
+        fd: int | None = None,
+    ) -> None:
+        """`fd`: a socket that listens there already."""
         family, host, port = parse_address(address)
         self._handler = handler
         self.purpose: object = purpose
@@ -128,12 +135,13 @@ class HttpServer:
             set()
         )  # connections whose next request may be in the inbox already
         self._accept_after = 0.0
-        self._listener = Socket(family, SOCK_STREAM)
+        self._listener = Socket(family, SOCK_STREAM) if fd is None else Socket(fileno=fd)
         try:
             self._listener.setblocking(False)
-            self._listener.setsockopt(SOL_SOCKET, SO_REUSEADDR, 1)
-            self._listener.bind((host, port))
-            self._listener.listen(BACKLOG)
+            if fd is None:
+                self._listener.setsockopt(SOL_SOCKET, SO_REUSEADDR, 1)
+                self._listener.bind((host, port))
+                self._listener.listen(BACKLOG)
         except OSError as error:
             self._listener.close()
             reason = os.strerror(error.errno) if error.errno else str(error)
@@ -141,6 +149,10 @@ class HttpServer:
             raise BindError(error.errno, text) from None
         port = self._listener.getsockname()[1]
         self.address = f"[{host}]:{port}" if family == AF_INET6 else f"{host}:{port}"
+
+    def listener(self) -> int:
+        """Its descriptor."""
+        return self._listener.fileno()
 
     def wanted(self) -> dict[int, int]:
         """The poll() events to wait for, by descriptor."""

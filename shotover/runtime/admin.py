@@ -43,7 +43,7 @@ def open_servers(supervisor: Supervisor) -> list[HttpServer]:
             place = process.place_of("observability_interface")
             access = _access(process, process.observability_interface)
             app = _admin_app(supervisor, access)
-            servers.append(_open(process.observability_interface, place, app))
+            servers.append(_open(supervisor, process.observability_interface, place, app))
             if not access.local and access.token is None:
                 _log.warning(
                     "the endpoint can be reached from other machines and asks for no token: let it listen "
@@ -85,16 +85,18 @@ def _open_switch(
     supervisor: Supervisor, step: StepConfig, address: Address, attribute: str
 ) -> HttpServer:
     access = _access(supervisor.loaded.process, address)
-    server = _open(
-        address, step.place_of(attribute), _switch(supervisor, address, step.name, access)
-    )
+    switch = _switch(supervisor, address, step.name, access)
+    server = _open(supervisor, address, step.place_of(attribute), switch)
     server.purpose = step.name, str(address)
     return server
 
 
-def _open(address: Address, place: Place, handler: Callable[..., Any]) -> HttpServer:
+def _open(
+    supervisor: Supervisor, address: Address, place: Place, handler: Callable[..., Any]
+) -> HttpServer:
+    inherited = supervisor.inherited.take(address)
     try:
-        return HttpServer(str(address), handler)
+        return HttpServer(str(address), handler, fd=inherited[0] if inherited else None)
     except AddressError as error:
         raise ConfigError([Problem(place, str(error))]) from error
     except OSError as error:

@@ -59,14 +59,18 @@ class Served:
             self.discard()
             raise
 
-    def open(self, who: privileges.Target | None) -> None:
-        """Listens on every worker; they share the port by SO_REUSEPORT. Raises ConfigError: that cannot be had."""
-        model = self.model
+    def open(self, who: privileges.Target | None, inherited: list[int] | None = None) -> None:
+        """Listens on every worker; they share the port by SO_REUSEPORT. Raises ConfigError: that cannot be had.
+
+        `inherited`: sockets that listen there already; the workers deal them out among themselves.
+        """
+        model, fds = self.model, inherited or []
         try:
-            listening.probe(model.listen_addr)
+            if not fds:
+                listening.probe(model.listen_addr)
             with listening.permissions(model.listen_addr):
-                for thread in self.threads:
-                    self._open(thread)
+                for number, thread in enumerate(self.threads):
+                    self._open(thread, fds[number :: len(self.threads)])
             if model.listen_addr.path:
                 privileges.hand_over(model.listen_addr.path, who)
         except OSError as error:
@@ -74,10 +78,10 @@ class Served:
             raise ConfigError([Problem(model.place_of("listen_addr"), message)]) from error
         _log.info(f"listening for {model.type_name}", source=model.name, address=self.address)
 
-    def _open(self, thread: WorkerThread) -> None:
+    def _open(self, thread: WorkerThread, fds: list[int] | None = None) -> None:
         """Port 0: the others take what the first one got."""
         source, address = self.sources[thread.index], self.address
-        self.address = thread.call(thread.worker.open, source, address) or address
+        self.address = thread.call(thread.worker.open, source, address, fds or []) or address
 
     def replace(self, before: Served) -> None:
         """Takes the doors of `before`. Nothing of it can fail but opening more of them than that had."""

@@ -25,6 +25,7 @@ from shotover.config.errors import ConfigError
 from shotover.observability import log
 from shotover.runtime import listening, privileges
 from shotover.runtime.checks import walk
+from shotover.runtime.inherited import from_systemd
 from shotover.runtime.live import Live
 from shotover.runtime.serving import Served, ledger
 from shotover.runtime.watching import Watched, Watcher
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     from shotover.config.steps import SourceConfig
     from shotover.observability.http import HttpServer
     from shotover.runtime.assemble import Loaded
+    from shotover.runtime.handover import Predecessor, Retirement
 
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 SIGNALS = (*STOP_SIGNALS, signal.SIGHUP)
@@ -98,7 +100,10 @@ class Supervisor:
         poller: str,
         worker_class: Any,
         watch: bool = False,
+        hotreload: tuple[str, float] | None = None,
     ) -> None:
+        """`hotreload`: the path where processes meet that follow each other, and the seconds that this one leaves to the
+        one before."""
         self.loaded = loaded
         self.watch = watch  # the files of the configuration are read again when they change
         self.worker_count = worker_count
@@ -112,6 +117,9 @@ class Supervisor:
         self.watcher: Watcher | None = None  # of files; from serve() on
         self.servers: list[HttpServer] = []
         self.who: privileges.Target | None = None  # who to become when all is open
+        self.hotreload = hotreload
+        self.inherited = from_systemd()  # listeners
+        self.retirement: Retirement | None = None  # another process has taken the place of this one
         self.draining = False
         self.exit_code = 0
         self._signals: list[int] = []
@@ -147,6 +155,7 @@ class Supervisor:
         """Open every listener, then let the workers run. Raises ConfigError, with nothing left."""
         sys.setswitchinterval(SWITCH_SECONDS)
         listening.raise_file_limit()
+        predecessor = self.find_predecessor()
         privileges.apply_umask(self.loaded.process)
         self.who = privileges.target(self.loaded.process)
         self.make_workers()
@@ -164,7 +173,69 @@ class Supervisor:
         finally:
             signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
         self.carry_logs()
+        self.inherited.close()
         _log.info("Shotover is up and now accepting inbound connections")
+        self.take_over(predecessor)
+
+    # -- one process after the other, see handover.py
+
+    def find_predecessor(self) -> Predecessor | None:
+        """The process whose place this one is to take; its listeners are inherited."""
+        if self.hotreload is None:
+            return None
+        from shotover.runtime import handover
+
+        predecessor = handover.find(self.hotreload[0])
+        if predecessor is not None:
+            for fd in predecessor.listeners():
+                self.inherited.add(fd)
+        return predecessor
+
+    def take_over(self, predecessor: Predecessor | None) -> None:
+        """This process serves: the one before may go."""
+        if self.hotreload is None:
+            return
+        from shotover.runtime import handover
+
+        path, seconds = self.hotreload
+        heir = handover.Heir(path, self.listeners, self.retire)
+        self.servers.append(heir)  # type: ignore[arg-type]  # it is stepped like one
+        if predecessor is not None:
+            predecessor.retire(seconds)
+            predecessor.close()
+            _log.info("this process has taken the place of another", drain_seconds=seconds)
+
+    def listeners(self) -> list[int]:
+        """The descriptors of all that it listens on."""
+        found = [
+            fd
+            for served in self.served.values()
+            for source in served.sources.values()
+            for fd in source.door.fds()
+        ]
+        return found + [server.listener() for server in self.servers if hasattr(server, "listener")]
+
+    def retire(self, seconds: float) -> None:
+        """Another process has taken the place of this one, which has so long to be rid of its clients."""
+        from shotover.runtime.handover import Retirement
+
+        if self.retirement is None:
+            _log.info("another process has taken the place of this one", drain_seconds=seconds)
+            self.retirement = Retirement(seconds)
+            for thread in self.threads:
+                thread.call(thread.worker.end_doors)
+
+    def go_on_retiring(self) -> bool:
+        """Disconnects some more of its clients. True: there is nobody left, or no time."""
+        assert self.retirement is not None
+        if not self.retirement.due():
+            return False
+        self.release()  # whoever asks about the service is to ask the other
+        clients = sum(int(thread.worker.census()["sessions"]) for thread in self.threads)
+        chunk = self.retirement.chunk(clients)
+        for thread in self.threads:
+            thread.call(thread.worker.drain_some, -(-chunk // len(self.threads)))
+        return clients == 0 or self.retirement.over
 
     def make_workers(self) -> None:
         memory = ledger(self.loaded.process.memory_limit, self.worker_count)
@@ -183,7 +254,7 @@ class Supervisor:
         served = Served(model, self.threads)
         served.prepare()
         try:
-            served.open(self.who)
+            served.open(self.who, self.inherited.take(model.listen_addr))
         except BaseException:
             served.discard()
             raise
@@ -254,6 +325,8 @@ class Supervisor:
             force, self._reread = self._reread, False
             self.watcher.look(force)
             self.live.look()
+            if self.retirement is not None and self.go_on_retiring():
+                break
             self.wait(LOG_BUSY_SECONDS if self.carry_logs() else LOG_QUIET_SECONDS)
         self.note_ended()
         if self._signals:
@@ -303,7 +376,7 @@ class Supervisor:
             if thread.error is not None:
                 log.crash(thread.error, worker=thread.index)
                 thread.error, self.exit_code = None, 1
-            elif not thread.alive and not self._signals and self.exit_code == 0:
+            elif not thread.alive and not self.draining and self.exit_code == 0:
                 _log.error("a worker ended by itself, shutting down", worker=thread.index)
                 self.exit_code = 1
 

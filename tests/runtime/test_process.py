@@ -18,10 +18,6 @@ from support.wait import free_port, wait_until_equal
 UNUSED = [
     "--stack-size",
     "2097152",
-    "--hotreload-socket",
-    "/tmp/none",
-    "--hotreload-gradual-shutdown-seconds",
-    "60",
 ]
 
 
@@ -70,9 +66,6 @@ def test_flags_without_meaning_are_accepted_with_a_warning(proxy_with):
     warned = [line.message for line in proxy.log_lines() if line.bad]
     assert warned == [
         "--stack-size has no effect: workers need no large stacks",
-        "--hotreload-socket has no effect: hot reload is not supported yet by this version",
-        "--hotreload-gradual-shutdown-seconds has no effect: hot reload is not supported yet by "
-        "this version",
     ]
 
 
