@@ -647,13 +647,16 @@ cdef class Source(Acceptor):
         self.drain_some(INT_MAX)
 
     cdef int drain_some(self, int most) noexcept nogil:
-        """Of at most so many sessions what is pending is answered, and then they close. Returns of how many."""
+        """Of at most so many sessions what is pending is answered, and then they close. Returns of how many. The oldest go first:
+        who has just come is about to ask something."""
         cdef:
             session_t *session = self.sessions
             session_t *following
             int        count = 0
+        while session is not NULL and session.next is not NULL:
+            session = session.next
         while session is not NULL and count < most:
-            following = session.next
+            following = session.previous
             if not session.stream.closed and not session.leaving:
                 count += 1
                 if not session_is_uploading(session):

@@ -203,8 +203,11 @@ class Retirement:
     CHUNK_SECONDS = 0.2
 
     def __init__(self, seconds: float) -> None:
-        self._until = time.monotonic() + seconds
-        self._next = 0.0
+        now = time.monotonic()
+        self._until = now + seconds
+        self._next = (
+            now + self.CHUNK_SECONDS
+        )  # who came at the last moment is about to ask something
 
     def due(self) -> bool:
         now = time.monotonic()

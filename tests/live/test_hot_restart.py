@@ -37,7 +37,12 @@ class Line:
         self.port = free_port()
 
     def start(self, *arguments: str, drain: float = 1, **options: Any) -> Running:
-        flags = ["--hotreload-socket", self.path, "--hotreload-gradual-shutdown-seconds", str(drain)]
+        flags = [
+            "--hotreload-socket",
+            self.path,
+            "--hotreload-gradual-shutdown-seconds",
+            str(drain),
+        ]
         found = Running(
             self.server.port,
             port=self.port,
@@ -76,14 +81,17 @@ def test_the_newer_serves_who_comes_and_the_older_ends_with_its_clients(
 ) -> None:
     row = line()
     first = row.start()
-    with first.client() as old:
-        assert old.set("a", 1)
+    with first.raw() as blocked, first.raw() as idle:
+        assert idle.command("SET", "a", "1") == b"+OK\r\n"
+        blocked.send(b"BLPOP nothing 1\r\n")
+        wait_until_equal(first.sessions, 2, "both are connected")
         second = row.start("--core-threads", "2", chain=[NO_WRITES], drain=3)
         with second.client() as new:
             assert new.get("a") == b"1"
             with pytest.raises(redis.ResponseError, match="filtered out"):
                 new.set("a", 2)
-        assert old.set("a", 3), "there is time"
+        assert idle.rest() == b""
+        assert blocked.rest() == b"*-1\r\n", "its reply comes before the end"
         row.ended(first)
     assert second.metric("connections_opened", source="redis") >= 1
     assert os.path.exists(row.path), "the older has left the path to the newer"
@@ -176,7 +184,9 @@ def test_a_newer_one_that_dies_on_the_way_changes_nothing(line: Callable[..., Li
         peer = asking(row.path)
         peer.send(b'"SendListeningSockets"')
         data, fds, _flags, _address = socket.recv_fds(peer, 1000, 50)
-        assert (json.loads(data), len(fds)) == ("SendListeningSockets", 2), "the source and the endpoint"
+        assert (json.loads(data), len(fds)) == ("SendListeningSockets", 2), (
+            "the source and the endpoint"
+        )
         for fd in fds:
             os.close(fd)
         peer.close()
@@ -191,7 +201,14 @@ def test_a_newer_one_that_dies_on_the_way_changes_nothing(line: Callable[..., Li
 
 @pytest.mark.parametrize(
     "message",
-    [b"", b"{", b'"Nonsense"', b'{"GradualShutdown": 7}', b'{"GradualShutdown":{"duration":{"secs":-1}}}', b"\xff" * 100],
+    [
+        b"",
+        b"{",
+        b'"Nonsense"',
+        b'{"GradualShutdown": 7}',
+        b'{"GradualShutdown":{"duration":{"secs":-1}}}',
+        b"\xff" * 100,
+    ],
 )
 def test_what_is_not_understood_is_told(line: Callable[..., Line], message: bytes) -> None:
     row = line()
@@ -250,7 +267,9 @@ def test_listeners_of_systemd_are_taken_over(
                 {
                     "Redis": {
                         "listen_addr": f"127.0.0.1:{port}",
-                        "chain": [{"RedisSinkSingle": {"remote_address": f"127.0.0.1:{server.port}"}}],
+                        "chain": [
+                            {"RedisSinkSingle": {"remote_address": f"127.0.0.1:{server.port}"}}
+                        ],
                     }
                 }
             ]
@@ -259,10 +278,14 @@ def test_listeners_of_systemd_are_taken_over(
         (tmp_path / "t.yaml").write_text(yaml.safe_dump(topology))
         early = socket.create_connection(("127.0.0.1", port), timeout=20)
         early.sendall(b"PING\r\n")
-        script = f'exec 3<&{listener.fileno()}; LISTEN_FDS=1 LISTEN_PID=$$ exec "$0" -m shotover -t t.yaml'
+        script = (
+            f"import os, sys; os.dup2({listener.fileno()}, 3); "
+            "os.environ.update(LISTEN_FDS='1', LISTEN_PID=str(os.getpid())); "
+            "os.execv(sys.executable, [sys.executable, '-m', 'shotover', '-t', 't.yaml'])"
+        )
         with open(tmp_path / "log", "wb") as log:
             process = subprocess.Popen(
-                ["/bin/sh", "-c", script, sys.executable],
+                [sys.executable, "-c", script],
                 cwd=tmp_path,
                 env=environment(),
                 pass_fds=[listener.fileno()],
