@@ -24,7 +24,7 @@ cdef class Door:
         Hub        hub
         Loop       loop
         Acceptor   acceptor             # who gets what comes in
-        Door       twin                 # another listener for the same, taken over from a process with more workers; None: there is none
+        Door       twin                 # another listener for the same, of a process that had more workers; or None
         Door       first                # whose twin it is
         listener_t listener
         int        family

@@ -38,4 +38,5 @@ cdef class Company:
     cdef bint take(self, request_t *request) noexcept nogil
     cdef bint back(self, request_t *child) noexcept nogil
     cdef void expire(self) noexcept nogil
+    cdef bint retire(self) noexcept nogil
     cdef void _go_on(self, visit_t *visit) noexcept nogil

@@ -100,6 +100,13 @@ cdef class Company:
         visit.request = NULL
         self.go(<void *>self.owner, &batch)
 
+    cdef bint retire(self) noexcept nogil:
+        """See Step.on_retire."""
+        if self.first is not NULL or self.visits.live_count:
+            return False
+        self.owner.loop.cancel_timer(&self.timer)
+        return True
+
     cdef void expire(self) noexcept nogil:
         """The timer: who has waited long enough."""
         while self.first is not NULL and self.first.deadline_ns <= self.owner.loop.now:

@@ -122,7 +122,7 @@ cdef class PythonStep(Guest):
         Guest.close(self)
 
     cdef bint on_retire(self, bint force) noexcept nogil:
-        return self.host.held_count == 0
+        return self.host.held_count == 0 and (<void *>self.company is <void *>None or self.company.retire())
 
     # ---- without the GIL ---------------------------------------------------------------------------------------------
 

@@ -647,7 +647,7 @@ cdef class Source(Acceptor):
         self.drain_some(INT_MAX)
 
     cdef int drain_some(self, int most) noexcept nogil:
-        """Of at most so many sessions what is pending is answered, and then they close. Returns of how many. The oldest go first:
+        """Of at most so many sessions what is pending is answered, and then they close. Returns how many. The oldest go first:
         who has just come is about to ask something."""
         cdef:
             session_t *session = self.sessions

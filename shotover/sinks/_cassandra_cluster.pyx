@@ -330,6 +330,10 @@ cdef class CassandraSinkCluster(CassandraWays):
 
     # ---- rivals -------------------------------------------------------------------------------------------------
 
+    cdef bint on_retire(self, bint force) noexcept nogil:
+        self.loop.cancel_timer(&self.race_timer)
+        return CassandraWays.on_retire(self, force)
+
     cdef void look_for_late(self) noexcept nogil:
         cdef uint32_t number
         cdef bint     left = False

@@ -510,6 +510,12 @@ cdef class CqlRouter(Step):
         elif join.overdue and not join.out & (1 << HOME | SENDING):
             self._leave_late(join)
 
+    cdef bint on_retire(self, bint force) noexcept nogil:
+        if self.first_join is not NULL or self.joins.live_count:
+            return False
+        self.loop.cancel_timer(&self.timer)
+        return True
+
     cdef void _expire(self) noexcept nogil:
         """The timer: whose chains have had time enough."""
         cdef join_t *join

@@ -463,9 +463,11 @@ cdef class Tee(Step):
             self.loop.set_timer(&self.timer, self.first_timed.deadline_ns - self.loop.now)
 
     cdef bint on_retire(self, bint force) noexcept nogil:
-        if self.items.live_count or self.sessions.live_count:
+        if self.items.live_count or self.sessions.live_count or (
+                <void *>self.company is not <void *>None and not self.company.retire()):
             return False
         self.loop.cancel_timer(&self.timer)
+        self.loop.cancel_timer(&self.half_timer)
         return True
 
     # ---- up -----------------------------------------------------------------------------------------------------

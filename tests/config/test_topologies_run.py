@@ -36,6 +36,7 @@ ANSWERS = {  # what SET k v and GET k are answered with
     "older cluster ports": (OK, VALUE),
     "older shipped": (NULL, NULL),
     "newer passthrough": (OK, VALUE),
+    "newer passthrough, encoded": (OK, VALUE),
     "newer filters": (FILTERED, bulk("42")),
     "newer tee log": (bulk("42"), bulk("42")),
     "newer tee log with mismatch": (bulk("42"), bulk("42")),

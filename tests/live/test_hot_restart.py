@@ -193,6 +193,7 @@ def test_a_newer_one_that_dies_on_the_way_changes_nothing(line: Callable[..., Li
         with first.client() as client:
             assert client.ping()
     second = row.start()
+    wait_until(lambda: "has taken the place of another" in second.log(), "the older knows")
     second.process.send_signal(signal.SIGKILL)
     second.process.wait()
     row.all.remove(second)
