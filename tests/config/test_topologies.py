@@ -102,7 +102,7 @@ NEWER = {
     ),
     "cluster, encoded": new(
         "[DebugForceEncode: {name: debug-force-encode, encode_requests: true, encode_responses: true}, "
-        f"ValkeySinkCluster: {{name: valkey-sink-cluster, first_contact_points: ['172.16.1.2:6379'], {CT}}}]"
+        f"ValkeySinkCluster: {{name: valkey-sink-cluster, first_contact_points: [{NODES}], {CT}}}]"
     ),
     "filters": new(
         "[QueryTypeFilter: {name: query-type-filter, DenyList: [Write]}, "
