@@ -1,4 +1,4 @@
-"""The command line: run, check, explain, docs, reseal.
+"""The command line: run, check, explain, docs, reseal, service.
 
     shotover [run] -t topology.yaml -c config.yaml
 
@@ -35,6 +35,7 @@ EPILOG = """verbs:
   rollback        bring what was before into force again
   docs [NAME]     print the page of a source, transform or sink; without NAME list them
   reseal          write values of protected columns again, under the key of today
+  service         install it as a service of this host's systemd
 
 `shotover VERB --help` says more about a verb."""
 
@@ -207,6 +208,32 @@ def rollback(arguments: list[str]) -> int:
     return remote.rollback(arguments)
 
 
+def service(arguments: list[str]) -> int:
+    """Install Shotover as a service of this host: a systemd unit that shuts it in, a user of its own, two files to begin with.
+    Files of yours are left as they are."""
+    parser = Parser(prog="shotover service", description=service.__doc__)
+    parser.add_argument("what", choices=("install",), help="there is but this")
+    parser.add_argument("--dry-run", action="store_true", help="print what would be written")
+    parser.add_argument("--root", metavar="DIR", help="write below this folder, as for an image")
+    parser.add_argument(
+        "--user", default="shotover", metavar="NAME", help="that it runs as (default %(default)s)"
+    )
+    parser.add_argument(
+        "--program", metavar="FILE", help="what is started (default: shotover of this Python)"
+    )
+    parser.add_argument(
+        "--core-threads",
+        type=worker_count,
+        default=1,
+        metavar="N",
+        help="worker threads (default 1)",
+    )
+    options = parser.parse(arguments)
+    from shotover.runtime import service as services
+
+    return services.install(options)
+
+
 VERBS: dict[str, Callable[[list[str]], int]] = {
     "run": run,
     "check": check,
@@ -217,6 +244,7 @@ VERBS: dict[str, Callable[[list[str]], int]] = {
     "rollback": rollback,
     "docs": docs,
     "reseal": reseal,
+    "service": service,
 }
 Parser.verbs = tuple(VERBS)
 

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 GUIDES = {
     "topology": "Topology files: layouts, names, addresses, variables.",
     "process": "config.yaml, the command line, signals.",
+    "packages": "Wheels, systemd, containers, Kubernetes, completion, the man page.",
     "commands": "What becomes of each Redis command in each topology.",
     "statements": "Conditions on statements of CQL: type, keyspace, table, consistency.",
     "observability": "Metrics, health, logs.",

@@ -27,6 +27,7 @@ from shotover.runtime import listening, privileges
 from shotover.runtime.checks import walk
 from shotover.runtime.inherited import from_systemd
 from shotover.runtime.live import Live
+from shotover.runtime.notify import ServiceManager
 from shotover.runtime.serving import Served, ledger
 from shotover.runtime.watching import Watched, Watcher
 
@@ -120,6 +121,7 @@ class Supervisor:
         self.hotreload = hotreload
         self.inherited = from_systemd()  # listeners
         self.retirement: Retirement | None = None  # another process has taken the place of this one
+        self.manager = ServiceManager()
         self.draining = False
         self.exit_code = 0
         self._signals: list[int] = []
@@ -176,6 +178,7 @@ class Supervisor:
         self.inherited.close()
         _log.info("Shotover is up and now accepting inbound connections")
         self.take_over(predecessor)
+        self.manager.ready(self.status())
 
     # -- one process after the other, see handover.py
 
@@ -279,6 +282,10 @@ class Supervisor:
 
             self.servers = open_servers(self)
 
+    def status(self) -> str:
+        """In a line, for the service manager."""
+        return f"serving {', '.join(self.served)}; configuration {self.live.current.number}"
+
     # -- another configuration, see live.py
 
     def prepare_switches(self, loaded: Loaded) -> None:
@@ -323,8 +330,13 @@ class Supervisor:
             )
         while not self._signals and all(thread.alive for thread in self.threads):
             force, self._reread = self._reread, False
+            if force:
+                self.manager.reloading()
             self.watcher.look(force)
             self.live.look()
+            if force:
+                self.manager.ready(self.status())
+            self.manager.look(self.threads)
             if self.retirement is not None and self.go_on_retiring():
                 break
             self.wait(LOG_BUSY_SECONDS if self.carry_logs() else LOG_QUIET_SECONDS)
@@ -341,6 +353,7 @@ class Supervisor:
         timeout = self.loaded.process.drain_timeout_seconds
         heard = len(self._signals)
         self.draining = True
+        self.manager.stopping("draining", timeout + STOP_SECONDS + ABANDON_SECONDS)
         for thread in self.threads:
             thread.worker.drain(int(timeout * 1000))
         self.await_end(timeout + STOP_SECONDS, heard)
@@ -369,6 +382,7 @@ class Supervisor:
                 return
             self.wait(min(left, LOG_BUSY_SECONDS))
             self.carry_logs()
+            self.manager.look(self.threads)
 
     def note_ended(self) -> None:
         """A worker that ended by itself or failed makes the exit code 1; said once each."""

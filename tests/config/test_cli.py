@@ -154,8 +154,8 @@ def test_help_names_every_verb(capsys):
         (["-t"], "shotover: argument -t/--topology-file: expected one argument"),
         (["chekc"], "shotover: unknown verb chekc, did you mean check?"),
         (
-            ["serve"],
-            "shotover: unknown verb serve, there are run, check, explain, plan, apply, history, rollback, docs, reseal",
+            ["begin"],
+            f"shotover: unknown verb begin, there are {', '.join(VERBS)}",
         ),
         (["-t", "a.yaml", "check"], "shotover: check is a verb and goes first: shotover check ..."),
         (["my/topology.yaml"], "shotover: a topology is named with -t: -t my/topology.yaml"),

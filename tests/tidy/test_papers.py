@@ -21,6 +21,7 @@ TOPICS = {
     "observability",
     "operations",
     "overload",
+    "packages",
     "process",
     "security",
     "statements",
