@@ -36,6 +36,7 @@ EPILOG = """verbs:
   docs [NAME]     print the page of a source, transform or sink; without NAME list them
   reseal          write values of protected columns again, under the key of today
   service         install it as a service of this host's systemd
+  completion      print what bash, zsh or fish completes, or the man page
 
 `shotover VERB --help` says more about a verb."""
 
@@ -229,9 +230,25 @@ def service(arguments: list[str]) -> int:
         help="worker threads (default 1)",
     )
     options = parser.parse(arguments)
+    from shotover.runtime import grammar
     from shotover.runtime import service as services
 
-    return services.install(options)
+    return services.install(options, grammar.verbs(VERBS), __version__)
+
+
+def completion(arguments: list[str]) -> int:
+    """Print what a shell needs to complete command lines of shotover: bash, zsh or fish. Or print the manual page: man."""
+    from shotover.runtime import completion as scripts
+    from shotover.runtime import grammar, manpage
+
+    parser = Parser(prog="shotover completion", description=completion.__doc__)
+    parser.add_argument("what", choices=(*scripts.SHELLS, "man"), help="for whom")
+    what = parser.parse(arguments).what
+    verbs = grammar.verbs(VERBS)
+    sys.stdout.write(
+        manpage.page(verbs, __version__) if what == "man" else scripts.script(what, verbs)
+    )
+    return 0
 
 
 VERBS: dict[str, Callable[[list[str]], int]] = {
@@ -245,6 +262,7 @@ VERBS: dict[str, Callable[[list[str]], int]] = {
     "docs": docs,
     "reseal": reseal,
     "service": service,
+    "completion": completion,
 }
 Parser.verbs = tuple(VERBS)
 

@@ -37,6 +37,9 @@ FOR_TESTS = {
     "java": "openjdk-17-jre-headless",
     "mvn": "maven",
     "promtool": "prometheus",
+    "zsh": "zsh",
+    "fish": "fish",
+    "mandoc": "mandoc",
 }
 """Programs that the tests need, and the Debian packages that bring them."""
 SBIN = "/usr/sbin:/usr/local/sbin"
@@ -112,7 +115,7 @@ def for_tests() -> None:
         sys.exit(
             f"the tests need {', '.join(lacking)} on PATH; install what is missing: "
             f"sudo apt-get install {packages} (Debian, Ubuntu), brew install redis nutcracker haproxy openjdk@17 maven "
-            "prometheus (macOS)"
+            "prometheus fish mandoc (macOS)"
         )
     import cassandra_node  # here, for this file is also used where only a wheel is tried
 

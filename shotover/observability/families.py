@@ -330,17 +330,6 @@ FAMILIES: dict[str, tuple[str, str, str]] = {
         "Replies of a Tee's two chains that differed.",
         "replies",
     ),
-    "shotover_debug_forced_count": (
-        COUNTER,
-        "Requests and replies that a DebugForceParse or DebugForceEncode has read (`done`), or let pass.",
-        "",
-    ),
-    "shotover_handshakes_late_count": (
-        COUNTER,
-        "Handshakes, `USE`s and `PREPARE`s of Cassandra's clients that went on without a chain "
-        "(of a Tee or KeyRouter) that was late.",
-        "",
-    ),
     "shotover_tee_held_bytes": (
         GAUGE,
         "Bytes of requests and replies that a Tee holds.",

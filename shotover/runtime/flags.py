@@ -15,12 +15,22 @@ TOPOLOGY_FILE = "config/topology.yaml"
 CONFIG_FILE = "config/config.yaml"
 
 
+class Described(Exception):
+    """What `Parser.parse` raises while somebody wants to know what a verb takes: `parser`."""
+
+    def __init__(self, parser: Parser) -> None:
+        self.parser = parser
+
+
 class Parser(argparse.ArgumentParser):
     """Tells a mistake in one line, and where to read on."""
 
     verbs: ClassVar[tuple[str, ...]] = ()
+    describing: ClassVar[bool] = False
 
     def parse(self, arguments: list[str]) -> argparse.Namespace:
+        if self.describing:
+            raise Described(self)
         options, strangers = self.parse_known_args(arguments)
         if strangers:
             self.error(self.about(strangers[0]))

@@ -1,8 +1,8 @@
 """`shotover service install`: what a host needs so that its systemd runs the proxy.
 
-A user of its own (by way of sysusers.d), folders, two files to begin with, the unit. Topology and settings that are there are
-left alone; the unit is written anew, as an upgrade may need. Everything is planned before anything is done, so that --dry-run
-prints just that.
+A user of its own (by way of sysusers.d), folders, two files to begin with, the unit, the manual page, completions. Topology and
+settings that are there are left alone; the rest is written anew, as an upgrade may need. Everything is planned before anything
+is done, so that --dry-run prints just that.
 """
 
 from __future__ import annotations
@@ -13,13 +13,24 @@ import subprocess
 import sys
 
 from shotover.config.errors import ConfigError
+from shotover.runtime import manpage
+from shotover.runtime.completion import script
 from shotover.runtime.service_unit import quoted, unit
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import argparse
 
+    from shotover.runtime.grammar import Verb
+
 FOLDER = "/etc/shotover"
+SHARE = "/usr/local/share"
+SCRIPTS = {
+    "bash": "bash-completion/completions/shotover",
+    "zsh": "zsh/site-functions/_shotover",
+    "fish": "fish/vendor_completions.d/shotover.fish",
+}
+"""Where shells look for completions."""
 NAME_MAX = 31  # of a user, as Linux has it
 HOMES = ("/home", "/root", "/run/user")
 """What ProtectHome in the unit hides."""
@@ -66,10 +77,10 @@ class Step:
         return f"{kind} {self.path} ({self.mode:04o})"
 
 
-def install(options: argparse.Namespace) -> int:
+def install(options: argparse.Namespace, verbs: list[Verb], version: str) -> int:
     """Does it, or prints it. Raises ConfigError."""
     user = checked_user(options.user)
-    steps = plan(user, command(options))
+    steps = plan(user, command(options), verbs, version)
     root = options.root or ""
     if options.dry_run:
         for step in steps:
@@ -95,14 +106,14 @@ def install(options: argparse.Namespace) -> int:
     return 0
 
 
-def plan(user: str, line: list[str]) -> list[Step]:
+def plan(user: str, line: list[str], verbs: list[Verb], version: str) -> list[Step]:
     return [
-        Step("/etc/sysusers.d", 0o755),
+        Step(f"{SHARE}/man/man1/shotover.1", 0o644, manpage.page(verbs, version)),
+        *(Step(f"{SHARE}/{path}", 0o644, script(shell, verbs)) for shell, path in SCRIPTS.items()),
         Step("/etc/sysusers.d/shotover.conf", 0o644, SYSUSERS.format(user=user)),
         Step(FOLDER, 0o755),
         Step(f"{FOLDER}/topology.yaml", 0o644, TOPOLOGY, keep=True),
         Step(f"{FOLDER}/config.yaml", 0o644, CONFIG, keep=True),
-        Step("/etc/systemd/system", 0o755),
         Step(
             "/etc/systemd/system/shotover.service",
             0o644,
@@ -162,6 +173,7 @@ def carry_out(step: Step, root: str) -> str:
 def replace(path: str, step: Step) -> None:
     """Whoever reads it meanwhile sees the old one or the new one, never half."""
     assert step.text is not None
+    os.makedirs(os.path.dirname(path), exist_ok=True)
     new = f"{path}.new"
     with open(new, "w", encoding="utf-8") as stream:
         stream.write(step.text)

@@ -48,6 +48,10 @@ def test_what_a_host_gets(place: Path, capsys: pytest.CaptureFixture[str]) -> No
         "etc/shotover/topology.yaml": 0o644,
         "etc/sysusers.d/shotover.conf": 0o644,
         UNIT: 0o644,
+        "usr/local/share/bash-completion/completions/shotover": 0o644,
+        "usr/local/share/fish/vendor_completions.d/shotover.fish": 0o644,
+        "usr/local/share/man/man1/shotover.1": 0o644,
+        "usr/local/share/zsh/site-functions/_shotover": 0o644,
     }
     assert "systemctl enable --now shotover" in capsys.readouterr().out
     unit = (place / UNIT).read_text()
