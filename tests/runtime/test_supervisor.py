@@ -34,7 +34,7 @@ class Worker:
     def source(self, name: str, chain: object, options: dict[str, object]) -> str:
         return name
 
-    def open(self, source: str, address: str) -> str:
+    def open(self, source: str, address: str, fds: list[int]) -> str:
         self.calls.append(("listen", self.index, address))
         return address.replace(":0", ":7777")
 
