@@ -34,6 +34,7 @@ cdef class Door:
         bint       listening            # the listener is open
         bint       dropping             # it is being closed
         bint       resting              # accepting is paused: soft limit or no descriptors
+        bint       ending               # about to be stopped: what has been accepted meanwhile is still served
         bint       stopped              # for good
         uint32_t   connections          # sessions that came in by it
         waiting_t  waiting              # accepted in the turn that reached a soft limit: served when there is room

@@ -16,6 +16,7 @@ from shotover._net.address import resolve
 cdef enum:
     ACCEPT_REST_NS = 100000000      # after EMFILE: try again in 100 ms
     LISTEN_RETRY_NS = 1000000000
+    END_NS = 50000000               # from the last accept that is asked for to the end of the listener
     LISTEN_BACKLOG = 4096
     COMPLAIN_NS = 1000000000        # between two lines of the log about handshakes
 
@@ -134,6 +135,9 @@ cdef class Door:
                 self._rest(True)
                 self.loop.set_timer(&self.retry, ACCEPT_REST_NS)
             return
+        if unlikely(self.ending):
+            self.acceptor.begin(fd)
+            return
         if self.connections >= self.acceptor.connection_limit or self.stopped or self.acceptor.crowded():
             # accepted in the same turn that reached the limit: as if it were still in the kernel's queue, or refused
             if self.stopped or (self.acceptor.hard_limit and self.connections >= self.acceptor.connection_limit) \
@@ -156,6 +160,10 @@ cdef class Door:
         cdef:
             uint32_t limit = self.acceptor.connection_limit
             bint     full, crowded
+        if unlikely(self.ending):
+            if self.retry.home is NULL:
+                self.stop()
+            return
         while self.waiting.count and ((self.connections < limit and not self.acceptor.crowded()) or self.stopped):
             if self.stopped:
                 self.close_fd(waiting_pop(&self.waiting))
@@ -179,6 +187,7 @@ cdef class Door:
 
     cdef void stop(self) noexcept nogil:
         """Accepts no more."""
+        self.ending = False
         self.stopped = True
         self.check_limit()
         self._close_listener()
@@ -216,10 +225,12 @@ cdef class Door:
         return ([self.listener.handle.fd] if self.listening else []) + ([] if self.twin is None else self.twin.fds())
 
     def end(self):
-        """Accepts no more; who has been accepted and waits for room is served."""
+        """Another process accepts from now on; whom this one has accepted, or is about to hear of, is served."""
         while self.waiting.count:
             self.acceptor.begin(waiting_pop(&self.waiting))
-        self.stop()
+        self.ending = True
+        self._rest(True)
+        self.loop.set_timer(&self.retry, END_NS)
 
     def samples(self, Acceptor acceptor):
         """What `acceptor` is to say of its door: nothing, if it has another by now."""
