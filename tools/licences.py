@@ -52,6 +52,7 @@ CLASSIFIERS = {
     "Python Software Foundation License": "PSF-2.0",
 }
 OLDER = {
+    "Apache": "Apache-2.0",
     "Apache 2.0": "Apache-2.0",
     "MIT License": "MIT",
     "The MIT License (MIT)": "MIT",

@@ -10,7 +10,12 @@ from shotover.runtime import catalogue
 from tidy.sources import ROOT, files, shown
 
 PAGES = {path.stem: path.read_text() for path in files(".md", under="shotover/docs")}
-TOPOLOGIES = {shown(path): path.read_text() for path in files(".yaml", under="configs")}
+CHART = "configs/kubernetes/chart"
+TOPOLOGIES = {
+    shown(path): path.read_text()
+    for path in files(".yaml", under="configs")
+    if not shown(path).startswith(CHART)
+}
 SETTINGS = "configs/config.yaml"
 """What a process is told beside its topology."""
 TOPICS = {
