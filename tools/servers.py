@@ -159,12 +159,12 @@ class Program:
     def running(self) -> bool:
         return self.process.poll() is None
 
-    def answers(self, port: int, host: str = HOST) -> bool:
-        """Wait until the program answers PING on `port`; false if it ended."""
+    def answers(self, port: int, host: str = HOST, expected: bytes = b"+PONG\r\n") -> bool:
+        """Wait until the program answers PING on `port` as `expected`; false if it ended."""
         deadline = time.monotonic() + START_SECONDS
         while self.running and time.monotonic() < deadline:
             try:
-                if ask(port, b"PING", host=host) == b"+PONG\r\n":
+                if ask(port, b"PING", host=host) == expected:
                     return self.running
             except OSError:
                 pass

@@ -103,3 +103,18 @@ def test_the_time_is_that_of_the_last_commit(monkeypatch: pytest.MonkeyPatch) ->
     assert reproduce.epoch() >= reproduce.EARLIEST
     monkeypatch.setenv("SOURCE_DATE_EPOCH", TIME)
     assert reproduce.epoch() == int(TIME)
+
+
+def test_wheels_are_made_for_every_python_that_the_classifiers_name() -> None:
+    settings = pytest.importorskip("tomllib").loads((ROOT / "pyproject.toml").read_text())
+    prefix = "Programming Language :: Python :: 3."
+    minors = [
+        line.removeprefix(prefix)
+        for line in settings["project"]["classifiers"]
+        if line.startswith(prefix)
+    ]
+    wheels = settings["tool"]["cibuildwheel"]
+    assert wheels["build"].split() == [f"cp3{minor}-*" for minor in minors]
+    assert wheels["linux"]["archs"] == ["x86_64", "aarch64"]
+    assert wheels["macos"]["archs"] == ["x86_64", "arm64"]
+    assert (ROOT / wheels["test-command"].rpartition("{project}/")[2]).exists()
