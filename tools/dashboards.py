@@ -72,8 +72,8 @@ OVERVIEW: dict[str, list[Panel]] = {
             "Share of requests that a sink failed.",
             [
                 (
-                    f"sum(rate(shotover_failed_requests_count{{{HERE}}}[{RATE}])) / "
-                    f"(sum(rate(shotover_requests_count{{{HERE}}}[{RATE}])) > 0)",
+                    f"clamp_max(sum(rate(shotover_failed_requests_count{{{HERE}}}[{RATE}])) / "
+                    f"(sum(rate(shotover_requests_count{{{HERE}}}[{RATE}])) > 0), 1)",
                     "",
                 )
             ],

@@ -37,6 +37,7 @@ FOR_TESTS = {
     "java": "openjdk-17-jre-headless",
     "mvn": "maven",
     "promtool": "prometheus",
+    "prometheus": "prometheus",
     "zsh": "zsh",
     "fish": "fish",
     "mandoc": "mandoc",

@@ -6,6 +6,9 @@ import json
 import re
 import subprocess
 import sys
+import urllib.error
+import urllib.parse
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -17,7 +20,7 @@ import yaml
 from support.certificates import usual
 from support.proxy import SAMPLE, Proxy
 from support.servers import Server
-from support.wait import free_port
+from support.wait import free_port, wait_until, wait_until_equal
 
 from shotover.observability.families import FAMILIES
 
@@ -129,8 +132,8 @@ def topology(listen_port: int, upstream_port: int, **_more: Any) -> dict[str, An
 
 
 @pytest.fixture(scope="module")
-def labels() -> Iterator[dict[str, set[str]]]:
-    """Each name that the page has, with the labels that it carries somewhere."""
+def at_work() -> Iterator[Proxy]:
+    """A proxy that has done a bit of everything."""
     server = Server("redis")
     proxy = Proxy(server.port, topology=topology, config={"memory_limit": "256MiB"})
     proxy.allow_log("")  # what is no cluster and no sentinel is complained of
@@ -139,16 +142,22 @@ def labels() -> Iterator[dict[str, set[str]]]:
             asked = [client.command("SET", "key", number) for number in range(5)]
             assert any(reply.startswith(b"-") for reply in asked), "the throttle refuses none"
         shake_hands(proxy)
-        page = proxy.http("/metrics")
+        yield proxy
     finally:
         proxy.stop()
         server.stop()
+
+
+@pytest.fixture(scope="module")
+def labels(at_work: Proxy) -> dict[str, set[str]]:
+    """Each name that the page has, with the labels that it carries somewhere."""
+    page = at_work.http("/metrics")
     found: dict[str, set[str]] = {UP: set(), **{name: set() for name in WHEN_WRONG & set(FAMILIES)}}
     for line in page.splitlines():
         if match := SAMPLE.match(line):
             carried = set(re.findall(r'(\w+)="', match["labels"] or ""))
             found.setdefault(match["name"], set()).update(carried)
-    yield found
+    return found
 
 
 def shake_hands(proxy: Proxy) -> None:
@@ -252,3 +261,74 @@ def test_every_alert_says_what_to_do() -> None:
         if "alert" in rule:
             assert rule["labels"]["severity"] in ("critical", "warning", "info")
             assert rule["annotations"]["summary"] and rule["annotations"]["description"]
+
+
+class Prometheus:
+    """One that scrapes `proxy` twice a second, with our rules."""
+
+    def __init__(self, proxy: Proxy, folder: Path) -> None:
+        port = free_port()
+        self.url = f"http://127.0.0.1:{port}/api/v1"
+        settings = yaml.safe_load((FOLDER / "prometheus.yaml").read_text())
+        settings["global"] = {"scrape_interval": "500ms", "evaluation_interval": "500ms"}
+        settings["rule_files"] = [str(FOLDER / "rules.yaml")]
+        job = settings["scrape_configs"][0]
+        job["static_configs"] = [{"targets": [f"127.0.0.1:{proxy.metrics_port}"]}]
+        (folder / "prometheus.yaml").write_text(yaml.safe_dump(settings))
+        command = ["prometheus", "--config.file=prometheus.yaml", "--storage.tsdb.path=data"]
+        with open(folder / "log", "wb") as log:
+            self.process = subprocess.Popen(
+                [*command, f"--web.listen-address=127.0.0.1:{port}"],
+                cwd=folder,
+                stdout=log,
+                stderr=log,
+            )
+
+    def get(self, path: str, **parameters: str) -> Any:
+        """The data of its answer; None while it does not answer."""
+        address = f"{self.url}/{path}?{urllib.parse.urlencode(parameters)}"
+        try:
+            with urllib.request.urlopen(address, timeout=10) as answer:
+                return json.load(answer)["data"]
+        except urllib.error.HTTPError as error:
+            if error.code != 503:  # it has not begun yet
+                raise
+            return None
+        except OSError:
+            return None
+
+    def stop(self) -> None:
+        self.process.terminate()
+        self.process.wait(20)
+
+
+@pytest.mark.timeout(120)
+def test_prometheus_itself_answers_each_query(at_work: Proxy, tmp_path: Path) -> None:
+    """It scrapes the proxy, evaluates the rules without an error, and has something to show in every panel."""
+    prometheus = Prometheus(at_work, tmp_path)
+    try:
+        wait_until(lambda: prometheus.get("query", query="up == 1"), "it answers", deadline_s=60)
+
+        def unanswered() -> list[str]:
+            with at_work.raw() as client:
+                client.command("PING")
+            answers = {
+                asked.place: prometheus.get("query", query=as_scraped(asked.query))
+                for asked in of_dashboards()
+            }
+            return [place for place, data in answers.items() if not (data and data["result"])]
+
+        wait_until_equal(unanswered, [], "panels with nothing to show", deadline_s=60)
+
+        def health() -> set[str]:
+            found = prometheus.get("rules") or {"groups": []}
+            return {rule["health"] for group in found["groups"] for rule in group["rules"]}
+
+        wait_until_equal(health, {"ok"}, "the health of the rules", deadline_s=30)
+    finally:
+        prometheus.stop()
+
+
+def as_scraped(query: str) -> str:
+    """For a Prometheus that has just begun, and names instances by their address."""
+    return query.replace("[5m]", "[20s]").replace('instance=~"a"', 'instance=~".*"')
