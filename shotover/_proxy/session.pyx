@@ -695,8 +695,8 @@ cdef class Source(Acceptor):
         self.loop.set_timer(&self.deadline, delay_ns)
 
     def leave(self, drain_ms=None):
-        """Another has taken its door, or (drain_ms) nobody is to come in by it any more. In the first case its clients stay as long
-        as they like, in the other they are answered and disconnected within that time."""
+        """Another has taken its door, or (drain_ms) nobody is to come in by it any more. In the first case its clients stay for
+        as long as they like, in the other they are answered and disconnected within that time."""
         if drain_ms is not None:
             self.drain()
             self._set_deadline(<uint64_t>drain_ms * 1000000)

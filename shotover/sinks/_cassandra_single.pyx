@@ -8,8 +8,7 @@ from shotover._codec.cql.compression cimport (
     COMPRESSION_LZ4,
     COMPRESSION_NONE,
     COMPRESSION_SNAPPY,
-    body_size,
-    body_unpack,
+    frame_unpack,
 )
 from shotover._codec.cql.frame cimport (
     FLAG_COMPRESSED,
@@ -44,10 +43,10 @@ from shotover._codec.cql.peek cimport (
 )
 from shotover._codec.cql.supported cimport supported_trim
 from shotover._core.debug cimport likely, unlikely
-from shotover._core.memory cimport chunk_data, chunk_put, pool_take, slab_close, slab_give, slab_init, slab_take
+from shotover._core.memory cimport chunk_data, chunk_put, slab_close, slab_give, slab_init, slab_take
 from shotover._core.request cimport WATCHED_BY_SINK, batch_clear, batch_pop, batch_push
 from shotover._core.slice cimport slice_t
-from shotover._core.status cimport OK
+from shotover._core.status cimport BAD, OK, status_t
 from shotover._net.loop cimport CLOSE_LOCAL, stream_close
 from shotover._proxy.session cimport session_slots
 from shotover.sinks._cassandra_pool cimport (
@@ -192,23 +191,10 @@ cdef class CassandraSinkSingle(CassandraPool):
     cdef chunk_t *_unpacked(self, const uint8_t *frame, size_t size, int compression, size_t *plain_size) noexcept nogil:
         """A compressed frame with its body as it was; *plain_size: of all. NULL: it cannot be read (*plain_size 0), or there
         is no room for it."""
-        cdef:
-            size_t   body
-            chunk_t *chunk
-        plain_size[0] = 0
-        if compression == COMPRESSION_NONE:
-            return NULL
-        if body_size(compression, frame + HEADER_SIZE, size - HEADER_SIZE, <size_t>-1, &body) != OK:
-            return NULL
-        plain_size[0] = HEADER_SIZE + body
-        chunk = pool_take(&self.loop.pool, HEADER_SIZE + body) if body <= PLAIN_SIZE_MAX else NULL
-        if chunk is NULL:
-            return NULL
-        memcpy(chunk_data(chunk), frame, HEADER_SIZE)
-        if body_unpack(compression, frame + HEADER_SIZE, size - HEADER_SIZE, chunk_data(chunk) + HEADER_SIZE, body) != OK:
-            chunk_put(&self.loop.pool, chunk)
-            plain_size[0] = 0
-            return NULL
+        cdef chunk_t *chunk
+        cdef status_t status = frame_unpack(&self.loop.pool, compression, frame, size, PLAIN_SIZE_MAX, &chunk, plain_size)
+        if status != OK:
+            plain_size[0] = status != BAD
         return chunk
 
     cdef void _other(self, request_t *request, session_t *session, cql_session_t *cs) noexcept nogil:

@@ -8,7 +8,7 @@ from libc.stdio cimport snprintf
 from libc.string cimport memcmp, memcpy
 
 from shotover._codec.cql.attach cimport talk_t
-from shotover._codec.cql.compression cimport COMPRESSION_NONE, body_size, body_unpack
+from shotover._codec.cql.compression cimport frame_unpack
 from shotover._codec.cql.facts cimport cql_facts_in
 from shotover._codec.cql.frame cimport (
     FLAG_COMPRESSED,
@@ -251,28 +251,16 @@ cdef class Protect(ProtectSeals):
         """The reply without compression. *held: to be given back, unless NULL."""
         cdef:
             talk_t *talk = NULL
-            size_t  size
         frame[0] = request.reply
         held[0] = NULL
         if not frame.data[1] & FLAG_COMPRESSED:
             return True
         if request.queued and request.session is not NULL:
             talk = <talk_t *>(<session_t *>request.session).talk
-        if talk is NULL or talk.compression == COMPRESSION_NONE or body_size(
-                talk.compression, frame.data + HEADER_SIZE, frame.size - HEADER_SIZE, PLAIN_MAX, &size) != OK:
-            return False
-        held[0] = pool_take(&self.loop.pool, HEADER_SIZE + size)
-        if held[0] is NULL:
-            return False
-        memcpy(chunk_data(held[0]), frame.data, HEADER_SIZE)
-        if body_unpack(talk.compression, frame.data + HEADER_SIZE, frame.size - HEADER_SIZE,
-                       chunk_data(held[0]) + HEADER_SIZE, size) != OK:
-            chunk_put(&self.loop.pool, held[0])
-            held[0] = NULL
+        if talk is NULL or frame_unpack(
+                &self.loop.pool, talk.compression, frame.data, frame.size, PLAIN_MAX, held, &frame.size) != OK:
             return False
         frame.data = chunk_data(held[0])
-        frame.size = HEADER_SIZE + size
-        frame.data[1] &= ~FLAG_COMPRESSED
         return True
 
     cdef int _column_of(

@@ -6,7 +6,7 @@ from libc.string cimport memcpy, memset
 
 from shotover._codec.commands cimport CONDUCT_PLAIN
 from shotover._codec.cql.attach cimport talk_t
-from shotover._codec.cql.compression cimport COMPRESSION_NONE, body_size, body_unpack
+from shotover._codec.cql.compression cimport COMPRESSION_NONE, frame_unpack
 from shotover._codec.cql.facts cimport cql_facts_in
 from shotover._codec.cql.frame cimport (
     FLAG_COMPRESSED,
@@ -261,25 +261,13 @@ cdef class RedisCacheBase(Step):
         """
         cdef:
             cql_prefix_t prefix
-            size_t       size
         frame[0] = request.reply
         if frame.size < HEADER_SIZE:
             return False
         if frame.data[1] & FLAG_COMPRESSED:
-            if compression == COMPRESSION_NONE or body_size(
-                    compression, frame.data + HEADER_SIZE, frame.size - HEADER_SIZE, PLAIN_MAX, &size) != OK:
-                return False
-            plain[0] = pool_take(&self.loop.pool, HEADER_SIZE + size)
-            if plain[0] is NULL:
-                return False
-            memcpy(chunk_data(plain[0]), frame.data, HEADER_SIZE)
-            if body_unpack(compression, frame.data + HEADER_SIZE, frame.size - HEADER_SIZE,
-                           chunk_data(plain[0]) + HEADER_SIZE, size) != OK:
+            if frame_unpack(&self.loop.pool, compression, frame.data, frame.size, PLAIN_MAX, plain, &frame.size) != OK:
                 return False
             frame.data = chunk_data(plain[0])
-            frame.size = HEADER_SIZE + size
-            frame.data[1] &= ~FLAG_COMPRESSED
-            put_int(frame.data + 5, <uint32_t>size)
         if not cql_prefix_read(frame.data + HEADER_SIZE, frame.size - HEADER_SIZE, frame.data[1], True, &prefix):
             return False
         body[0] = prefix.body

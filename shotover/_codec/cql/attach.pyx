@@ -8,8 +8,7 @@ from shotover._codec.cql.compression cimport (
     COMPRESSION_LZ4,
     COMPRESSION_NONE,
     COMPRESSION_SNAPPY,
-    body_size,
-    body_unpack,
+    frame_unpack,
 )
 from shotover._codec.cql.facts cimport cql_facts_in, cql_facts_t, facts_add, facts_of_batch, facts_of_prepared, facts_settle
 from shotover._codec.cql.frame cimport (
@@ -91,31 +90,6 @@ cdef status_t _answer(request_t *request, pool_t *pool, uint32_t code, const cha
     return OK
 
 
-cdef status_t _unpacked(
-    pool_t *pool, int compression, const uint8_t *frame, size_t size, uint64_t most, chunk_t **plain, size_t *plain_size
-) noexcept nogil:
-    """A compressed frame with its body as it was, and without the flag. BAD, LIMIT (larger than `most`), NO_MEMORY."""
-    cdef:
-        size_t   body
-        chunk_t *chunk
-    if body_size(compression, frame + HEADER_SIZE, size - HEADER_SIZE, <size_t>-1, &body) != OK:
-        return BAD
-    if body > most:
-        return LIMIT
-    chunk = pool_take(pool, HEADER_SIZE + body)
-    if chunk is NULL:
-        return NO_MEMORY
-    memcpy(chunk_data(chunk), frame, HEADER_SIZE)
-    chunk_data(chunk)[1] &= ~FLAG_COMPRESSED
-    put_int(chunk_data(chunk) + 5, <uint32_t>body)
-    if body_unpack(compression, frame + HEADER_SIZE, size - HEADER_SIZE, chunk_data(chunk) + HEADER_SIZE, body) != OK:
-        chunk_put(pool, chunk)
-        return BAD
-    plain[0] = chunk
-    plain_size[0] = HEADER_SIZE + body
-    return OK
-
-
 cdef status_t _unpack(talk_t *talk, request_t *request, pool_t *pool, uint64_t body_max) noexcept nogil:
     """Makes a compressed request a plain one, or answers it."""
     cdef:
@@ -127,7 +101,7 @@ cdef status_t _unpack(talk_t *talk, request_t *request, pool_t *pool, uint64_t b
     none.size = 0
     if talk.compression == COMPRESSION_NONE:
         return _answer(request, pool, ERROR_PROTOCOL, b"A compressed frame, but no compression was agreed upon", none)
-    status = _unpacked(pool, talk.compression, request.wire.data, request.wire.size, body_max, &chunk, &size)
+    status = frame_unpack(pool, talk.compression, request.wire.data, request.wire.size, body_max, &chunk, &size)
     if status == LIMIT:
         return _answer(request, pool, ERROR_INVALID, b"Request is too big, decompressed (shotover: max_frame_bytes)", none)
     if status == BAD:
@@ -346,7 +320,7 @@ cdef void attach_learn(library_t *library, talk_t *talk, request_t *request, poo
         return
     if reply[1] & FLAG_COMPRESSED:
         if talk.compression == COMPRESSION_NONE or \
-                _unpacked(pool, talk.compression, reply, size, REPLY_PLAIN_MAX, &chunk, &size) != OK:
+                frame_unpack(pool, talk.compression, reply, size, REPLY_PLAIN_MAX, &chunk, &size) != OK:
             return
         reply = chunk_data(chunk)
     if request.opcode == OP_QUERY:

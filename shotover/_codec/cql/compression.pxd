@@ -6,6 +6,7 @@
 
 from libc.stdint cimport uint8_t
 
+from shotover._core.memory cimport chunk_t, pool_t
 from shotover._core.status cimport status_t
 
 
@@ -19,3 +20,5 @@ cdef status_t body_size(int compression, const uint8_t *body, size_t size, size_
 cdef status_t body_unpack(int compression, const uint8_t *body, size_t size, uint8_t *out, size_t plain_size) noexcept nogil
 cdef size_t body_room(int compression, size_t plain_size) noexcept nogil
 cdef size_t body_pack(int compression, const uint8_t *plain, size_t size, uint8_t *out, size_t room) noexcept nogil
+cdef status_t frame_unpack(pool_t *pool, int compression, const uint8_t *frame, size_t size, size_t most,
+                           chunk_t **plain, size_t *plain_size) noexcept nogil

@@ -3,7 +3,9 @@
 from libc.stdint cimport uint32_t
 from libc.string cimport memcpy
 
-from shotover._core.status cimport BAD, OK
+from shotover._codec.cql.frame cimport FLAG_COMPRESSED, HEADER_SIZE, put_int
+from shotover._core.memory cimport chunk_data, chunk_put, pool_take
+from shotover._core.status cimport BAD, LIMIT, NO_MEMORY, OK
 
 cdef extern from "shotover/_codec/lz4.h" nogil:
     enum:
@@ -83,3 +85,28 @@ cdef size_t body_pack(int compression, const uint8_t *plain, size_t size, uint8_
         return 0
     memcpy(out, plain, size)
     return size
+
+
+cdef status_t frame_unpack(pool_t *pool, int compression, const uint8_t *frame, size_t size, size_t most,
+                           chunk_t **plain, size_t *plain_size) noexcept nogil:
+    """A compressed frame with its body as it was, and without the flag. BAD, LIMIT (a body larger than `most`), NO_MEMORY:
+    there is no such frame, *plain is NULL."""
+    cdef size_t body
+    plain[0] = NULL
+    if compression == COMPRESSION_NONE or size < HEADER_SIZE or \
+            body_size(compression, frame + HEADER_SIZE, size - HEADER_SIZE, <size_t>-1, &body) != OK:
+        return BAD
+    if body > most:
+        return LIMIT
+    plain[0] = pool_take(pool, HEADER_SIZE + body)
+    if plain[0] is NULL:
+        return NO_MEMORY
+    memcpy(chunk_data(plain[0]), frame, HEADER_SIZE)
+    chunk_data(plain[0])[1] &= ~FLAG_COMPRESSED
+    put_int(chunk_data(plain[0]) + 5, <uint32_t>body)
+    if body_unpack(compression, frame + HEADER_SIZE, size - HEADER_SIZE, chunk_data(plain[0]) + HEADER_SIZE, body) != OK:
+        chunk_put(pool, plain[0])
+        plain[0] = NULL
+        return BAD
+    plain_size[0] = HEADER_SIZE + body
+    return OK
