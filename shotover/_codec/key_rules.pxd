@@ -1,4 +1,4 @@
-"""Which of many rules comes first for a request: by its key, user, database and command.
+"""Which of many rules comes first for a request: by its key, user, certificate, database and command.
 
 A rule has conditions, all of which must hold, and a target. Rules are numbered in the order they are given; the answer to
 a question is the lowest number of those that hold. Each rule stands in one index, that of its rarest condition:
@@ -38,6 +38,8 @@ cdef struct rule_t:
     uint32_t last
     uint32_t user                   # offset of the user's name
     uint32_t user_size              # RULE_NONE: any user
+    uint32_t identity               # offset of whom a certificate names
+    uint32_t identity_size          # RULE_NONE: it does not matter
     int32_t  database               # DATABASE_ANY
     uint8_t  kind                   # RULE_*
 
@@ -81,9 +83,11 @@ cdef struct rules_t:
     uint32_t      slot_best         # the lowest rule of by_slot
     bint          has_commands
     bint          has_trie
+    bint          of_identities     # some rule asks for whom a certificate names
 
 cdef struct asker_t:                # what is asked about
     slice_t  user
+    slice_t  identity               # whom its certificate names; empty: nobody
     int32_t  database
     uint32_t base                   # what rules_base said
     const command_t *command        # NULL: unknown
@@ -100,10 +104,10 @@ cdef class KeyRules:
     cdef int _index_commands(self, dict by, lists) except -1
     cdef int _index_slots(self, list plain) except -1
     cdef int _index_trie(self, dict by, lists, texts) except -1
-    cdef asker_t _asker(self, bytes user, int32_t database, bytes command)
+    cdef asker_t _asker(self, bytes user, int32_t database, bytes command, bytes certificate)
 
 
-cdef uint32_t rules_base(const rules_t *table, const slice_t *user, int32_t database) noexcept nogil
+cdef uint32_t rules_base(const rules_t *table, const asker_t *asker) noexcept nogil
 cdef uint32_t rules_find(const rules_t *table, const asker_t *asker, const uint8_t *key, size_t size) noexcept nogil
 cdef uint32_t rules_of_command(const rules_t *table, const asker_t *asker) noexcept nogil
 cdef bint rule_key_fits(const rules_t *table, const rule_t *rule, const uint8_t *key, size_t size) noexcept nogil

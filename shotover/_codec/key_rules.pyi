@@ -1,15 +1,11 @@
 from collections.abc import Sequence
+from typing import Any
 
 KINDS: dict[str, int]
 
 class KeyRules:
-    rules: tuple[tuple[int, str, bytes, int, int, bytes | None, int | None, tuple[bytes, ...]], ...]
-    def __init__(
-        self,
-        rules: Sequence[
-            tuple[int, str, bytes, int, int, bytes | None, int | None, tuple[bytes, ...]]
-        ],
-    ) -> None: ...
+    rules: tuple[tuple[Any, ...], ...]
+    def __init__(self, rules: Sequence[tuple[Any, ...]]) -> None: ...
     def find(
         self,
         key: bytes | None = None,
@@ -17,6 +13,7 @@ class KeyRules:
         user: bytes = b"default",
         database: int = 0,
         command: bytes = b"GET",
+        certificate: bytes = b"",
     ) -> int | None: ...
     def find_often(self, keys: list[bytes], rounds: int) -> int: ...
 

@@ -55,21 +55,26 @@ cdef inline uint32_t _word_entries(const rules_t *table, const rule_words_t *wor
     return 0
 
 
-cdef inline bint _session_fits(const rules_t *table, const rule_t *rule, const slice_t *user, int32_t database) noexcept nogil:
-    if rule.database != DATABASE_ANY and rule.database != database:
+cdef inline bint _session_fits(const rules_t *table, const rule_t *rule, const asker_t *asker) noexcept nogil:
+    if rule.database != DATABASE_ANY and rule.database != asker.database:
+        return False
+    if unlikely(rule.identity_size != RULE_NONE) and (
+        rule.identity_size != asker.identity.size
+        or memcmp(table.texts + rule.identity, asker.identity.data, rule.identity_size) != 0
+    ):
         return False
     return rule.user_size == RULE_NONE or (
-        rule.user_size == user.size and memcmp(table.texts + rule.user, user.data, user.size) == 0)
+        rule.user_size == asker.user.size and memcmp(table.texts + rule.user, asker.user.data, rule.user_size) == 0)
 
 
 cdef uint32_t _first(const rules_t *table, uint32_t entries, const asker_t *asker, uint32_t best) noexcept nogil:
-    """The first rule of a list whose user and database fit, if it is lower than `best`; else `best`."""
+    """The first rule of a list that the session fits, if it is lower than `best`; else `best`."""
     cdef const rule_entry_t *entry
     while entries:
         entry = &table.entries[entries - 1]
         if entry.rule >= best:
             break
-        if _session_fits(table, &table.rules[entry.rule], &asker.user, asker.database):
+        if _session_fits(table, &table.rules[entry.rule], asker):
             return entry.rule
         entries = entry.following
     return best
@@ -121,7 +126,7 @@ cdef uint32_t _by_command(const rules_t *table, const asker_t *asker, const uint
         if entry.rule >= best:
             break
         rule = &table.rules[entry.rule]
-        if _session_fits(table, rule, &asker.user, asker.database) and rule_key_fits(table, rule, key, size):
+        if _session_fits(table, rule, asker) and rule_key_fits(table, rule, key, size):
             return entry.rule
         entries = entry.following
     return best
@@ -146,7 +151,7 @@ cdef uint32_t _by_prefix(const rules_t *table, const asker_t *asker, const uint8
                 break
             rule = &table.rules[entry.rule]
             if (rule.kind == RULE_PREFIX or rule_key_fits(table, rule, key, size)) \
-                    and _session_fits(table, rule, &asker.user, asker.database):
+                    and _session_fits(table, rule, asker):
                 best = entry.rule
                 break
             entries = entry.following
@@ -171,13 +176,11 @@ cdef uint32_t _by_prefix(const rules_t *table, const asker_t *asker, const uint8
     return best
 
 
-cdef uint32_t rules_base(const rules_t *table, const slice_t *user, int32_t database) noexcept nogil:
-    """The first rule that holds for all a session's requests, whatever their command and key. RULE_NONE: there is none."""
-    cdef asker_t asker
-    asker.user = user[0]
-    asker.database = database
-    return _first(table, _word_entries(table, &table.users, user.data, user.size), &asker,
-                  _first(table, table.any_user, &asker, RULE_NONE))
+cdef uint32_t rules_base(const rules_t *table, const asker_t *asker) noexcept nogil:
+    """The first rule that holds for all requests of a session with this user, certificate and database, whatever their
+    command and key. RULE_NONE: there is none."""
+    return _first(table, _word_entries(table, &table.users, asker.user.data, asker.user.size), asker,
+                  _first(table, table.any_user, asker, RULE_NONE))
 
 
 cdef uint32_t rules_find(const rules_t *table, const asker_t *asker, const uint8_t *key, size_t size) noexcept nogil:
@@ -201,7 +204,7 @@ cdef uint32_t rules_find(const rules_t *table, const asker_t *asker, const uint8
             found = table.entries[slot - 1].rule
             if found >= best:
                 break
-            if _session_fits(table, &table.rules[found], &asker.user, asker.database) \
+            if _session_fits(table, &table.rules[found], asker) \
                     and rule_key_fits(table, &table.rules[found], key, size):
                 return found
             slot = table.entries[slot - 1].following
@@ -209,8 +212,8 @@ cdef uint32_t rules_find(const rules_t *table, const asker_t *asker, const uint8
 
 
 cdef bint rule_reaches(const rules_t *table, uint32_t rule, const asker_t *asker) noexcept nogil:
-    """Whether some request of this session may come under that rule, as far as user and database say."""
-    return _session_fits(table, &table.rules[rule], &asker.user, asker.database)
+    """Whether some request of this session may come under that rule, as far as its user, certificate and database say."""
+    return _session_fits(table, &table.rules[rule], asker)
 
 
 # ---- globs ----------------------------------------------------------------------------------------------------------
@@ -360,7 +363,8 @@ def literal_of(bytes glob not None):
 
 
 cdef class KeyRules:
-    """rules: (target, kind, text, first slot, last slot, user or None, database or None, commands), in order.
+    """rules: (target, kind, text, first slot, last slot, user or None, database or None, commands), in order; behind that there
+    may be whom a certificate must name, or None.
 
     `kind` as in KINDS; commands are upper case, CONFIG or CONFIG|GET. Nothing is checked here: see key_router_rules.py.
     """
@@ -374,7 +378,7 @@ cdef class KeyRules:
         self.table.count = len(self.rules)
         texts = _Texts()
         self.table.rules = <rule_t *>self._keep(bytearray(sizeof(rule_t) * (len(self.rules) + 1)))
-        for index, (target, kind, text, first, last, user, database, _commands) in enumerate(self.rules):
+        for index, (target, kind, text, first, last, user, database, _commands, *more) in enumerate(self.rules):
             rule = &self.table.rules[index]
             rule.target = target
             rule.kind = KINDS[kind]
@@ -384,13 +388,18 @@ cdef class KeyRules:
             rule.last = last
             rule.user = 0 if user is None else texts.put(user)
             rule.user_size = RULE_NONE if user is None else len(user)
+            rule.identity_size = RULE_NONE
+            if more and more[0] is not None:
+                rule.identity = texts.put(more[0])
+                rule.identity_size = len(more[0])
+                self.table.of_identities = True
             rule.database = DATABASE_ANY if database is None else database
         self._index(texts)
 
     def _index(self, texts):
         by = {name: {} for name in ("command", "name", "key", "trie", "user")}
         any_user, hashes, plain_hashes = [], [], []
-        for number, (_target, kind, text, first, last, user, database, commands) in enumerate(self.rules):
+        for number, (_target, kind, text, first, last, user, database, commands, *more) in enumerate(self.rules):
             if commands:
                 for command in commands:
                     for where, what in _commands_of(command):
@@ -399,7 +408,7 @@ cdef class KeyRules:
                 by["key"].setdefault(text, []).append(number)
             elif kind in ("prefix", "glob"):
                 by["trie"].setdefault(text if kind == "prefix" else literal_of(text), []).append(number)
-            elif kind == "hash" and user is None and database is None:
+            elif kind == "hash" and user is None and database is None and more in ([], [None]):
                 plain_hashes.append((number, first, last))
             elif kind == "hash":
                 hashes.append(number)
@@ -492,10 +501,10 @@ cdef class KeyRules:
                 node.best = min(node.best, self.table.nodes[child].best)
         return 0
 
-    def find(self, key=None, *, user=b"default", database=0, command=b"GET"):
+    def find(self, key=None, *, user=b"default", database=0, command=b"GET", certificate=b""):
         """The number of the first rule that holds, or None. For tests and `shotover check`."""
         cdef:
-            asker_t asker = self._asker(user, database, command)
+            asker_t asker = self._asker(user, database, command, certificate)
             bytes   held = key
             uint32_t found
         if held is None:
@@ -504,21 +513,23 @@ cdef class KeyRules:
             found = rules_find(&self.table, &asker, <const uint8_t *><const char *>held, len(held))
         return None if found == RULE_NONE else found
 
-    cdef asker_t _asker(self, bytes user, int32_t database, bytes command):
+    cdef asker_t _asker(self, bytes user, int32_t database, bytes command, bytes certificate):
         cdef asker_t asker
         asker.user.data = <uint8_t *><char *>user
         asker.user.size = len(user)
+        asker.identity.data = <uint8_t *><char *>certificate
+        asker.identity.size = len(certificate)
         asker.database = database
         asker.word.data = <uint8_t *><char *>command
         asker.word.size = len(command)
         asker.command = command_find(asker.word.data, asker.word.size)
-        asker.base = rules_base(&self.table, &asker.user, database)
+        asker.base = rules_base(&self.table, &asker)
         return asker
 
     def find_often(self, list keys not None, uint32_t rounds):
         """Asks for each of the keys so often; returns how often a rule held. For benchmarks."""
         cdef:
-            asker_t asker = self._asker(b"default", 0, b"GET")
+            asker_t asker = self._asker(b"default", 0, b"GET", b"")
             slice_t at[256]
             uint32_t index, count = len(keys), found = 0, _
             bytes key

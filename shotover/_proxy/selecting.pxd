@@ -11,6 +11,7 @@ from shotover._core.memory cimport slab_t
 from shotover._core.request cimport batch_t, request_t
 from shotover._core.slice cimport slice_t
 from shotover._net.peer cimport network_t
+from shotover._proxy.identities cimport identities_t
 from shotover._proxy.refusing cimport RefusingStep
 from shotover._proxy.session cimport session_t
 from shotover._proxy.statement_rules cimport statement_rule_t
@@ -23,7 +24,7 @@ cdef enum:
 cdef struct selected_t:         # what such a step knows of a session; first in its subclass's own struct, if that has one
     session_t *session
     size_t     tx               # TX_* bits
-    uint64_t   addressed        # rules whose condition on the client's address holds
+    uint64_t   addressed        # rules whose conditions on the client's address and certificate hold
     uint64_t   fits             # ... and that on its user, too
     uint8_t   *user             # as whom it has logged in; NULL: default
     size_t     user_size
@@ -36,6 +37,7 @@ cdef struct rule_t:
     uint32_t   network_count
     slice_t   *users            # NULL: it does not say
     uint32_t   user_count
+    identities_t identities     # whom its certificate names
     statement_rule_t statement  # of CQL
 
 cdef class SelectingStep(RefusingStep):
@@ -47,7 +49,7 @@ cdef class SelectingStep(RefusingStep):
         bint       knows_users          # some rule has one on the user: logins are followed
         bint       cql
         uint64_t   rules_of_levels      # those with a condition on the consistency
-        bint       knows_clients        # some rule has one on the client's address or user
+        bint       knows_clients        # some rule has one on the client's address, certificate or user
         list       texts                # keeps the bytes that rules point to
         slab_t     clients              # selected_t, or what begins with one
         size_t     client_size          # of such an object; a subclass may raise it before it gives its rules

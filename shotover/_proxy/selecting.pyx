@@ -25,6 +25,7 @@ from shotover._core.facts cimport facts_of
 from shotover._core.memory cimport chunk_data, chunk_t, pool_take_exact, slab_close, slab_give, slab_init, slab_take
 from shotover._core.request cimport WATCHED_BY_STEP, batch_pop, request_own
 from shotover._net.peer cimport network_fill, peer_in, peer_t
+from shotover._proxy.identities cimport identities_fit, identities_free, identities_set
 from shotover._proxy.session cimport session_peer, session_slots
 from shotover._proxy.statement_rules cimport (
     statement_rule_fits,
@@ -61,19 +62,20 @@ cdef class SelectingStep(RefusingStep):
             free(self.rules[index].commands)
             free(self.rules[index].networks)
             free(self.rules[index].users)
+            identities_free(&self.rules[index].identities)
             statement_rule_free(&self.rules[index].statement)
         slab_close(&self.clients)
 
     def set_rules(self, rows):
-        """Once, while it is built. Each row: (commands, query types, networks, users, what statement_rule_set takes), None
-        where it does not matter."""
+        """Once, while it is built. Each row: (commands, query types, networks, users, certificates, what statement_rule_set
+        takes), None where it does not matter."""
         cdef:
             rule_t  *rule
             uint64_t bit
         if len(rows) > RULES_MAX:
             raise ValueError(f"at most {RULES_MAX} rules")
         slab_init(&self.clients, self.client_size)
-        for commands, query_types, networks, users, statement in rows:
+        for commands, query_types, networks, users, certificates, statement in rows:
             rule = &self.rules[self.rule_count]
             bit = <uint64_t>1 << self.rule_count
             self.rule_count += 1
@@ -97,7 +99,8 @@ cdef class SelectingStep(RefusingStep):
                 for packed, bits in networks:
                     network_fill(&rule.networks[rule.network_count], packed, bits)
                     rule.network_count += 1
-            if users is None and networks is None:
+            identities_set(&rule.identities, certificates, self.texts)
+            if users is None and networks is None and certificates is None:
                 self.rules_of_anyone |= bit
         self.knows_clients = self.rules_of_anyone != self.rules_all
 
@@ -140,6 +143,9 @@ cdef class SelectingStep(RefusingStep):
             for index in range(self.rule_count):
                 rule = &self.rules[index]
                 bit = <uint64_t>1 << index
+                if not identities_fit(&rule.identities, client.session):
+                    client.addressed &= ~bit
+                    continue
                 if rule.networks is NULL:
                     continue
                 client.addressed &= ~bit

@@ -100,6 +100,9 @@ class Conditions(Model):
     users: tuple[str, ...] | None = list_of(
         text(), default=None, doc="clients logged in as one of these users"
     )
+    certificates: tuple[str, ...] | None = list_of(
+        text(), default=None, doc="clients whose certificate names one of these; see TLS"
+    )
 
     statements: tuple[str, ...] | None = Statements(  # type: ignore[assignment]
         default=None, doc="statements of CQL of these types (SELECT, CREATE TABLE)"
@@ -124,7 +127,7 @@ class Conditions(Model):
                 yield f"{name} says nothing about requests of {protocol}; use {instead}", name
 
     def row(self) -> tuple[Any, ...]:
-        """(commands, query types, networks, users, statements), each None where it does not matter."""
+        """(commands, query types, networks, users, certificates, statements), each None where it does not matter."""
         networks = None
         if self.clients is not None:
             networks = [(network.packed, network.bits) for network in self.clients]
@@ -133,6 +136,7 @@ class Conditions(Model):
             self.query_types,
             networks,
             None if self.users is None else [user.encode() for user in self.users],
+            None if self.certificates is None else [name.encode() for name in self.certificates],
             statement_row(self.statements, self.keyspaces, self.tables, self.consistency),
         )
 

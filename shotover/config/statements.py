@@ -174,10 +174,13 @@ class StatementConditions(Model):
                     f"{', '.join(self.fields[one].key for one in instead)}",
                 )
 
-    def statement_row(self, user: str | None = None) -> tuple[Any, ...]:
+    def statement_row(
+        self, user: str | None = None, certificate: str | None = None
+    ) -> tuple[Any, ...]:
         """As set_rules takes it."""
         return (
             *(None, None, None),
             None if user is None else [user.encode()],
+            None if certificate is None else [certificate.encode()],
             statement_row(self.statements, self.keyspaces, self.tables, self.consistency),
         )

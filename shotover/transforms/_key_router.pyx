@@ -102,7 +102,8 @@ cdef class KeyRouter(KeyRouterBase):
             client = NULL
             if likely(request.session is not NULL):
                 client = <route_session_t *>session_slots(<session_t *>request.session)[self.slot]
-            if likely(client is NULL and request.conduct == CONDUCT_PLAIN and request.key_at and not fan_may_cross(command)):
+            if likely(client is NULL and request.conduct == CONDUCT_PLAIN and request.key_at and not fan_may_cross(command)
+                      and not self.rules.of_identities):
                 self.fresh.command = command
                 self._send(request, self._target(&self.fresh, request.wire.data + request.key_at, request.key_size))
                 continue
@@ -117,7 +118,7 @@ cdef class KeyRouter(KeyRouterBase):
     cdef route_session_t *_client_of(self, request_t *request) noexcept nogil:
         """What is known of the client; made where it must be. NULL: no memory."""
         cdef route_session_t *client
-        if request.session is NULL or request.conduct == CONDUCT_PLAIN:
+        if request.session is NULL or (request.conduct == CONDUCT_PLAIN and not self.rules.of_identities):
             return self.nobody
         client = <route_session_t *>slab_take(&self.sessions)
         if client is not NULL:
@@ -357,7 +358,7 @@ cdef class KeyRouter(KeyRouterBase):
             what = state_what(words, count)
             login = login_user(words, count, &asker.user)
             if login or login_database(words, count, &asker.database):
-                asker.base = rules_base(self.rules, &asker.user, asker.database)
+                asker.base = rules_base(self.rules, &asker)
         chain = self._target(&asker, NULL, 0)
         if login:
             told = route_told(client)[chain]

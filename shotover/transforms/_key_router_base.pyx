@@ -16,6 +16,7 @@ from shotover._core.request cimport (
     WATCHED_BY_STEP, batch_clear, batch_pop, batch_push, batch_unshift, request_drop_reply, request_own,
     request_own_reply,
 )
+from shotover._proxy.identities cimport session_identity
 from shotover._proxy.session cimport session_slots, session_t
 from shotover._proxy.step cimport list_item
 from shotover.transforms._key_router_state cimport (
@@ -97,7 +98,7 @@ cdef class KeyRouterBase(Step):
         self.generation += 1
         self.fresh.user.data = <uint8_t *>b"default"
         self.fresh.user.size = 7
-        self.fresh.base = rules_base(self.rules, &self.fresh.user, 0)
+        self.fresh.base = rules_base(self.rules, &self.fresh)
 
     cdef void _ask(self, route_session_t *client, const request_t *request, asker_t *asker) noexcept nogil:
         """What the rules are asked about this request; its key aside."""
@@ -107,9 +108,10 @@ cdef class KeyRouterBase(Step):
             asker.user.data = client.user
             asker.user.size = client.user_size
         asker.database = client.database
+        asker.identity = session_identity(<session_t *>client.session if self.rules.of_identities else NULL)
         if client.generation != self.generation:
             client.generation = self.generation
-            client.base = rules_base(self.rules, &asker.user, asker.database)
+            client.base = rules_base(self.rules, asker)
         asker.base = client.base
         asker.command = <const command_t *>request.command
         if asker.command is NULL:

@@ -15,6 +15,7 @@ from shotover._codec.cql.messages cimport cql_params_t
 from shotover._core.memory cimport chunk_t, slab_t
 from shotover._core.request cimport request_t
 from shotover._net.timers cimport timer_t
+from shotover._proxy.identities cimport identities_t
 from shotover._proxy.statement_rules cimport statement_rule_t
 from shotover._proxy.step cimport Step
 from shotover.transforms._key_router_keys cimport KeyShapes, key_note_t, key_room_t, key_rule_t
@@ -51,6 +52,7 @@ cdef struct route_t:
     key_rule_t  key
     const char *user            # NULL: any
     size_t      user_size
+    identities_t identities     # whom its certificate names
     uint32_t    target
 
 cdef class StatementRoutes:

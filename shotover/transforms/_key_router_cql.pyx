@@ -50,6 +50,7 @@ from shotover._core.request cimport (
     request_own_reply,
 )
 from shotover._net.timers cimport timer_t
+from shotover._proxy.identities cimport identities_fit, identities_free, identities_set
 from shotover._proxy.session cimport session_slots, session_t
 from shotover._proxy.statement_rules cimport (
     statement_rule_fits,
@@ -85,19 +86,23 @@ cdef void _on_timer(timer_t *timer) noexcept nogil:
 cdef class StatementRoutes:
 
     def __init__(self, rules, uint32_t generation):
-        """rules: (what statement_rule_set takes, user or None, target, what Rule.key_row says of the key or None), in order."""
+        """rules: (what statement_rule_set takes, user or None, target, what Rule.key_row says of the key or None, whom a
+        certificate names or None), in order."""
         cdef uint32_t index
         self.texts = []
         self.generation = generation
         self.routes = <route_t *>calloc(len(rules) or 1, sizeof(route_t))
         if self.routes is NULL:
             raise MemoryError
-        for index, (row, user, target, key) in enumerate(rules):
+        for index, (row, user, target, key, certificate) in enumerate(rules):
             statement_rule_set(&self.routes[index].statement, row, self.texts)
             if user is not None:
                 self.texts.append(user)
                 self.routes[index].user = <const char *><bytes>user
                 self.routes[index].user_size = len(user)
+                self.of_users = True
+            if certificate is not None:
+                identities_set(&self.routes[index].identities, [certificate], self.texts)
                 self.of_users = True
             if self.routes[index].statement.levels:
                 self.of_users = True            # likewise: it follows from the request, not from the statement
@@ -117,6 +122,7 @@ cdef class StatementRoutes:
         cdef uint32_t index
         for index in range(self.count):
             statement_rule_free(&self.routes[index].statement)
+            identities_free(&self.routes[index].identities)
         free(self.routes)
 
 
@@ -702,5 +708,7 @@ cdef inline bint _falls_under(
     """Whether all conditions but that on the key hold."""
     if route.user is not NULL and (talk is NULL or talk.user_size != route.user_size
                                    or memcmp(talk.user, route.user, route.user_size) != 0):
+        return False
+    if not identities_fit(&route.identities, <session_t *>request.session if request.queued else NULL):
         return False
     return statement_rule_fits(&route.statement, facts) and statement_rule_level(&route.statement, request)

@@ -1,7 +1,7 @@
 """RequestThrottling with `limits`: each request is held against all limits that it comes under, and passes if all allow it.
 
 Which limits those are follows from three sets of bits, one bit a limit: those of its command (worked out for each static
-command beforehand), those of its session's user and database (worked out when these change), and, for limits with a
+command beforehand), those of its session's user, database and certificate (worked out when these change), and, for limits with a
 condition on the key, what its keys say. What a request has been counted for is a list of *charges*; if a limit says no,
 those before it are given back.
 """
@@ -13,6 +13,7 @@ from shotover._codec.key_rules cimport KeyRules, rules_t
 from shotover._core.request cimport batch_t, request_t
 from shotover._core.slice cimport slice_t
 from shotover._proxy.refusing cimport RefusingStep
+from shotover._proxy.session cimport session_t
 from shotover.transforms._request_throttling_meter cimport Meters, meter_t
 
 
@@ -69,7 +70,7 @@ cdef class Limits:
 
 cdef struct throttled_t:        # what is known of a session that is not as a new one
     uint64_t user_tag
-    uint64_t limits             # those whose user and database fit
+    uint64_t limits             # those whose user, database and certificate fit
     int32_t  database
     uint32_t user_size          # bytes of its name follow
 
@@ -97,7 +98,8 @@ cdef class RequestLimits(RefusingStep):
         uint64_t  refusals[LIMITS_MAX]
         uint64_t  evictions[LIMITS_MAX]
 
-    cdef uint64_t _fitting(self, const slice_t *user, int32_t database) noexcept nogil
+    cdef uint64_t _fitting(self, const slice_t *user, int32_t database, session_t *session) noexcept nogil
+    cdef throttled_t *_note(self, session_t *session, const slice_t *user, int32_t database) noexcept nogil
     cdef uint32_t _take(self, request_t *request) noexcept nogil
     cdef uint32_t _charge(self, uint32_t index, uint64_t tag, uint64_t units, uint32_t wanted, uint64_t now) noexcept nogil
     cdef bint _charge_keys(self, uint32_t index, uint64_t units, uint64_t now) noexcept nogil

@@ -24,6 +24,7 @@ from shotover._codec.resp cimport resp_words
 from shotover._core.debug cimport likely, unlikely
 from shotover._core.request cimport WATCHED_BY_STEP, batch_clear, batch_pop, batch_push, batch_t, request_own, request_t
 from shotover._proxy.refusing cimport SLOT_BITS, ends_or_begins, shortened_by, shortened_note
+from shotover._proxy.identities cimport session_identity
 from shotover._proxy.session cimport session_slots, session_t
 from shotover.transforms._request_throttling_meter cimport (
     METER_HEAVY, TICKS_SHIFT, meter_get, meter_sub, meter_tag, meter_take,
@@ -171,7 +172,7 @@ cdef class RequestLimits(RefusingStep):
             raise MemoryError
         user.data = <uint8_t *>b"default"
         user.size = 7
-        self.fresh_limits = self._fitting(&user, 0)
+        self.fresh_limits = self._fitting(&user, 0, NULL)
         self.fresh_tag = meter_tag(xxh64(user.data, user.size, limits.seed))
 
     def __dealloc__(self):
@@ -182,13 +183,14 @@ cdef class RequestLimits(RefusingStep):
 
     # ---- sessions -----------------------------------------------------------------------------------------------
 
-    cdef uint64_t _fitting(self, const slice_t *user, int32_t database) noexcept nogil:
-        """The limits whose user and database fit."""
+    cdef uint64_t _fitting(self, const slice_t *user, int32_t database, session_t *session) noexcept nogil:
+        """The limits whose user and database fit, and the certificate of the session."""
         cdef:
             asker_t  asker
             uint64_t found = 0
             uint32_t index
         asker.user = user[0]
+        asker.identity = session_identity(session if self.shared.limits_picks.rules.of_identities else NULL)
         asker.database = database
         for index in range(self.shared.limits_picks.count):
             if rule_reaches(self.shared.limits_picks.rules, index, &asker):
@@ -202,7 +204,6 @@ cdef class RequestLimits(RefusingStep):
             slice_t      words[STATE_WORDS_MAX]
             slice_t      user
             throttled_t *old
-            throttled_t *known
             int32_t      database
             uint32_t     count
         if request.session is NULL or request.reply.size < 2 or request.reply.data[0] == b'-':
@@ -224,16 +225,23 @@ cdef class RequestLimits(RefusingStep):
         if not login_user(words, count, &user) and not login_database(words, count, &database):
             return
         user.size = min(user.size, <size_t>USER_SIZE_MAX)
-        known = <throttled_t *>malloc(sizeof(throttled_t) + user.size)
+        if self._note(<session_t *>request.session, &user, database) is not NULL:
+            free(old)
+
+    cdef throttled_t *_note(self, session_t *session, const slice_t *user, int32_t database) noexcept nogil:
+        """Keeps what is known of a session, in the place of what was; NULL: no memory, and that stays."""
+        cdef:
+            size_t      *slot = <size_t *>&session_slots(session)[self.slot]
+            throttled_t *known = <throttled_t *>malloc(sizeof(throttled_t) + user.size)
         if known is NULL:
-            return
+            return NULL
         memcpy(known + 1, user.data, user.size)
         known.user_size = <uint32_t>user.size
         known.user_tag = meter_tag(xxh64(user.data, user.size, self.shared.seed))
         known.database = database
-        known.limits = self._fitting(&user, database)
+        known.limits = self._fitting(user, database, session)
         slot[0] = <size_t>known | (slot[0] & SLOT_BITS)
-        free(old)
+        return known
 
     cdef void on_session_end(self, void *session) noexcept nogil:
         cdef size_t *slot = <size_t *>&session_slots(<session_t *>session)[self.slot]
@@ -248,6 +256,7 @@ cdef class RequestLimits(RefusingStep):
             throttled_t *known = NULL
             const command_t *command = <const command_t *>request.command
             slice_t      word
+            slice_t      user
             uint64_t     now = self.loop.now << TICKS_SHIFT
             uint64_t     under, tag, weighing, units
             uint64_t     weight = 1
@@ -258,6 +267,10 @@ cdef class RequestLimits(RefusingStep):
             resp_words(request.wire.data, request.wire.data + request.wire.size, &word, 1)
         if request.session is not NULL:
             known = _known(<size_t *>&session_slots(<session_t *>request.session)[self.slot])
+            if unlikely(known is NULL and self.shared.limits_picks.rules.of_identities):
+                user.data = <uint8_t *>b"default"
+                user.size = 7
+                known = self._note(<session_t *>request.session, &user, 0)
         under = self.shared.limits_picks.of(command, &word) & (self.fresh_limits if known is NULL else known.limits)
         if under == 0:
             return granted

@@ -1,4 +1,4 @@
-"""What entries of a transform's list may ask of a request: its key, user, database and command. Made for KeyRules."""
+"""What entries of a transform's list may ask of a request: its key, user, certificate, database and command. Made for KeyRules."""
 
 from __future__ import annotations
 
@@ -25,6 +25,9 @@ class Conditions(Model):
     prefix: str | None = text(default=None, doc="keys that begin so")
     glob: str | None = text(default=None, doc="keys that match, as for KEYS")
     user: str | None = text(default=None, doc="requests of this user")
+    certificate: str | None = text(
+        default=None, doc="requests of clients whose certificate names this; see TLS"
+    )
     database: int | None = integer(
         minimum=0, maximum=65_535, default=None, doc="requests in this database"
     )
@@ -34,7 +37,7 @@ class Conditions(Model):
         kinds = [kind for kind in self.kinds if getattr(self, kind) is not None]
         if len(kinds) > 1:
             yield f"expected one of {', '.join(self.kinds)}, got {' and '.join(kinds)}", None
-        for name in ("key", "prefix", "glob", "user"):
+        for name in ("key", "prefix", "glob", "user", "certificate"):
             value = getattr(self, name)
             if value is not None and len(value.encode()) > TEXT_BYTES_MAX:
                 yield f"expected at most {TEXT_BYTES_MAX} bytes", name
@@ -47,7 +50,7 @@ class Conditions(Model):
     @property
     def conditions(self) -> bool:
         """Whether there is any."""
-        given = (self.user, self.database, self.command)
+        given = (self.user, self.certificate, self.database, self.command)
         return self.kind != "any" or any(value is not None for value in given)
 
     def row_of(self, target: int, first: int = 0, last: int = 0) -> tuple[Any, ...]:
@@ -56,4 +59,6 @@ class Conditions(Model):
         found = "" if kind in ("any", "hash") else getattr(self, kind)
         user = None if self.user is None else self.user.encode()
         commands = tuple(word.encode() for word in self.command or ())
-        return (target, kind, found.encode(), first, last, user, self.database, commands)
+        certificate = None if self.certificate is None else self.certificate.encode()
+        where = (target, kind, found.encode(), first, last)
+        return (*where, user, self.database, commands, certificate)

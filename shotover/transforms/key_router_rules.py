@@ -32,7 +32,7 @@ WILDCARDS = "*?[\\"
 GLOBS_ON_ONE_WAY_MAX = 64
 """Most globs that one key is compared with: those that begin, before any wildcard, as the key does."""
 SLOW_RULES_MAX = 256
-"""Most rules with a `command`, and most with a `hash` and a `user` or `database`: they are looked at one by one."""
+"""Most rules with a `command`, and most with a `hash` and a `user`, `certificate` or `database`: looked at one by one."""
 
 
 class Slots(Field):
@@ -72,8 +72,8 @@ class Rule(Conditions, StatementConditions):
         yield from super().validate()
         if not self.conditions and not self.given.intersection(self.cql_only):
             yield (
-                f"expected a condition ({', '.join(self.kinds)}, user, database or command; for Cassandra "
-                "statements, keyspaces, tables or user); "
+                f"expected a condition ({', '.join(self.kinds)}, user, certificate, database or command; for Cassandra "
+                "statements, keyspaces, tables, user or certificate); "
                 f"what no rule sends elsewhere goes to the default chain anyway",
                 None,
             )
@@ -91,7 +91,8 @@ class Rule(Conditions, StatementConditions):
         """As StatementRoutes takes it. ValueError: its condition on the key cannot be met."""
         user = None if self.user is None else self.user.encode()
         key = None if self.kind == "any" else self.key_row(shapes)
-        return (self.statement_row()[4], user, targets[self.to], key)
+        certificate = None if self.certificate is None else self.certificate.encode()
+        return (self.statement_row()[-1], user, targets[self.to], key, certificate)
 
     def key_row(self, shapes: KeyShapes) -> tuple[int, int, bytes, int, int]:
         """(kind, bits of tables, text, first slot, last slot). ValueError says what is wrong."""
@@ -209,7 +210,7 @@ def faults(rules: Sequence[Rule], chains: Iterable[str]) -> Iterator[tuple[Place
             for rule in rules
             if rule.hash
             and not rule.command
-            and (rule.user is not None or rule.database is not None)
+            and any(one is not None for one in (rule.user, rule.certificate, rule.database))
         ],
     }
     for what, found in slow.items():

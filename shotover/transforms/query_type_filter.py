@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from shotover.config.conditions import QUERY_TYPES
-from shotover.config.fields import choice, list_of
+from shotover.config.fields import choice, list_of, text
 from shotover.config.steps import TransformConfig
 
 TYPE_CHECKING = False
@@ -52,6 +52,12 @@ class QueryTypeFilterConfig(TransformConfig, tag="QueryTypeFilter"):
         doc="types that are refused; all others pass",
     )
 
+    certificates: tuple[str, ...] | None = list_of(
+        text(),
+        default=None,
+        doc="only requests of clients whose certificate names one of these, see TLS; all others pass",
+    )
+
     def validate(self) -> Iterator[tuple[str, str | None]]:
         given = [
             name
@@ -76,4 +82,10 @@ class QueryTypeFilterConfig(TransformConfig, tag="QueryTypeFilter"):
     def build(self, context: BuildContext) -> Step:
         from ._query_type_filter import QueryTypeFilter
 
-        return QueryTypeFilter(context, name=self.name, refused=self.refused)
+        certificates = self.certificates
+        return QueryTypeFilter(
+            context,
+            name=self.name,
+            refused=self.refused,
+            certificates=None if certificates is None else [one.encode() for one in certificates],
+        )

@@ -120,7 +120,7 @@ class Limit(Conditions, StatementConditions):
 
     def cql_row(self) -> tuple[Any, ...]:
         """As StatementLimits takes it."""
-        condition = self.statement_row(self.user)
+        condition = self.statement_row(self.user, self.certificate)
         return (self.name, condition, self.per, False, self.rate, self.tokens, self.max_keys)
 
     def row(self) -> tuple[Any, ...]:
@@ -263,7 +263,7 @@ class RequestThrottlingConfig(TransformConfig, tag="RequestThrottling"):
             rows = [limit.cql_row() for limit in self.limits]
             rate = self.max_requests_per_second
             if rate is not None:
-                everything = (None, None, None, None, None)
+                everything = (None,) * 6
                 rows.insert(0, (OVERALL, everything, None, True, float(rate), rate, 0))
             weights = [(weight.statement_row(), weight.weight) for weight in self.weights]
             limits = self.__dict__["shared_limits"] = StatementLimits(rows, weights)

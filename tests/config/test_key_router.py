@@ -22,8 +22,8 @@ def rules(*found: str) -> str:
     ("rule", "wanted"),
     [
         ("{prefix: x, key: y, to: a}", ": expected one of key, prefix, glob, hash, got key and prefix"),
-        ("{to: a}", ": expected a condition (key, prefix, glob, hash, user, database or command; for Cassandra "
-                    "statements, keyspaces, tables or user); "
+        ("{to: a}", ": expected a condition (key, prefix, glob, hash, user, certificate, database or command; for Cassandra "
+                    "statements, keyspaces, tables, user or certificate); "
                     "what no rule sends elsewhere goes to the default chain anyway"),
         ("{key: x}", ": required field to is missing"),
         ("{kye: x, to: a}", ".kye: unknown field, did you mean key?"),
@@ -85,8 +85,8 @@ def test_a_file_of_rules_is_checked_with_the_topology(config) -> None:
     )
     model = config.load(one(chain("rules_file: rules.yaml"))).topology.sources[0].chain.steps[0]
     assert model.table().rules == (
-        (1, "prefix", b"x", 0, 0, None, None, ()),
-        (2, "hash", b"", 7, 7, None, None, (b"CONFIG|GET",)),
+        (1, "prefix", b"x", 0, 0, None, None, (), None),
+        (2, "hash", b"", 7, 7, None, None, (b"CONFIG|GET",), None),
     )
 
 
