@@ -16,6 +16,7 @@ from shotover._net.loop cimport (
     stream_close,
 )
 from shotover._net.peer cimport PEER_IPV4, PEER_IPV6, PEER_NONE, network_fill, peer_in
+from shotover._net.proxy_header cimport crc32c
 
 cdef extern from "<arpa/inet.h>" nogil:
     int inet_pton(int family, const char *text, void *out)
@@ -29,7 +30,6 @@ cdef enum:
     SIGNATURE_SIZE = 12
     FIELDS_MAX = 6              # version 1: PROXY TCP4 source destination port port
     TLV_CRC32C = 3
-    POLYNOMIAL = 0x82f63b78     # Castagnoli's, lowest bit first
 
 cdef const uint8_t *SIGNATURE = b"\r\n\r\n\0\r\nQUIT\n"
 cdef const char *MAPPED = b"\0\0\0\0\0\0\0\0\0\0\xff\xff"
@@ -170,17 +170,13 @@ cdef bint _tlvs_hold(const uint8_t *data, size_t at, size_t end) noexcept nogil:
 cdef bint _checksum_holds(const uint8_t *data, size_t at, size_t end) noexcept nogil:
     """CRC32c of the whole header, its own four bytes taken for zero."""
     cdef:
-        uint32_t crc = ~<uint32_t>0
-        uint32_t mask
+        uint8_t  zeros[4]
+        uint32_t crc
         uint32_t said = <uint32_t>data[at] << 24 | <uint32_t>data[at + 1] << 16 | <uint32_t>data[at + 2] << 8 | data[at + 3]
-        size_t   index
-        int      _bit
-    for index in range(end):
-        if index < at or index >= at + 4:
-            crc ^= data[index]
-        for _bit in range(8):
-            mask = 0 - (crc & 1)
-            crc = crc >> 1 ^ (POLYNOMIAL & mask)
+    memset(zeros, 0, sizeof(zeros))
+    crc = crc32c(~<uint32_t>0, data, at)
+    crc = crc32c(crc, zeros, sizeof(zeros))
+    crc = crc32c(crc, data + at + 4, end - at - 4)
     return said == ~crc
 
 

@@ -362,9 +362,12 @@ cdef class NumberedSink(Sink):
             uint64_t    oldest = now
             uint32_t    number
             void       *entry
+            uint64_t    before = self.timeouts_total
             bint        left = False
         if not upstream.ready:
             self.timeouts_total += 1
+            if upstream.connected:
+                self.timed_out()                # its greeting was not answered
             stream_close(&upstream.stream, ETIMEDOUT)
             return
         for number in range(numbered.room):
@@ -376,6 +379,8 @@ cdef class NumberedSink(Sink):
             else:
                 left = True
                 oldest = min(oldest, (<request_t *>entry).sent_ns)
+        if self.timeouts_total != before:
+            self.timed_out()                    # once, however many were due
         if upstream.stream.closed or self.read_timeout_ns == 0:
             return
         if (numbered.forgotten and now - upstream.progress_ns >= SILENT * self.read_timeout_ns) or (

@@ -249,6 +249,8 @@ cdef class OrderedSink(Sink):
         cdef uint64_t due
         if not upstream.ready:
             self.timeouts_total += 1
+            if upstream.connected:
+                self.timed_out()                # its greeting was not answered
             stream_close(&upstream.stream, ETIMEDOUT)
             return
         if upstream.head is NULL or self.may_wait(upstream):
@@ -261,6 +263,7 @@ cdef class OrderedSink(Sink):
             self.loop.set_timer(&upstream.timer, due - self.loop.now)
         else:
             self.timeouts_total += 1
+            self.timed_out()
             stream_close(&upstream.stream, ETIMEDOUT)
 
     # ---- for subclasses -----------------------------------------------------------------------------------------

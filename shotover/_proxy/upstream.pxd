@@ -35,6 +35,7 @@ cdef struct upstream_t:
     uint8_t     role            # the sink's own
     uint8_t     listed          # the sink's own
     uint8_t     resting         # not read: its tenant is slow to read
+    uint8_t     introduced      # the server was told whose it is: nobody else's
     scan_t      scan
     size_t      scanned         # framed: bytes of the stash already measured
     timer_t     timer           # connecting: the time-out of that; later: of the oldest request
@@ -74,12 +75,24 @@ cdef class Sink(Step):
         int        connect_error        # of the last attempt; 0: none failed
         bint       reached              # connected at least once
         uint64_t   random               # xorshift state, for jitter
+        uint8_t    proxy_version        # of the PROXY protocol by which servers are told of clients; 0: they are not
+        bint       proxy_checksum       # ... with a CRC32c
+        session_t *speaks_for           # whose connection is being opened; NULL: one of the proxy's own
+        uint32_t   breaker_timeouts     # in a row, after which nothing is sent for a while; 0: never
+        uint32_t   timeouts_in_row      # since the server was last heard
+        bint       tripped              # it is silent: nothing goes there but what tries it
+        bint       trying               # ... and this is that
+        timer_t    trial                # of the next try
+        uint64_t   trial_pause_ns
+        uint64_t   trips_total, over_breaker
         histogram_t *wait               # sent to replied
         histogram_t *held               # read from the client to sent
         char       label[64]            # its name
         char       place[160]           # what errors say of where they come from
 
     cdef upstream_t *upstream_open(self) noexcept nogil
+    cdef void timed_out(self) noexcept nogil
+    cdef void try_later(self) noexcept nogil
     cdef void _write(self, upstream_t *upstream, request_t *request) noexcept nogil
     cdef request_t *_own_request(self, const char *wire, size_t size) noexcept nogil
     cdef const char *reason(self, int error) noexcept nogil
@@ -93,7 +106,11 @@ cdef class Sink(Step):
     cdef void on_lost(self, upstream_t *upstream, int error) noexcept nogil
     cdef void unreachable(self, request_t *request, int error) noexcept nogil
     cdef void on_drained(self, upstream_t *upstream) noexcept nogil
+    cdef bint try_server(self) noexcept nogil
     # internal:
+    cdef void _introduce(self, upstream_t *upstream) noexcept nogil
+    cdef void _try(self) noexcept nogil
+    cdef void _heard_again(self) noexcept nogil
     cdef void complete(self, request_t *request) noexcept nogil
     cdef void _connect_failed(self, int error) noexcept nogil
     cdef void tell_connect_failed(self, int error) noexcept nogil

@@ -1,6 +1,6 @@
 """See upstream.pxd."""
 
-from libc.errno cimport ENOMEM, EUSERS
+from libc.errno cimport EHOSTDOWN, ENOMEM, EUSERS
 from libc.stdio cimport snprintf
 from libc.stdlib cimport calloc, free
 from libc.string cimport memcpy, memset, strerror, strlen
@@ -28,16 +28,21 @@ from shotover._net.loop cimport (
     stream_ops_t,
     stream_write,
     stream_write_chunk,
+    stream_write_layer,
 )
+from shotover._net.peer cimport peer_parse, peer_t
+from shotover._net.proxy_header cimport PROXY_HEADER_MAX, proxy_header
 from shotover._proxy.retry cimport BUDGET_FIRST
-from shotover._proxy.session cimport PAUSE_UPLOAD, session_complete, session_resume, session_stream
-from shotover._proxy.step cimport LOG_WARNING, put_text
+from shotover._proxy.session cimport PAUSE_UPLOAD, session_complete, session_peer, session_resume, session_stream
+from shotover._proxy.step cimport LOG_INFO, LOG_WARNING, put_text
 from shotover._proxy.upload cimport upload_lost, upload_open
 
 
 cdef enum:
     BACKOFF_MIN_NS = 20000000       # after a failed connect: at least 20 ms of failing fast,
     BACKOFF_MAX_NS = 1000000000     # doubling up to a second; half of it is jitter
+    TRIAL_MIN_NS = 100000000        # a silent server is tried after 100 ms,
+    TRIAL_MAX_NS = 2000000000       # then after pauses that double up to two seconds
     OWN_REPLY_MAX = 4194304         # bytes of a reply to a request of the proxy's own
 
 
@@ -45,6 +50,9 @@ cdef enum:
 
 cdef inline void _count_received(Sink sink, size_t size) noexcept nogil:
     sink.received_bytes += size
+    sink.timeouts_in_row = 0
+    if unlikely(sink.tripped):
+        sink._heard_again()
 
 
 cdef void _on_data(stream_t *stream, uint8_t *data, size_t size) noexcept nogil:
@@ -103,6 +111,10 @@ cdef void _on_timer(timer_t *timer) noexcept nogil:
     (<Sink>upstream.sink).check_timeout(upstream)
 
 
+cdef void _on_trial(timer_t *timer) noexcept nogil:
+    (<Sink>timer.owner)._try()
+
+
 cdef class Sink(Step):
 
     def __cinit__(self, context, *args, **kwargs):
@@ -112,6 +124,8 @@ cdef class Sink(Step):
         if self.wait is NULL or self.held is NULL:
             raise MemoryError()
         self.retry_budget.tokens = BUDGET_FIRST
+        self.trial.fire = _on_trial
+        self.trial.owner = <void *>self
         if self.loop is not None:
             self.random = self.loop.poller.system.chance(self.loop.poller) | 1
 
@@ -139,6 +153,9 @@ cdef class Sink(Step):
             upstream_t *upstream
             int         fd, result
         if self.loop.now < self.retry_at_ns:
+            return NULL
+        if unlikely(self.tripped and not self.trying):
+            self.connect_error = EHOSTDOWN
             return NULL
         if unlikely(self.connections_max and self.connections >= self.connections_max):
             self.connect_error = EUSERS
@@ -176,9 +193,73 @@ cdef class Sink(Step):
         self.connections += 1
         if self.tls is not None and self.tls.connect(&upstream.stream) != 0:
             stream_close(&upstream.stream, ENOMEM)
+        elif self.proxy_version:
+            self._introduce(upstream)
         if self.connect_timeout_ns:
             self.loop.set_timer(&upstream.timer, self.connect_timeout_ns)
         return upstream
+
+    cdef void _introduce(self, upstream_t *upstream) noexcept nogil:
+        """Tells the server for whom this connection is, before anything else, a handshake too. A ghost is no client."""
+        cdef:
+            uint8_t       out[PROXY_HEADER_MAX]
+            char          name[128]
+            size_t        size
+            const peer_t *client = NULL
+            peer_t        door              # where the client has come in
+        memset(&door, 0, sizeof(door))
+        if self.speaks_for is not NULL and self.speaks_for.stream.handle.fd >= 0:
+            client = session_peer(self.speaks_for)
+            if unlikely(client is NULL):
+                stream_close(&upstream.stream, ENOMEM)
+                return
+            self.loop.poller.system.name(self.loop.poller, self.speaks_for.stream.handle.fd, False, name, sizeof(name))
+            peer_parse(&door, name)
+            upstream.introduced = 1
+        size = proxy_header(out, self.proxy_version, self.proxy_checksum, client, &door)
+        if self.tls is None:
+            stream_write(&upstream.stream, out, size)
+        elif not stream_write_layer(&upstream.stream, out, size):
+            stream_close(&upstream.stream, ENOMEM)
+
+    # ---- the breaker --------------------------------------------------------------------------------------------
+
+    cdef void timed_out(self) noexcept nogil:
+        """A reply has not come in time. After as many in a row as may be, with not a byte of the server between them, it is
+        taken to be silent: no client waits for it any more, and only the sink itself tries it."""
+        cdef char text[300]
+        self.timeouts_in_row += 1
+        if self.tripped or self.breaker_timeouts == 0 or self.timeouts_in_row < self.breaker_timeouts:
+            return
+        self.tripped = True
+        self.trips_total += 1
+        self.trial_pause_ns = TRIAL_MIN_NS // 2
+        snprintf(text, sizeof(text), b"the server of %s is silent: requests are refused until it answers (breaker_timeouts)",
+                 self.label)
+        self.hub.log(LOG_WARNING, text)
+        self.try_later()
+
+    cdef void try_later(self) noexcept nogil:
+        """The server is tried again after a pause: each is twice as long as the one before."""
+        if not self.tripped:
+            return
+        self.trial_pause_ns = min(2 * self.trial_pause_ns, TRIAL_MAX_NS)
+        self.loop.set_timer(&self.trial, self.trial_pause_ns)
+
+    cdef void _try(self) noexcept nogil:
+        cdef bint sent
+        self.trying = True
+        sent = self.try_server()
+        self.trying = False
+        if not sent:
+            self.try_later()
+
+    cdef void _heard_again(self) noexcept nogil:
+        cdef char text[200]
+        self.tripped = False
+        self.loop.cancel_timer(&self.trial)
+        snprintf(text, sizeof(text), b"the server of %s answers again", self.label)
+        self.hub.log(LOG_INFO, text)
 
     cdef void _connect_failed(self, int error) noexcept nogil:
         """The next attempts fail fast for a while: doubling, with jitter, so that many proxies do not come back as one."""
@@ -284,6 +365,9 @@ cdef class Sink(Step):
         if error == CLOSE_LOCAL:
             request.failed = ABANDONED
             snprintf(full, sizeof(full), b"%s: closed by the proxy", text)
+        elif error == EHOSTDOWN and self.tripped:
+            self.over_breaker += request.left
+            snprintf(full, sizeof(full), b"%s: the server is silent, and is tried (breaker_timeouts)", text)
         elif error == EUSERS:
             snprintf(full, sizeof(full), b"%s: as many connections as may be are open (max_connections)", text)
         else:
@@ -320,6 +404,7 @@ cdef class Sink(Step):
         cdef:
             upstream_t *upstream = self.alive
             upstream_t *following
+        self.loop.cancel_timer(&self.trial)
         while upstream is not NULL:
             following = upstream.alive_next
             if not upstream.stream.closed and (force or (upstream.pending == 0 and upstream.head is NULL)):
@@ -357,6 +442,11 @@ cdef class Sink(Step):
         """The server reads again."""
         pass
 
+    cdef bint try_server(self) noexcept nogil:
+        """The server is silent: asks it something that it answers at once. Any byte of it will do. False: that could not be
+        sent. True: it was; if it is lost, `try_later` is to be called."""
+        return False
+
     def on_linked(self):
         put_text(self.label, sizeof(self.label), self.name)
         put_text(self.place, sizeof(self.place), f"chain {self.chain.name}, {self.type_name}")
@@ -378,4 +468,13 @@ cdef class Sink(Step):
             ("shotover_upstream_bytes_sent_count", labels, "counter", self.sent_bytes),
             ("shotover_upstream_wait_seconds", labels, "histogram", histogram_value(self.wait)),
             ("shotover_source_to_sink_latency_seconds", {"sink": self.type_name}, "histogram", histogram_value(self.held)),
-        ] + tls_samples(self.tls, labels)
+        ] + self._breaker_samples(labels) + tls_samples(self.tls, labels)
+
+    def _breaker_samples(self, labels):
+        if self.breaker_timeouts == 0:
+            return []
+        return [
+            ("shotover_upstream_silent", labels, "gauge", int(self.tripped)),
+            ("shotover_upstream_silences_count", labels, "counter", self.trips_total),
+            ("shotover_refusals_count", labels | {"reason": "breaker"}, "counter", self.over_breaker),
+        ]

@@ -125,6 +125,16 @@ FAMILIES: dict[str, tuple[str, str, str]] = {
     ),
     "shotover_upstream_timeouts_count": (COUNTER, "Replies that came too late.", "replies"),
     "shotover_upstream_up": (GAUGE, "Workers that reach this sink's servers.", "workers"),
+    "shotover_upstream_silent": (
+        GAUGE,
+        "Workers that wait for a silent server no longer (breaker_timeouts).",
+        "workers",
+    ),
+    "shotover_upstream_silences_count": (
+        COUNTER,
+        "Times a server was taken to be silent (breaker_timeouts).",
+        "silences",
+    ),
     "shotover_upstream_wait_seconds": (
         HISTOGRAM,
         "From writing a request to a server to reading its reply.",

@@ -1,6 +1,6 @@
 """See _cassandra_pool.pxd."""
 
-from libc.errno cimport EACCES, ETIMEDOUT
+from libc.errno cimport EACCES, EHOSTDOWN, ETIMEDOUT
 from libc.stdio cimport snprintf
 from libc.stdlib cimport free, malloc
 from libc.string cimport memcmp, memcpy, memset, strlen
@@ -32,6 +32,7 @@ cdef enum:
     TRIM_NS = 5000000000
     IDLE_KEEP_NS = 20000000000  # connections of a state that nobody is in are kept for so long
     USE_SIZE_MAX = 256
+    TRIAL_VERSION = 4           # any answer to it will do
     CONSISTENCY_ONE = 1
 
 
@@ -194,6 +195,9 @@ cdef class CassandraPool(NumberedSink):
         cdef:
             upstream_t **place = &state.shared[number % self.connection_count]
             upstream_t  *upstream = place[0]
+        if unlikely(self.tripped):
+            self.connect_error = EHOSTDOWN
+            return NULL
         if likely(upstream is not NULL and not upstream.stream.closed):
             return upstream
         upstream = self.upstream_open()
@@ -338,6 +342,18 @@ cdef class CassandraPool(NumberedSink):
             self.hub.request_free(request)
             return False
         upstream.listed = 1                     # until it is answered
+        return True
+
+    cdef bint try_server(self) noexcept nogil:
+        """OPTIONS on a connection of its own, which needs no login and closes when that has been answered."""
+        cdef upstream_t *upstream = self.upstream_open()
+        if upstream is NULL:
+            return False
+        upstream.role = ROLE_LEAVING
+        if not self._ask_options(upstream, TRIAL_VERSION):
+            stream_close(&upstream.stream, CLOSE_LOCAL)
+            return False
+        self.numbered_retire(upstream)
         return True
 
     cdef void _beat(self, uint64_t silence_ns, uint8_t version) noexcept nogil:

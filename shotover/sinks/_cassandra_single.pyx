@@ -63,6 +63,7 @@ from shotover.sinks._cassandra_pool cimport (
     ROLE_SHARED,
     ROLE_SWITCH,
     S_AUTH,
+    S_BEAT,
     S_EVENTS,
     S_GREETING,
     S_OPTIONS,
@@ -120,13 +121,14 @@ cdef uint8_t _events_in(const uint8_t *at, const uint8_t *end) noexcept nogil:
 cdef class CassandraSinkSingle(CassandraPool):
 
     def __init__(self, context, *, str name, remote_address, int connect_timeout_ms, read_timeout, int connection_count,
-                 int max_pending_requests, tls=None):
+                 int max_pending_requests, tls=None, breaker_timeouts=None):
         self.set_tls(tls)
         self.set_address(remote_address)
         self.connect_timeout_ns = <uint64_t>connect_timeout_ms * 1000000
         self.read_timeout_ns = int((read_timeout or 0) * 1e9)
         self.connection_count = min(connection_count, <int>SHARED_MAX)
         self.numbers_max = max_pending_requests
+        self.breaker_timeouts = breaker_timeouts or 0
         self.wants_slot = True
         self.wants_end = True
         slab_init(&self.sessions, sizeof(cql_session_t))
@@ -686,12 +688,18 @@ cdef class CassandraSinkSingle(CassandraPool):
             self._used(upstream, request)
         elif request.sink_state == S_OPTIONS:
             self._asked(upstream, request)
+        elif request.sink_state == S_BEAT:
+            self.hub.request_free(request)
         else:
             self._registered(upstream, request)
 
     cdef bint on_request_lost(self, upstream_t *upstream, request_t *request, int error) noexcept nogil:
         if request.sink_state == S_GREETING or request.sink_state == S_EVENTS:
             self.hub.request_free(request)
+            return True
+        if request.sink_state == S_BEAT:
+            self.hub.request_free(request)
+            self.try_later()
             return True
         request.sink_state = 0
         request.watched &= ~<uint8_t>WATCHED_BY_SINK

@@ -50,6 +50,7 @@ cdef enum:                      # request_t.sink_state: what to do when its repl
     S_LEARN = 16                # the proxy's own: COMMAND INFO of such a one
     S_RETRIED = 17              # was on a connection that was lost; will not be sent a third time
     S_PIN = 18                  # pins unless it is answered by an error
+    S_TRIAL = 19                # the proxy's own: has a server that was silent found its voice?
 
 cdef enum:
     CONDUCTS = 32               # more than there are CONDUCT_*

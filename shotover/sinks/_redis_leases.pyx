@@ -1,6 +1,6 @@
 """See _redis_leases.pxd."""
 
-from libc.errno cimport EACCES
+from libc.errno cimport EACCES, EHOSTDOWN
 from libc.stdlib cimport free
 from libc.string cimport memset
 
@@ -100,7 +100,11 @@ cdef class LeasingSink(LearningSink):
         return upstream
 
     cdef void _send_shared(self, request_t *request, session_t *session, redis_state_t *state) noexcept nogil:
-        cdef upstream_t *upstream = self._shared(session, state)
+        cdef upstream_t *upstream
+        if unlikely(self.tripped):
+            self.unreachable(request, EHOSTDOWN)
+            return
+        upstream = self._shared(session, state)
         if unlikely(upstream is NULL):
             self.unreachable(request, self.connect_error)
         elif unlikely(upstream.pending >= self.pending_max):
@@ -118,12 +122,19 @@ cdef class LeasingSink(LearningSink):
         cdef upstream_t *upstream = rs.state.idle
         if self.leases >= self.lease_max:
             return False
+        if unlikely(self.tripped):
+            self.connect_error = EHOSTDOWN
+            return False
+        if unlikely(self.proxy_version):
+            upstream = NULL             # of those that are idle, none was opened for this client
         while upstream is not NULL and upstream.stream.closed:
             upstream = upstream.next
         if upstream is not NULL:
             self._unlist_idle(upstream)
         else:
+            self.speaks_for = rs.session
             upstream = self.upstream_open()
+            self.speaks_for = NULL
             if upstream is NULL:
                 return False
             upstream.state = rs.state
@@ -172,7 +183,7 @@ cdef class LeasingSink(LearningSink):
         upstream.framed = 0
         upstream.frame_soon = 0
         self._wake(upstream)
-        if upstream.stream.stash is not NULL or (state.users == 0 and state is not self.fresh):
+        if upstream.stream.stash is not NULL or upstream.introduced or (state.users == 0 and state is not self.fresh):
             upstream.role = ROLE_LEASE
             stream_close(&upstream.stream, CLOSE_LOCAL)
             return
@@ -233,6 +244,18 @@ cdef class LeasingSink(LearningSink):
         if upstream is not NULL:
             upstream.state = self.fresh
             self._give_back(upstream)
+
+    cdef bint try_server(self) noexcept nogil:
+        """A PING on the connection that clients in the default state share. Even NOAUTH would be an answer."""
+        cdef:
+            upstream_t *upstream = self._shared(NULL, self.fresh)
+            request_t  *ping = self._own_request(b"*1\r\n$4\r\nPING\r\n", 14) if upstream is not NULL else NULL
+        if ping is NULL:
+            return False
+        ping.sink_state = S_TRIAL
+        ping.discard = 1
+        self.upstream_send(upstream, ping)
+        return True
 
     cdef void trim_idle(self) noexcept nogil:
         """Closes connections that no lease has needed for a while."""

@@ -85,6 +85,7 @@ from shotover.sinks._redis_leases cimport (
     S_RETRIED,
     S_STATE,
     S_SUBSCRIBE,
+    S_TRIAL,
     S_UNKNOWN,
     S_UNSUBSCRIBE,
     S_UNSUBSCRIBE_ALL,
@@ -119,7 +120,8 @@ LEASE_REASONS = {
 cdef class RedisSinkSingle(LeasingSink):
 
     def __init__(self, context, *, str name, remote_address, int connect_timeout_ms, read_timeout, str connection,
-                 int connection_count, int max_pending_requests, int max_leases, int retries, tls=None):
+                 int connection_count, int max_pending_requests, int max_leases, int retries, tls=None, proxy_protocol=None,
+                 breaker_timeouts=None):
         self.set_tls(tls)
         if remote_address is not None:
             self.set_address(remote_address)
@@ -133,6 +135,9 @@ cdef class RedisSinkSingle(LeasingSink):
         self.wants_end = True
         self.reads_bodies = False
         self.retry_percent = 0 if self.per_client else retries
+        self.proxy_version = int((proxy_protocol or "v0")[1])
+        self.proxy_checksum = proxy_protocol == "v2-crc32c"
+        self.breaker_timeouts = breaker_timeouts or 0
 
     # ---- down ---------------------------------------------------------------------------------------------------
 
@@ -470,7 +475,7 @@ cdef class RedisSinkSingle(LeasingSink):
         if upstream.tenant is not NULL:
             rs = self._find(upstream.tenant)
         if rs is NULL:
-            if state == S_PING:
+            if state == S_PING or state == S_TRIAL:
                 self.hub.request_free(request)
             else:
                 self.complete(request)
@@ -724,8 +729,10 @@ cdef class RedisSinkSingle(LeasingSink):
             (<session_t *>request.session).blocking -= 1
         elif S_SUBSCRIBE <= state <= S_UNSUBSCRIBE_ALL and request.left > 1:
             request.left = 1                # an error stands for all its channels
-        if state != S_BARRIER and state != S_PING and state != S_GREETING and state != S_LEARN:
+        if state != S_BARRIER and state != S_PING and state != S_GREETING and state != S_LEARN and state != S_TRIAL:
             return False
+        if state == S_TRIAL:
+            self.try_later()
         if state == S_LEARN:
             self.not_learned()
             self._settle(request, NULL)

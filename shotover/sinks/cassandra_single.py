@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from shotover.config.address import Address
+from shotover.config.breaker import breaker_faults, breaker_timeouts
 from shotover.config.fields import address, integer, number
 from shotover.config.steps import SinkConfig
 from shotover.config.tls import tls_client
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from shotover._proxy.step import Step
     from shotover.config.tls import TlsClientConfig
     from shotover.runtime.assemble import BuildContext
@@ -30,7 +33,9 @@ class CassandraSinkSingleConfig(SinkConfig, tag="CassandraSinkSingle"):
 
     When the server is away, requests are answered with an error at once, and it is tried again
     with growing pauses. A request that takes longer than `read_timeout` is answered with an error
-    by itself; the others on its connection go on.
+    by itself; the others on its connection go on. A server that is there but silent costs each
+    request that time, unless `breaker_timeouts` says after how many of them it is given up: then
+    requests are answered with an error at once, and only the sink itself tries it.
     """
 
     protocols = frozenset({"cassandra"})
@@ -58,7 +63,11 @@ class CassandraSinkSingleConfig(SinkConfig, tag="CassandraSinkSingle"):
         default=32_768,
         doc="most requests awaiting a reply on one connection",
     )
+    breaker_timeouts: int | None = breaker_timeouts()
     tls: TlsClientConfig | None = tls_client()
+
+    def validate(self) -> Iterator[tuple[str, str | None]]:
+        yield from breaker_faults(self)
 
     def build(self, context: BuildContext) -> Step:
         from ._cassandra_single import CassandraSinkSingle
@@ -71,5 +80,6 @@ class CassandraSinkSingleConfig(SinkConfig, tag="CassandraSinkSingle"):
             read_timeout=self.read_timeout,
             connection_count=self.connection_count,
             max_pending_requests=self.max_pending_requests,
+            breaker_timeouts=self.breaker_timeouts,
             tls=None if self.tls is None else self.tls.context,
         )

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from shotover.config.address import Address
-from shotover.config.fields import address
+from shotover.config.breaker import breaker_faults, breaker_timeouts
+from shotover.config.fields import address, choice
 from shotover.config.steps import SinkConfig
 from shotover.config.tls import tls_client
 from shotover.sinks import redis_fields
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from shotover._proxy.step import Step
     from shotover.config.tls import TlsClientConfig
     from shotover.runtime.assemble import BuildContext
@@ -29,6 +32,9 @@ class RedisSinkSingleConfig(SinkConfig, tag="RedisSinkSingle", aliases=("ValkeyS
 
     When the server is away, requests are answered with an error at once, and it is tried again
     with growing pauses. Requests beyond `max_pending_requests` on one connection are refused.
+    A server that is there but silent costs each request its `read_timeout`, unless
+    `breaker_timeouts` says after how many of them it is given up: then requests are answered with
+    an error at once, and only the sink itself tries it, until a byte of it is heard.
     When it hangs up, small reads that it left unanswered are sent once more; all else is answered
     with an error, for it may have been carried out.
     """
@@ -43,7 +49,24 @@ class RedisSinkSingleConfig(SinkConfig, tag="RedisSinkSingle", aliases=("ValkeyS
     max_pending_requests: int = redis_fields.max_pending_requests()
     max_leases: int = redis_fields.max_leases()
     retries: int = redis_fields.retries("the server hangs up on a shared connection")
+    breaker_timeouts: int | None = breaker_timeouts()
+    proxy_protocol: str | None = choice(
+        "v1",
+        "v2",
+        "v2-crc32c",
+        default=None,
+        doc="the server is told each client's address by a header of this version; needs connection: per_client; see "
+        "ProxyProtocol",
+    )
     tls: TlsClientConfig | None = tls_client()
+
+    def validate(self) -> Iterator[tuple[str, str | None]]:
+        if self.proxy_protocol is not None and self.connection != "per_client":
+            yield (
+                "needs connection: per_client, for a shared connection has many clients",
+                "proxy_protocol",
+            )
+        yield from breaker_faults(self)
 
     def build(self, context: BuildContext) -> Step:
         from ._redis_single import RedisSinkSingle
@@ -53,5 +76,7 @@ class RedisSinkSingleConfig(SinkConfig, tag="RedisSinkSingle", aliases=("ValkeyS
             name=self.name,
             remote_address=self.remote_address,
             connection=self.connection,
+            proxy_protocol=self.proxy_protocol,
+            breaker_timeouts=self.breaker_timeouts,
             **redis_fields.connecting(self),
         )

@@ -37,6 +37,7 @@ CONFIGS = {  # what `SET key value` is answered with
     "tee_compare": OK,
     "tls": OK,
     "proxy_protocol": OK,
+    "proxy_protocol_onwards": OK,
 }
 ELSEWHERE = {  # they need more than a server or two
     "cassandra",  # tests/integration/cassandra
@@ -90,6 +91,7 @@ def test_it_serves(name, tmp_path, start_server) -> None:
             REDIS_SECOND=second.port,
             REDIS_THIRD=third.port,
             SWITCH=free_port(),
+            INNER=f"127.0.0.1:{free_port()}",
             AUDIT=str(tmp_path / "audit.jsonl"),
             CERTIFICATE=usual().server.certificate,
             PRIVATE_KEY=usual().server.key,

@@ -92,10 +92,13 @@ def cql_streams(rng: random.Random, plan: Plan) -> None:
 def cql_late(rng: random.Random, plan: Plan) -> None:
     """Some answers come when nobody waits for them any more, some never. No other request may get them."""
     limit = rng.choice([4, 40, 40, 1000, 32_768])
-    base(rng, plan, read_timeout=TIMEOUT_NS / 1e9, max_pending_requests=limit)
+    more = {"breaker_timeouts": rng.choice([1, 2, 5])} if rng.random() < 0.4 else {}
+    base(rng, plan, read_timeout=TIMEOUT_NS / 1e9, max_pending_requests=limit, **more)
     plan.cql["late_percent"] = rng.choice([0, 10, 40])
     plan.cql["mute_percent"] = rng.choice([0, 0, 3, 20])
     plan.excuses |= {"late"}
+    if more:
+        plan.excuses |= {"away"}  # taken to be silent
     if limit < 1000:
         plan.excuses |= {"pending"}
     if plan.cql["mute_percent"] or plan.cql["late_percent"]:

@@ -269,9 +269,14 @@ def paused(rng: random.Random, plan: Plan) -> None:
 @workload
 def broken_upstream(rng: random.Random, plan: Plan) -> None:
     """The server resets, closes, refuses, stalls, falls silent, answers by half or garbage."""
-    plan.topology = topology(plain_sink(rng, read_timeout=2))
+    last = plain_sink(rng, read_timeout=2)
     clients(rng, plan, rng.choice([PLAIN, LEASES, EVERYTHING]), most=8)
     upstream_faults(rng, plan)
+    if rng.random() < 0.5:  # what falls silent is given up at once, or soon
+        last = last.replace(
+            "read_timeout: 2", f"read_timeout: 2, breaker_timeouts: {rng.choice([1, 2])}"
+        )
+    plan.topology = topology(last)
 
 
 @workload

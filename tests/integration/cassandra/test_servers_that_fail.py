@@ -6,6 +6,7 @@ import contextlib
 import socket
 import struct
 import threading
+import time
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -35,6 +36,7 @@ class Scripted:
         self.listener = socket.create_server(("127.0.0.1", 0))
         self.port = int(self.listener.getsockname()[1])
         self.asked: list[tuple[socket.socket, int, bytes]] = []
+        self.silent = False
         self.connections: list[socket.socket] = []
         self.threads = [threading.Thread(target=self._accept)]
         self.threads[0].start()
@@ -54,6 +56,8 @@ class Scripted:
             while len(head := stream.read(9)) == 9:
                 _, _, number, opcode, size = struct.unpack(">BBhBi", head)
                 body = stream.read(size)
+                if self.silent:
+                    continue
                 if opcode == STARTUP:
                     connection.sendall(frame(READY, stream=number, version=0x84))
                 elif opcode == OPTIONS:
@@ -131,6 +135,43 @@ def test_a_late_reply_is_nobody_elses(
         server.answer(1, VOID + b"right")
         reply = client.read()
         assert reply is not None and reply.body == VOID + b"right"
+
+
+def test_for_a_silent_server_nobody_waits_after_so_many_time_outs(
+    server: Scripted, start_cassandra_proxy: Callable[..., Proxy]
+) -> None:
+    proxy = start_cassandra_proxy(
+        server.port, sink={"connection_count": 1, "read_timeout": 0.3, "breaker_timeouts": 2}
+    )
+    proxy.allow_log("the server of sink is silent")
+
+    def ask(client: CqlClient) -> str:
+        client.send(frame(QUERY, query("a"), 1))
+        reply = client.read()
+        assert reply is not None and (reply.code, reply.stream) == (SERVER, 1)
+        return reply.message
+
+    with CqlClient(proxy.port) as client, CqlClient(proxy.port) as late:
+        client.open()
+        server.silent = True
+        for _ in range(2):
+            assert "read_timeout" in ask(client)
+        assert proxy.metric("shotover_upstream_silent") == 1
+        begun = time.monotonic()
+        for _ in range(20):
+            assert "breaker_timeouts" in ask(client)
+        assert time.monotonic() - begun < 3  # of six that they would have waited
+        late.open()  # the server has let in such a one before
+        assert "breaker_timeouts" in ask(late)
+        server.silent = False
+        wait_until_equal(lambda: proxy.metric("shotover_upstream_silent"), 0.0, "it is heard")
+        asked = len(server.asked)
+        client.send(frame(QUERY, query("b"), 2))
+        server.wait_for(asked + 1)
+        server.answer(asked)
+        reply = client.read()
+        assert reply is not None and (reply.stream, reply.opcode) == (2, RESULT)
+    assert proxy.metric("shotover_upstream_silences_count") == 1
 
 
 def test_a_number_that_was_not_asked_is_dropped(
