@@ -1,4 +1,4 @@
-"""What entries of a transform's list may ask of a request: its key, user, certificate, database and command. Made for KeyRules."""
+"""What entries of a transform's list may ask of a request: key, user, certificate, database and command. Made for KeyRules."""
 
 from __future__ import annotations
 
