@@ -66,6 +66,8 @@ cdef struct request_t:
     uint8_t    version          # of the protocol, where requests state it; 0: they do not
     uint8_t    opcode           # what it is, in protocols that say so by a number
     uint8_t    tells            # its reply tells the codec something of its client or server: see Codec.learn
+    uint8_t    sampled          # one of those that its source looks at for hot keys: its place there, from 1 on; 0: it is not
+    uint16_t   took             # how long the server had it, where that was long: see took_pack; 0: it was not
     chunk_t   *facts            # what the codec knows of its statement (facts_t), a reference; NULL: nothing, or nobody asked
     uint64_t   arrived_ns       # when the turn began that read it
     uint64_t   stamp            # how new what its reply shows is: larger is newer; 0: not known
@@ -138,6 +140,23 @@ cdef inline void batch_remove(batch_t *batch, request_t *previous, request_t *re
         batch.tail = previous
     batch.count -= 1
     request.next = NULL
+
+
+cdef enum:
+    TOOK_LONG_NS = 1000000      # from so long a time on, from its arrival to its reply, `took` is set
+
+cdef inline uint16_t took_pack(uint64_t ns) noexcept nogil:
+    """A time in two bytes, to one part in a thousand: up to 2**10 units of 1024 ns as they are, then by powers of two."""
+    cdef:
+        uint64_t units = ns >> 10
+        uint16_t shift = 0
+    while units >= 2048:
+        units >>= 1
+        shift += 1
+    return <uint16_t>units if shift == 0 else <uint16_t>(shift << 11 | units)
+
+cdef inline uint64_t took_unpack(uint16_t took) noexcept nogil:
+    return <uint64_t>(took & 2047) << (took >> 11) << 10
 
 
 cdef inline request_t *request_new(slab_t *slab) noexcept nogil:
