@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from shotover.config.inside import HotKeysConfig, InBandConfig, SlowRequestsConfig
 from shotover.config.process import ProcessConfig
 from shotover.config.proxy_protocol import ProxyProtocolConfig
 from shotover.config.tls import TlsClientConfig, TlsServerConfig
@@ -20,6 +21,9 @@ USUAL = "Fields"
 TABLES: dict[tuple[str, str], type] = {
     ("process", USUAL): ProcessConfig,
     ("ProxyProtocol", USUAL): ProxyProtocolConfig,
+    ("inside", "Fields of hot_keys"): HotKeysConfig,
+    ("inside", "Fields of slow_requests"): SlowRequestsConfig,
+    ("inside", "Fields of in_band"): InBandConfig,
     ("CassandraSinkCluster", "Fields of a proxy"): ShotoverNode,
     ("TLS", "Fields of a source"): TlsServerConfig,
     ("TLS", "Fields of a sink"): TlsClientConfig,

@@ -9,11 +9,13 @@ from shotover._core.counters cimport histogram_add
 from shotover._core.debug cimport likely, unlikely
 from shotover._core.memory cimport slab_init
 from shotover._core.request cimport (
+    TOOK_LONG_NS,
     WATCHED_BY_PIECES,
     WATCHED_BY_SINK,
     WATCHED_FOR_ERROR,
     request_drop_reply,
     request_own,
+    took_pack,
 )
 from shotover._core.status cimport BAD, NEED_DATA, status_t
 from shotover._net.loop cimport (
@@ -302,6 +304,8 @@ cdef class NumberedSink(Sink):
         request.left = 0
         histogram_add(self.wait, self.loop.now - request.sent_ns, 1)
         histogram_add(self.held, request.sent_ns - request.arrived_ns, 1)
+        if unlikely(self.loop.now - request.arrived_ns >= TOOK_LONG_NS):
+            request.took = took_pack(self.loop.now - request.sent_ns)
         request.sent_ns = self.loop.now
 
     cdef void _finish(self, numbered_t *numbered, request_t *request) noexcept nogil:

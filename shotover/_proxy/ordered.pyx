@@ -7,6 +7,7 @@ from shotover._codec.codec cimport SCAN_BAD, SCAN_DONE, SCAN_PUSH, scan_t
 from shotover._core.counters cimport histogram_add
 from shotover._core.debug cimport invariant, likely, unlikely
 from shotover._core.request cimport (
+    TOOK_LONG_NS,
     WATCHED_BY_PIECES,
     WATCHED_FOR_ERROR,
     batch_clear,
@@ -15,6 +16,7 @@ from shotover._core.request cimport (
     batch_t,
     request_drop_reply,
     request_own,
+    took_pack,
 )
 from shotover._net.loop cimport CLOSE_EOF, stash_drop, stash_join, stash_keep, stream_close
 from shotover._proxy.retry cimport budget_take
@@ -176,6 +178,8 @@ cdef class OrderedSink(Sink):
             self._cut_upload(upstream)
         histogram_add(self.wait, self.loop.now - request.sent_ns, request.count)
         histogram_add(self.held, request.sent_ns - request.arrived_ns, request.count)
+        if unlikely(self.loop.now - request.arrived_ns >= TOOK_LONG_NS):
+            request.took = took_pack(self.loop.now - request.sent_ns)
         request.sent_ns = self.loop.now         # from here on: when its reply was whole
         if unlikely(upstream.scan.errors):
             self.error_replies_total += upstream.scan.errors

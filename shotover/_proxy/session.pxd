@@ -95,6 +95,11 @@ cdef class Source(Acceptor):
         uint64_t   over_memory          # clients closed for memory_limit, the source's or the process's
         uint64_t   memory_pauses        # times a session was not read because of either
         uint64_t   received_bytes, sent_bytes, uploads_total
+        uint64_t   slow_ns              # replies that took so long are noted; 2**64 - 1: none is
+        readonly object inside          # Inside: what it notes of hot keys and slow requests; None: nothing
+        void      *within               # PyObject* of the same
+        bint       samples_keys         # it looks for hot keys
+        bint       notes_keys           # it keeps the keys of all requests under way, for those that turn out slow
         histogram_t *kept               # reply whole to reply on its way to the client
         bint       leaving              # another has its door, or nobody: it ends with its last session
         bint       retiring             # it has no session any more

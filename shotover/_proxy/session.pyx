@@ -5,7 +5,7 @@ from libc.limits cimport INT_MAX
 from libc.stdlib cimport calloc, free
 from libc.string cimport memset, strlen
 
-from shotover._codec.codec cimport FRAMED_LZ4, decode_t, resume_t
+from shotover._codec.codec cimport FRAMED_LZ4, MERGE_NONE, decode_t, resume_t
 from shotover._core.counters cimport histogram_add, histogram_value
 from shotover._core.debug cimport likely, unlikely
 from shotover._core.memory cimport chunk_put, slab_close, slab_give, slab_init, slab_take
@@ -24,6 +24,7 @@ from shotover._net.loop cimport (
     stream_write_chunk,
 )
 from shotover._net.peer cimport peer_parse
+from shotover._proxy.inside cimport Inside
 from shotover._proxy.order cimport order_append, order_behind_first, order_insert, order_to_front
 from shotover._proxy.segments cimport segments_begin, segments_read
 from shotover._proxy.step cimport LOG_WARNING
@@ -213,6 +214,8 @@ cdef void session_complete(request_t *request) noexcept nogil:
     """Takes over a request whose reply is whole (in `reply`, or already sent); releases what may go now."""
     cdef session_t *session = <session_t *>request.session
     request.done = 1
+    if unlikely(request.sampled):
+        (<Inside>(<Source>session.source).within).sample_ends(session, request)
     if unlikely(request.tells) and session is not NULL and request.queued and session.talk is not NULL:
         (<Source>session.source).codec.learn(request, session.talk, &(<Source>session.source).loop.pool)
     if unlikely(request.upload is not NULL):
@@ -277,6 +280,8 @@ cdef void _release(session_t *session, Source source) noexcept nogil:
         source.replies_total += request.count
         waited = source.loop.now - request.arrived_ns
         histogram_add(source.chain.latency, waited, request.count)
+        if unlikely(waited >= source.slow_ns):
+            (<Inside>source.within).was_slow(session, request, waited)
         if request.sent_ns:
             histogram_add(source.kept, source.loop.now - request.sent_ns, request.count)
         if request.failed:
@@ -312,6 +317,8 @@ cdef class SourceTop(Step):
             session_complete(batch_pop(batch))
 
     cdef void on_piece(self, request_t *request, const uint8_t *data, size_t size) noexcept nogil:
+        if unlikely(request.sampled):
+            (<Inside>(<Source>(<session_t *>request.session).source).within).grew(request, size, True)
         session_stream(request, data, size)
 
     cdef void on_push(self, void *session, const uint8_t *data, size_t size) noexcept nogil:
@@ -379,6 +386,20 @@ cdef class Source(Acceptor):
         slab_init(&self.upload_slab, sizeof(upload_t))
         slab_init(&self.peer_slab, sizeof(peer_t))
         self.set_tls(options)
+        self.slow_ns = <uint64_t>-1
+        self._set_inside(options.get("inside"))
+
+    def _set_inside(self, dict options):
+        """What is noted of its traffic; None: nothing."""
+        cdef Inside inside
+        if options is None:
+            return
+        inside = Inside(self.hub, cql=self.numbered, seed=<size_t><void *>self >> 4, **options)
+        self.inside = inside
+        self.within = <void *>inside
+        self.samples_keys = inside.chance > 0
+        self.notes_keys = bool(options.get("slow_keep"))
+        self.slow_ns = inside.slow_ns
 
     def __dealloc__(self):
         slab_close(&self.session_slab)
@@ -434,6 +455,8 @@ cdef class Source(Acceptor):
             request.session = NULL
             request.discard = 1
             request.queued = 0
+            if request.sampled:
+                (<Inside>self.within).sample_lost(request)
             if request.done:
                 self.hub.request_free(request)
             request = following
@@ -475,6 +498,7 @@ cdef class Source(Acceptor):
             uint8_t   *end
             request_t *request
             status_t   status
+            bint       sampled = False
         if session.idle is not NULL:
             session.idle.active_ns = self.loop.now
         self.received_bytes += size
@@ -506,6 +530,9 @@ cdef class Source(Acceptor):
         decode.talk = session.talk
         decode.now = self.loop.now
         decode.merge = self.chain.merge
+        if unlikely(self.samples_keys) and (<Inside>self.within).begins_sample():
+            sampled = True
+            decode.merge = MERGE_NONE
         decode.stream_min = STREAM_MIN if self.chain.upload_room else 0
         decode.follow = &follow
         decode.requests = 0
@@ -522,6 +549,8 @@ cdef class Source(Acceptor):
             if unlikely(request.left == 0):
                 session_complete(request)       # decode knows the answer
             else:
+                if unlikely(self.notes_keys or sampled):
+                    (<Inside>self.within).look(request, sampled)
                 self.chain.submit(request)
         if status == NEED_DATA:
             if unlikely(not stash_keep(&session.stream, decode.at, decode.end, decode.need)):
@@ -733,4 +762,6 @@ cdef class Source(Acceptor):
                 ("protocol_error", self.protocol_errors - self.over_requests),
                 ("timeout", self.idle_closed),
             )
-        ] + tls_samples(self.tls, labels) + self.chain.samples()
+        ] + (
+            ([] if self.inside is None else self.inside.samples(labels)) + tls_samples(self.tls, labels) + self.chain.samples()
+        )

@@ -15,6 +15,7 @@ from shotover._net.loop cimport (
     stream_write,
     stream_write_chunk,
 )
+from shotover._proxy.inside cimport Inside
 from shotover._proxy.session cimport (
     PAUSE_UPLOAD,
     UPLOAD_ABORTED,
@@ -81,6 +82,8 @@ cdef uint8_t *upload_data(Source source, session_t *session, uint8_t *at, uint8_
             session_pause(session, PAUSE_UPLOAD)
         if upload.request is not NULL:
             upload.request.sent_ns = source.loop.now      # time-outs of its reply begin anew with each piece
+    if unlikely(upload.request is not NULL and upload.request.sampled):
+        (<Inside>source.within).grew(upload.request, <size_t>(at - start), False)
     if status == OK:
         upload_end(source, session)
         if not session.leaving:

@@ -9,6 +9,8 @@ from __future__ import annotations
 from shotover.config.address import Address
 from shotover.config.errors import Place
 from shotover.config.fields import REQUIRED, Field, address, boolean, integer, size, text
+from shotover.config.inside import hot_keys, slow_requests
+from shotover.config.inside import options as inside_options
 from shotover.config.models import Model, read_map
 from shotover.config.proxy_protocol import proxy_protocol
 from shotover.config.reading import Invalid, Reader, describe
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
     from typing import Any, ClassVar
 
+    from shotover.config.inside import HotKeysConfig, SlowRequestsConfig
     from shotover.config.proxy_protocol import ProxyProtocolConfig
     from shotover.config.tls import TlsServerConfig
     from shotover.runtime.assemble import BuildContext
@@ -228,6 +231,8 @@ class SourceConfig(Named):
     )
     proxy_protocol: ProxyProtocolConfig | None = proxy_protocol()
     tls: TlsServerConfig | None = tls_server()
+    hot_keys: HotKeysConfig | None = hot_keys()
+    slow_requests: SlowRequestsConfig | None = slow_requests()
 
     chain: ChainConfig | None = chain(default=None, doc="what a request passes through, in order")
 
@@ -264,6 +269,7 @@ class SourceConfig(Named):
                 handshake_timeout=self.tls.handshake_timeout,
                 max_handshakes=self.tls.max_handshakes,
             )
+        found["inside"] = inside_options(self.hot_keys, self.slow_requests)
         return found
 
 

@@ -6,6 +6,7 @@
     GET /topology   what runs, as JSON, without secrets
     GET /filter     the log filter in force; PUT replaces it, body as `main_log_level`
     /config ...     the configuration, see runtime/config_pages.py
+    /hotkeys, /slowlog  what workers have noted, see runtime/inside.py
 
 Nothing here blocks, and nothing is kept between requests. Who may ask for what stands in `Access`.
 """
@@ -43,6 +44,8 @@ HINT = """Shotover's observability endpoint. Try one of:
   GET /healthz   is the process alive
   GET /readyz    are the servers reachable
   GET /topology  what is running
+  GET /hotkeys   the heaviest keys, where a source has hot_keys
+  GET /slowlog   slow requests, where a source has slow_requests
   GET /filter    the log filter; PUT /filter replaces it
   GET /config    the configuration in force; PUT, PATCH and DELETE change it
   GET /history   what it was before; POST /rollback goes back
@@ -77,8 +80,9 @@ class Access:
         self.everything = everything
         self.local = local
 
-    def refusal(self, request: Request, is_open: bool) -> Response | None:
-        """The answer to who may not; None: he may. `is_open`: the page needs no token.
+    def refusal(self, request: Request, is_open: bool, is_private: bool = False) -> Response | None:
+        """The answer to who may not; None: he may. `is_open`: the page needs no token; `is_private`: who may not change
+        something may not read it either.
 
         A browser can be made to ask us by any page that it shows: across sites, which headers tell that
         a page cannot forge, or, by a name of the page's own that leads to our address, as if from the same.
@@ -89,13 +93,13 @@ class Access:
             or request.headers.get("sec-fetch-site", "none").lower() != "none"
         ):
             return Response(403, "web pages may not change anything here\n")
-        if self.token is not None and (changes or (self.everything and not is_open)):
+        if self.token is not None and (changes or is_private or (self.everything and not is_open)):
             return None if self._knows(self.token, request) else self._unknown(request)
         if (changes or (self.local and not is_open)) and not _is_address(
             request.headers.get("host", "localhost")
         ):
             return Response(403, "call this endpoint by its IP address, or localhost\n")
-        if changes and not is_loopback(request.peer):
+        if (changes or is_private) and not is_loopback(request.peer):
             return Response(403, "only with a token (admin_token), or from the same machine\n")
         return None
 
@@ -125,6 +129,7 @@ class _App:
 
     hint = ""
     open_paths: frozenset[str] = frozenset()  # need no token
+    private_paths: frozenset[str] = frozenset()  # show keys of clients' data
 
     def __init__(self, access: Access | None = None) -> None:
         self._access = access or Access()
@@ -132,7 +137,9 @@ class _App:
         self._prefixes: dict[str, Route] = {}
 
     def __call__(self, request: Request) -> Response:
-        refusal = self._access.refusal(request, request.path in self.open_paths)
+        refusal = self._access.refusal(
+            request, request.path in self.open_paths, request.path in self.private_paths
+        )
         if refusal is not None:
             return refusal
         route = self._routes.get(request.path)
@@ -159,6 +166,7 @@ class AdminApp(_App):
 
     hint = HINT
     open_paths = frozenset({"/healthz", "/readyz"})
+    private_paths = frozenset({"/hotkeys", "/slowlog"})
 
     def __init__(
         self,
@@ -167,7 +175,7 @@ class AdminApp(_App):
         topology: Callable[[], object],
         old_names: bool = False,
         access: Access | None = None,
-        more: Pages | None = None,
+        more: Iterable[Pages] = (),
     ) -> None:
         super().__init__(access)
         self._samples = samples
@@ -182,9 +190,9 @@ class AdminApp(_App):
             "/topology": {"GET": self._show_topology},
             "/filter": {"GET": self._show_filter, "PUT": self._set_filter},
         }
-        if more is not None:
-            self._routes |= more.routes
-            self._prefixes = more.prefixes
+        for pages in more:
+            self._routes |= pages.routes
+            self._prefixes |= pages.prefixes
 
     def _metrics(self, request: Request) -> Response:
         return Response(200, pieces(self._samples(), self._old_names), CONTENT_TYPE)

@@ -54,6 +54,16 @@ FAMILIES: dict[str, tuple[str, str, str]] = {
     "shotover_failed_requests_count": (COUNTER, "Requests a sink failed.", "requests"),
     "shotover_out_of_rack_requests_count": (COUNTER, "Sent to another rack.", "requests"),
     "shotover_query_count": (COUNTER, "Requests seen by a QueryCounter.", "requests"),
+    "shotover_hot_key_samples_count": (
+        COUNTER,
+        "Requests that hot_keys of a source has looked at.",
+        "requests",
+    ),
+    "shotover_slow_requests_count": (
+        COUNTER,
+        "Requests that took as long as slow_requests of a source says; one a run.",
+        "requests",
+    ),
     "shotover_audit_records_count": (
         COUNTER,
         "Records of an Audit, by what became of them.",

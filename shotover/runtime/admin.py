@@ -16,6 +16,7 @@ from shotover.observability.process import process_samples
 from shotover.runtime.checks import walk
 from shotover.runtime.config_pages import ConfigPages
 from shotover.runtime.explain import tree
+from shotover.runtime.inside import InsidePages, Noted
 from shotover.runtime.listening import explanation
 
 TYPE_CHECKING = False
@@ -137,7 +138,7 @@ def _admin_app(supervisor: Supervisor, access: Access) -> AdminApp:
         },
         old_names=supervisor.loaded.process.old_metric_names,
         access=access,
-        more=ConfigPages(supervisor.live, apart.parse),
+        more=(ConfigPages(supervisor.live, apart.parse), InsidePages(Noted(supervisor))),
     )
 
 

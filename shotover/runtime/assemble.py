@@ -131,11 +131,12 @@ class BuildContext:
         models: Iterable[StepConfig],
         root: bool = False,
         protocol: str | None = None,
+        before: Iterable[Any] = (),
     ) -> Any:
         """The compiled chain of `models` for this worker, named `name`.
 
         Not a root: it belongs to the step being built, which must adopt it. With a `protocol` it
-        speaks that, with a codec of its own.
+        speaks that, with a codec of its own. `before`: steps that stand before those, made already.
         """
         if protocol is not None:
             other = BuildContext(self.worker, self.source_name, protocol, name, self.built)
@@ -143,7 +144,7 @@ class BuildContext:
         from shotover._proxy.session import SourceTop
         from shotover._proxy.step import Chain, SubTop
 
-        steps = [self.step(model, name) for model in models]
+        steps = [*before, *(self.step(model, name) for model in models)]
         top = SourceTop(None) if root else SubTop(None)
         return Chain(name, self.worker.hub, self.codec, steps, top)
 
@@ -172,4 +173,15 @@ def build_source(worker: Any, source: SourceConfig, built: dict[str, list[Any]])
     chain: ChainConfig | None = source.chain
     assert chain is not None, "a checked source has a chain"
     context = BuildContext(worker, source.name, source.protocol, chain.name, built)
-    return context.chain(chain.name, chain, root=True)
+    return context.chain(chain.name, chain, root=True, before=first_steps(context, source))
+
+
+def first_steps(context: BuildContext, source: SourceConfig) -> list[Any]:
+    """Compiled steps before those of its chain, that the source itself asks for."""
+    in_band = getattr(source, "in_band", None)
+    if in_band is None:
+        return []
+    from shotover._proxy.in_band import InBand
+
+    context.transform_name, context.transform_type = f"{source.name}-in-band", "in_band"
+    return [InBand(context, row=in_band.row())]

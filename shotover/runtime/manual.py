@@ -28,6 +28,7 @@ GUIDES = {
     "commands": "What becomes of each Redis command in each topology.",
     "statements": "Conditions on statements of CQL: type, keyspace, table, consistency.",
     "observability": "Metrics, health, logs.",
+    "inside": "Hot keys, big values and slow requests; shotover top; the command SHOTOVER.",
     "security": "What is promised against whom, and how to run it hardened.",
     "TLS": "TLS with clients and servers: certificates, identities, renewal.",
     "operations": "From an empty machine to the day a server dies, command by command.",

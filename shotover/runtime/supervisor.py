@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from shotover.observability.http import HttpServer
     from shotover.runtime.assemble import Loaded
     from shotover.runtime.handover import Predecessor, Retirement
+    from shotover.runtime.in_band import InBandDesk
 
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 SIGNALS = (*STOP_SIGNALS, signal.SIGHUP)
@@ -117,6 +118,7 @@ class Supervisor:
         self.own_files = Watched("configuration", files, self.live.read_again, watch)
         self.watcher: Watcher | None = None  # of files; from serve() on
         self.servers: list[HttpServer] = []
+        self.desk: InBandDesk | None = None  # once some source answers questions in band
         self.who: privileges.Target | None = None  # who to become when all is open
         self.hotreload = hotreload
         self.inherited = from_systemd()  # listeners
@@ -164,6 +166,7 @@ class Supervisor:
         for source in self.loaded.topology.sources:
             self.listen(source)
         self.open_endpoints()
+        self.open_desk()
         privileges.drop(self.loaded.process, self.who)
         if self.who is not None:
             _log.info("privileges dropped", user=self.who.uid, group=self.who.gid)
@@ -264,6 +267,19 @@ class Supervisor:
         self.served[model.name] = served
 
     @property
+    def wake_fd(self) -> int:
+        """Who writes a byte there wakes the main thread."""
+        return self._wake_write
+
+    def open_desk(self) -> None:
+        """Sources may say that clients can ask the proxy (in_band): somebody must answer."""
+        sources = self.loaded.topology.sources
+        if self.desk is None and any(getattr(source, "in_band", None) for source in sources):
+            from shotover.runtime.in_band import InBandDesk
+
+            self.desk = InBandDesk(self)
+
+    @property
     def steps(self) -> dict[str, list[Any]]:
         """Compiled steps of all workers, by transform name; those that new clients meet."""
         found: dict[str, list[Any]] = {}
@@ -303,6 +319,7 @@ class Supervisor:
         if loaded.process.main_log_level != self.loaded.process.main_log_level:
             log.set_filter(loaded.process.main_log_level)
         self.loaded = loaded
+        self.open_desk()
         wanted = {
             (step.name, str(address))
             for source in loaded.topology.sources
@@ -337,6 +354,8 @@ class Supervisor:
             if force:
                 self.manager.ready(self.status())
             self.manager.look(self.threads)
+            if self.desk is not None:
+                self.desk.look()
             if self.retirement is not None and self.go_on_retiring():
                 break
             self.wait(LOG_BUSY_SECONDS if self.carry_logs() else LOG_QUIET_SECONDS)

@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 from shotover.config.fields import integer, size
+from shotover.config.inside import in_band
 from shotover.config.steps import SourceConfig
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from shotover.config.inside import InBandConfig
 
 MiB = 1 << 20
 GiB = 1 << 30
@@ -57,3 +62,4 @@ class RedisSource(SourceConfig, tag="Redis", aliases=("Valkey",)):
         default=256 * MiB,
         doc="replies that may wait for a client that does not read them, bytes",
     )
+    in_band: InBandConfig | None = in_band()
