@@ -1,4 +1,4 @@
-"""The command line: run, check, explain, docs, reseal, service.
+"""The command line: run, check, explain, docs, reseal, service, top, and what speaks with a running process.
 
     shotover [run] -t topology.yaml -c config.yaml
 
@@ -33,6 +33,7 @@ EPILOG = """verbs:
   apply           bring it into force there, with no connection lost
   history         what has been in force
   rollback        bring what was before into force again
+  top             show what a running process does
   docs [NAME]     print the page of a source, transform or sink; without NAME list them
   reseal          write values of protected columns again, under the key of today
   service         install it as a service of this host's systemd
@@ -251,6 +252,13 @@ def completion(arguments: list[str]) -> int:
     return 0
 
 
+def top(arguments: list[str]) -> int:
+    """Show what a running process does."""
+    from shotover.runtime import top as view
+
+    return view.run(arguments)
+
+
 VERBS: dict[str, Callable[[list[str]], int]] = {
     "run": run,
     "check": check,
@@ -259,6 +267,7 @@ VERBS: dict[str, Callable[[list[str]], int]] = {
     "apply": apply,
     "history": history,
     "rollback": rollback,
+    "top": top,
     "docs": docs,
     "reseal": reseal,
     "service": service,

@@ -22,9 +22,9 @@ from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).resolve().parents[1]
 OURS = "shotover"
-RUN, BENCH, SERVICES = "", "bench", ("aws", "vault")
-"""Extras: none is what the process needs; that of the benchmark is for shotover/benchmark alone; those of services are for who
-uses them, and not part of what the process needs."""
+RUN, BENCH, SERVICES = "", "bench", ("aws", "top", "vault")
+"""Extras: none is what the process needs; that of the benchmark is for shotover/benchmark alone; those of services and of
+the terminal view are for who uses them, and not part of what the process needs."""
 BUILD = ("build", "cython", "setuptools")
 PERMISSIVE = frozenset(
     {

@@ -4,10 +4,10 @@ from libc.string cimport strlen
 
 from shotover._codec.commands cimport CONDUCT_PLAIN, word_is
 from shotover._codec.resp cimport resp_words
-from shotover._core.debug cimport likely
+from shotover._core.debug cimport likely, unlikely
 from shotover._core.request cimport batch_append, batch_clear, batch_pop, batch_push, request_own
 from shotover._core.slice cimport slice_t
-from shotover._proxy.refusing cimport TX_OPEN
+from shotover._proxy.refusing cimport REPLIES_OFF, REPLY_SKIPPED, TX_OPEN
 from shotover._proxy.selecting cimport selected_t
 
 cdef extern from "unistd.h" nogil:
@@ -54,8 +54,15 @@ cdef class InBand(SelectingStep):
     cdef void _ask(self, request_t *request) noexcept nogil:
         cdef:
             selected_t *client = self.client_of(request.session)
+            size_t      state = self.transaction(request.session)[0]
             bint        first = self.held.head is NULL
-        if self.transaction(request.session)[0] & TX_OPEN:
+        if unlikely(state & (REPLIES_OFF | REPLY_SKIPPED)):
+            request.mute = 1                # nobody counts on an answer
+            if state & REPLY_SKIPPED:       # or it is not known who does: without a reply its client is closed
+                request.mute = 0
+                request.failed = 1
+            self.reply_take(request)
+        elif state & TX_OPEN:
             self.mark_broken(request)
             self.refuse_take(request, b"ERR", IN_MULTI, strlen(IN_MULTI))
         elif client is NULL or self.select(request, client) == 0:

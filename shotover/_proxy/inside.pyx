@@ -39,7 +39,7 @@ from shotover._net.peer cimport PEER_NAME_MAX, peer_name, peer_t
 from shotover._proxy.session cimport session_peer
 
 cdef enum:
-    COPY_TRIES = 1000           # a change takes less than a microsecond
+    COPY_TRIES = 50             # a change takes less than a microsecond, a copy some ten
     NAME_MAX = 96               # of keyspace and table
 
 cdef uint64_t NO_SLOW = <uint64_t>-1
@@ -55,7 +55,7 @@ cdef class Inside:
         self.cql = cql
         self.chance = chance
         self.slow_ns = slow_ns if slow_keep else NO_SLOW
-        self.random = seed * 2 + 1
+        self.random = sketch_hash(<uint8_t *>&seed, sizeof(seed)) | 1    # small numbers would be a bad beginning
         self.half_life_ns = <uint64_t>(half_life * 1e9)
         if chance > 0:
             self.log_of_rest = log1p(-chance) if chance < 1 else 0
@@ -275,7 +275,8 @@ cdef class Inside:
     # ---- for the main thread ----------------------------------------------------------------------------------------
 
     def hot(self):
-        """(requests looked at, [for each sketch (total, [(key, its whole size, weight, error)])]); None: nobody asked."""
+        """(requests looked at, [for each sketch (total, [(key, its whole size, weight, error)])]); None: nobody asked.
+        TimeoutError: the worker changes it all the time; on its own thread this cannot be."""
         cdef:
             sketch_t *copy
             uint64_t  seen
@@ -299,7 +300,7 @@ cdef class Inside:
             free(copy)
 
     def slowest(self):
-        """The requests in the ring, as maps, the latest first."""
+        """The requests in the ring, as maps, the latest first. TimeoutError: as in `hot`."""
         cdef:
             slow_t  *copy
             slow_t  *one

@@ -394,7 +394,7 @@ cdef class Source(Acceptor):
         cdef Inside inside
         if options is None:
             return
-        inside = Inside(self.hub, cql=self.numbered, seed=<size_t><void *>self >> 4, **options)
+        inside = Inside(self.hub, cql=self.numbered, **options)
         self.inside = inside
         self.within = <void *>inside
         self.samples_keys = inside.chance > 0

@@ -269,7 +269,9 @@ class SourceConfig(Named):
                 handshake_timeout=self.tls.handshake_timeout,
                 max_handshakes=self.tls.max_handshakes,
             )
-        found["inside"] = inside_options(self.hot_keys, self.slow_requests)
+        inside = inside_options(self.hot_keys, self.slow_requests)
+        if inside is not None:
+            found["inside"] = inside
         return found
 
 

@@ -16,8 +16,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from typing import Any
 
+    from shotover._proxy.inside import Inside
     from shotover.observability.httpwire import Request
-    from shotover.runtime.supervisor import Supervisor
+    from shotover.runtime.supervisor import Supervisor, WorkerThread
 
 ORDERS = ("count", "bytes", "seconds", "prefixes", "clients")
 """What the sketches are of, as BY_* in _proxy/inside.pxd."""
@@ -36,12 +37,17 @@ class Noted:
     def __init__(self, supervisor: Supervisor) -> None:
         self._supervisor = supervisor
 
-    def _sources(self, source: str | None) -> Iterator[tuple[str, list[Any]]]:
+    def _sources(
+        self, source: str | None
+    ) -> Iterator[tuple[str, list[tuple[WorkerThread, Inside]]]]:
         """(name, Inside of each worker) of sources that note something."""
         for name, served in self._supervisor.served.items():
             if source is None or source == name:
-                insides = [each.inside for each in served.sources.values()]
-                found = [inside for inside in insides if inside is not None]
+                found = [
+                    (thread, served.sources[thread.index].inside)
+                    for thread in served.threads
+                    if served.sources[thread.index].inside is not None
+                ]
                 if found:
                     yield name, found
 
@@ -49,10 +55,11 @@ class Noted:
         """By source. Weights are those of what was looked at, and count half after each half-life; `share` is of all such."""
         found = {}
         for name, insides in self._sources(source):
-            looks = [look for look in (inside.hot() for inside in insides) if look is not None]
+            copies = [_copied(thread, inside.hot) for thread, inside in insides]
+            looks = [look for look in copies if look is not None]
             if looks:
                 found[name] = {
-                    "sample_percent": insides[0].chance * 100,
+                    "sample_percent": insides[0][1].chance * 100,
                     "samples": sum(samples for samples, _ in looks),
                     **{
                         order: merged([sketches[place] for _, sketches in looks], count, order)
@@ -66,14 +73,22 @@ class Noted:
         found = [
             {"source": name, **entry, "key": readable(entry["key"])}
             for name, insides in self._sources(source)
-            for inside in insides
-            for entry in inside.slowest()
+            for thread, inside in insides
+            for entry in _copied(thread, inside.slowest)
         ]
         for entry in found:
             entry["command"] = readable(entry["command"])
             entry["statement"] = readable(entry["statement"])
         found.sort(key=lambda entry: -entry["time"])
         return found[:count]
+
+
+def _copied(thread: WorkerThread, copy: Callable[[], Any]) -> Any:
+    """A worker that changes what is copied all the time does it itself, between two of its turns."""
+    try:
+        return copy()
+    except TimeoutError:
+        return thread.call(copy)
 
 
 def merged(

@@ -29,18 +29,18 @@ LOOK_SECONDS = 0.5
 
 
 def plan(arguments: list[str]) -> int:
-    parser = _parser(
+    parser = endpoint_parser(
         "plan", "Say what a topology would change in a running process. Exit 2 if anything would."
     )
     _topology(parser)
     options = parser.parse(arguments)
-    found = _Endpoint(options).call("POST", "/config", body=_read(options.topology_file))
+    found = Endpoint(options).call("POST", "/config", body=_read(options.topology_file))
     print(_said(found), end="")
     return 2 if found["changes"] else 0
 
 
 def apply(arguments: list[str]) -> int:
-    parser = _parser("apply", "Bring a topology into force in a running process.")
+    parser = endpoint_parser("apply", "Bring a topology into force in a running process.")
     _topology(parser)
     parser.add_argument(
         "--wait", action="store_true", help="until nobody is served by what was before"
@@ -68,7 +68,7 @@ def apply(arguments: list[str]) -> int:
         "--generation", metavar="N", type=int, help="only if that is the one in force"
     )
     options = parser.parse(arguments)
-    endpoint = _Endpoint(options)
+    endpoint = Endpoint(options)
     query = {}
     if options.rollback_on:
         query = {"rollback_on": options.rollback_on, "for": f"{options.seconds:g}"}
@@ -85,14 +85,14 @@ def apply(arguments: list[str]) -> int:
 
 
 def history(arguments: list[str]) -> int:
-    parser = _parser(
+    parser = endpoint_parser(
         "history", "List the configurations that have been in force in a running process."
     )
     parser.add_argument(
         "number", nargs="?", type=int, metavar="N", help="print that one, secrets hidden"
     )
     options = parser.parse(arguments)
-    endpoint = _Endpoint(options)
+    endpoint = Endpoint(options)
     if options.number is not None:
         print(json.dumps(endpoint.call("GET", f"/history/{options.number}")["document"], indent=2))
         return 0
@@ -103,7 +103,7 @@ def history(arguments: list[str]) -> int:
 
 
 def rollback(arguments: list[str]) -> int:
-    parser = _parser(
+    parser = endpoint_parser(
         "rollback", "Bring an earlier configuration into force again in a running process."
     )
     parser.add_argument(
@@ -111,13 +111,13 @@ def rollback(arguments: list[str]) -> int:
     )
     options = parser.parse(arguments)
     query = {} if options.number is None else {"to": str(options.number)}
-    found = _Endpoint(options).call("POST", "/rollback", query)
+    found = Endpoint(options).call("POST", "/rollback", query)
     print(_said(found), end="")
     print(f"generation {found['generation']} is in force")
     return 0
 
 
-def _wait(endpoint: _Endpoint) -> None:
+def _wait(endpoint: Endpoint) -> None:
     before = None
     while True:
         left = endpoint.call("GET", "/history")["connections_of_earlier_generations"]
@@ -138,7 +138,7 @@ def _said(found: dict[str, Any]) -> str:
     return "".join(f"{line}\n" for line in lines or ["nothing changes"])
 
 
-def _parser(verb: str, text: str) -> Parser:
+def endpoint_parser(verb: str, text: str) -> Parser:
     parser = Parser(prog=f"shotover {verb}", description=text)
     parser.add_argument("--admin", metavar="HOST:PORT", help="the process's observability endpoint")
     parser.add_argument(
@@ -165,7 +165,7 @@ def _read(file: str) -> bytes:
         raise ConfigError([f"{file}: {(error.strerror or str(error)).lower()}"]) from None
 
 
-class _Endpoint:
+class Endpoint:
     """Where to ask, and with which token."""
 
     def __init__(self, options: argparse.Namespace) -> None:
@@ -208,6 +208,17 @@ class _Endpoint:
         generation: int | None = None,
     ) -> Any:
         """What it says, as JSON. Raises ConfigError with its reasons."""
+        return json.loads(self.text(method, path, query, body, generation))
+
+    def text(
+        self,
+        method: str,
+        path: str,
+        query: dict[str, str] | None = None,
+        body: bytes | None = b"",
+        generation: int | None = None,
+    ) -> str:
+        """What it says. Raises ConfigError with its reasons."""
         if query:
             path += "?" + urlencode(query, quote_via=quote)
         headers = {"X-Author": os.environ.get("USER", "")} if os.environ.get("USER") else {}
@@ -230,4 +241,4 @@ class _Endpoint:
         if answer.status != 200:
             text = text.replace(BODY, self.file)
             raise ConfigError(text.splitlines() or [f"{self.address}: status {answer.status}"])
-        return json.loads(text)
+        return text

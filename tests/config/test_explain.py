@@ -54,11 +54,14 @@ sources:
         client_memory_limit: null  # default
         proxy_protocol: null  # default
         tls: null  # default
+        hot_keys: null  # default
+        slow_requests: null  # default
         max_frame_bytes: 536870912  # default
         max_arguments: 1048576  # default
         max_inline_bytes: 65536  # default
         max_pending_requests: 1024  # default
         client_output_buffer_bytes: 268435456  # default
+        in_band: null  # default
         chain:  # chain redis
           - NullSink:
                 name: null-sink  # derived

@@ -132,3 +132,16 @@ def test_who_leaves_before_the_answer_is_forgotten(proxy_with: Start) -> None:
             client.send(encode("SHOTOVER", "INFO"))
     with redis.Redis(port=proxy.port) as client:
         assert b"workers:" in client.execute_command("SHOTOVER", "INFO")
+
+
+def test_who_wants_no_replies_gets_none(proxy_with: Start) -> None:
+    proxy = proxy_with(source=ANYBODY)
+    with RawClient(proxy.port) as client:
+        client.send(
+            encode("CLIENT", "REPLY", "OFF")
+            + encode("SHOTOVER", "HELP")
+            + encode("CLIENT", "REPLY", "ON")
+            + encode("PING", "b")
+        )
+        assert client.frame() == b"+OK\r\n"
+        assert client.frame() == b"$1\r\nb\r\n"

@@ -83,7 +83,10 @@ class Simulation:
             "topology.yaml", None, {}, tree_of=lambda file: parse(self.topology, file)
         ).topology.sources
         self.chain = build_source(self.worker, model, {})
-        return self.worker.source("s", self.chain, model.options())
+        options = model.options()
+        if self.plan.seed % 2:  # it changes nothing that anybody sees
+            options["inside"] = {"chance": 0.3, "slow_ns": 2_000_000, "slow_keep": 3}
+        return self.worker.source("s", self.chain, options)
 
     def replace(self) -> None:
         """As a change of the configuration does: between two turns."""

@@ -23,6 +23,7 @@ TOPICS = {
     "TLS",
     "commands",
     "configuration",
+    "inside",
     "observability",
     "operations",
     "overload",
