@@ -91,24 +91,24 @@ class Served:
             if old is None:
                 self._open(thread)
             else:
-                thread.call(thread.worker.replace, old, new)
+                thread.order(thread.worker.replace, old, new)
         for thread in before.threads:
             if thread.index not in self.sources:
                 old = before.sources[thread.index]
-                thread.call(thread.worker.remove, old, LINGER_MS)
+                thread.order(thread.worker.remove, old, LINGER_MS)
 
     def close(self, drain_ms: int) -> None:
         """Accepts no more, and disconnects its clients within that time."""
         for thread in self.threads:
             source = self.sources[thread.index]
-            thread.call(thread.worker.remove, source, drain_ms)
+            thread.order(thread.worker.remove, source, drain_ms)
 
     def discard(self) -> None:
         """What was built of it goes; also where doors were opened already."""
         for thread in self.threads:
             source = self.sources.pop(thread.index, None)
             if source is not None:
-                thread.call(thread.worker.discard, source)
+                thread.order(thread.worker.discard, source)
 
     def connections(self) -> int:
         """Clients it has now."""

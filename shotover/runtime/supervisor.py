@@ -91,6 +91,13 @@ class WorkerThread:
             return function(*arguments)
         return self.worker.call(function, *arguments).wait(CALL_SECONDS)
 
+    def order(self, function: Callable[..., Any], *arguments: Any) -> None:
+        """The same for what cannot fail: a worker that is too busy to come to it in time follows later."""
+        try:
+            self.call(function, *arguments)
+        except TimeoutError:
+            _log.warning("a worker is busy and will follow later", worker=self.index)
+
 
 class Supervisor:
     """Runs a checked configuration until it is told to stop."""
