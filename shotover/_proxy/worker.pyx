@@ -23,10 +23,13 @@ class Call:
         self.function = function
         self.arguments = arguments
         self.result = self.error = None
+        self.forgotten = False
         self.done = allocate_lock()
         self.done.acquire()
 
     def run(self):
+        if self.forgotten:
+            return
         try:
             self.result = self.function(*self.arguments)
         except BaseException as error:      # it is the caller's
@@ -35,9 +38,10 @@ class Call:
             self.function = self.arguments = None
             self.done.release()
 
-    def wait(self, seconds):
-        """TimeoutError: the worker has not come to it. It may yet."""
+    def wait(self, seconds, forget=True):
+        """TimeoutError: the worker has not come to it. It will not any more, unless it is not to be forgotten."""
         if not self.done.acquire(timeout=seconds):
+            self.forgotten = forget
             raise TimeoutError("a worker is too busy to be changed")
         if self.error is not None:
             raise self.error

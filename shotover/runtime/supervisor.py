@@ -93,8 +93,11 @@ class WorkerThread:
 
     def order(self, function: Callable[..., Any], *arguments: Any) -> None:
         """The same for what cannot fail: a worker that is too busy to come to it in time follows later."""
+        if not self.alive:
+            function(*arguments)
+            return
         try:
-            self.call(function, *arguments)
+            self.worker.call(function, *arguments).wait(CALL_SECONDS, forget=False)
         except TimeoutError:
             _log.warning("a worker is busy and will follow later", worker=self.index)
 
