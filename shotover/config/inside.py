@@ -46,9 +46,13 @@ class InBandConfig(Model):
     )
     clients: tuple[Network, ...] | None = Networks(default=None, doc="clients with these addresses")  # type: ignore[assignment]
 
+    certificates: tuple[str, ...] | None = list_of(
+        text(), default=None, doc="clients whose certificate names one of these; see TLS"
+    )
+
     def validate(self) -> Iterator[tuple[str, str | None]]:
-        if self.users is None and self.clients is None:
-            yield "expected users, clients or both: who may ask must be said", None
+        if self.users is None and self.clients is None and self.certificates is None:
+            yield "expected users, clients or certificates: who may ask must be said", None
 
     def row(self) -> tuple[Any, ...]:
         """The rule that those fit who may; see _proxy/selecting.pyx."""
@@ -56,7 +60,8 @@ class InBandConfig(Model):
         if self.clients is not None:
             networks = [(network.packed, network.bits) for network in self.clients]
         users = None if self.users is None else [user.encode() for user in self.users]
-        return None, None, networks, users, None
+        names = None if self.certificates is None else [name.encode() for name in self.certificates]
+        return None, None, networks, users, names, None
 
 
 def hot_keys() -> Any:

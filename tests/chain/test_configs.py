@@ -38,6 +38,7 @@ CONFIGS = {  # what `SET key value` is answered with
     "tls": OK,
     "proxy_protocol": OK,
     "proxy_protocol_onwards": OK,
+    "inside": OK,
 }
 ELSEWHERE = {  # they need more than a server or two
     "cassandra",  # tests/integration/cassandra
