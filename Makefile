@@ -17,7 +17,7 @@ TEST_JOBS ?= 2
 CLIENTS ?=
 # make asan: what runs, unless ARGS says. Left out is what measures time or memory.
 ASAN_TESTS = tests/codec tests/chain tests/core tests/fuzz tests/net tests/python tests/config tests/runtime \
-	tests/observability tests/integration $(wildcard tests/simulation)
+	tests/observability tests/integration tests/live $(wildcard tests/simulation)
 # make fuzz: how long, all parsers together.
 FUZZ_SECONDS ?= 60
 # make soak: how long clients ask, and which of the possible runs; without a seed, any.

@@ -160,6 +160,7 @@ def test_a_source_gets_another_name(proxy_with: Start) -> None:
     assert proxy.metric("connections_opened", source="cache") == 1
 
 
+@pytest.mark.measures
 @pytest.mark.parametrize("workers", [1, 2])
 def test_many_changes_under_load_cost_nobody_anything(proxy_with: Start, workers: int) -> None:
     """Clients that stay, clients that come and go: no error, no closed connection, nothing kept."""

@@ -31,6 +31,7 @@ class Mutant(NamedTuple):
     old: str
     new: str
     only: str = ""  # workloads whose names begin so, not all
+    replace: bool = False  # in runs in which the source is replaced
 
 
 class Fate(NamedTuple):
@@ -93,7 +94,7 @@ def build(file: str) -> None:
         raise RuntimeError(f"{file} does not compile:\n{said[-3000:]}")
 
 
-def play(only: str) -> str:
+def play(only: str, replace: bool = False) -> str:
     """What failed first; "": nothing did."""
     code, said = run(
         [
@@ -105,6 +106,7 @@ def play(only: str) -> str:
             PLAY_S,
             "--only",
             only,
+            *(["--replace"] if replace else []),
         ],
         PLAY_S + GRACE_S,
     )
@@ -125,7 +127,7 @@ def judge(mutant: Mutant) -> Fate:
         path.write_text(kept[path].decode().replace(mutant.old, mutant.new))
         build(mutant.file)
         built = time.monotonic()
-        return Fate(mutant, play(mutant.only), built - begun, time.monotonic() - built)
+        return Fate(mutant, play(mutant.only, mutant.replace), built - begun, time.monotonic() - built)
     finally:
         for one, content in kept.items():
             one.unlink()  # a new file: the old one may be mapped by a process that is just ending
