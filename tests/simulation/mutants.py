@@ -127,7 +127,9 @@ def judge(mutant: Mutant) -> Fate:
         path.write_text(kept[path].decode().replace(mutant.old, mutant.new))
         build(mutant.file)
         built = time.monotonic()
-        return Fate(mutant, play(mutant.only, mutant.replace), built - begun, time.monotonic() - built)
+        return Fate(
+            mutant, play(mutant.only, mutant.replace), built - begun, time.monotonic() - built
+        )
     finally:
         for one, content in kept.items():
             one.unlink()  # a new file: the old one may be mapped by a process that is just ending
