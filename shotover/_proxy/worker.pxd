@@ -15,6 +15,7 @@ cdef class Worker:
         readonly Hub hub
         readonly list sources           # also those that have been replaced, or whose door is closed, as long as they last
         uint32_t leaving_count          # how many those are
+        list     abandoned              # lists of steps that were built for nothing, until the loop knows nothing of them
         list     calls                  # Call, of other threads
         dict     retired                # samples of sources that are over, by name and labels: counts do not go back
         readonly MemoryWatch memory
@@ -29,5 +30,6 @@ cdef class Worker:
     cdef void _probe(self) noexcept nogil
     cdef bint _has_retired(self) noexcept nogil
     cdef void _attend(self) noexcept
+    cdef bint _let_go(self, list steps) noexcept
     cdef bint _drained(self) noexcept nogil
     cdef void _close_all(self) noexcept nogil

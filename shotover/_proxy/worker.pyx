@@ -4,7 +4,7 @@ from shotover._core.debug cimport unlikely
 from shotover._core.ledger cimport Share
 from shotover._proxy.accepting cimport Door
 from shotover._proxy.session cimport Source
-from shotover._proxy.step cimport LOG_WARNING, Chain, list_item, list_size
+from shotover._proxy.step cimport LOG_WARNING, Chain, Step, list_item, list_size
 
 from _thread import allocate_lock
 
@@ -62,6 +62,7 @@ cdef class Worker:
         self.hub = Hub(self.loop)
         self.sources = []
         self.calls = []
+        self.abandoned = []
         self.retired = {}
         self.memory = MemoryWatch(self.hub, self.sources, Share() if memory is None else memory)
         self.deadline.owner = <void *>self
@@ -144,6 +145,13 @@ cdef class Worker:
             self._begin(source)
         self._leave(source, 0)
 
+    def abandon(self, steps):
+        """They were built, but for nothing: what they are part of could not be had. They may wait for others' words (wakers) and
+        time by now, or be connecting already."""
+        if steps:
+            self.abandoned.append(list(steps))
+            self.leaving_count += 1
+
     def _begin(self, Source source):
         self.memory.begin(source.memory)
         self.sources.append(source)
@@ -168,6 +176,9 @@ cdef class Worker:
             result = self._run()
         for source in self.sources:
             self._end(source)
+        for steps in self.abandoned:
+            for step in steps:
+                step.close()
         if result < 0:
             raise OSError(-result, f"the poller {self.loop.poller_name} has failed")
 
@@ -233,7 +244,7 @@ cdef class Worker:
     cdef bint _has_retired(self) noexcept nogil:
         """Of some source that leaves nothing is left."""
         cdef Py_ssize_t index
-        cdef bint found = False
+        cdef bint found = list_size(self.abandoned) > 0
         for index in range(list_size(self.sources)):
             if (<Source>list_item(self.sources, index)).leaving and (<Source>list_item(self.sources, index)).retire():
                 found = True
@@ -248,12 +259,27 @@ cdef class Worker:
             calls, self.calls = self.calls, []
             for call in calls:
                 call.run()
+        for steps in list(self.abandoned):
+            if self._let_go(steps):
+                self.abandoned.remove(steps)
+                self.leaving_count -= 1
         for source in list(self.sources):
             if source.leaving and source.retire() and source.is_over():
                 self._keep_counts(source.samples())
                 self.sources.remove(source)
                 self.leaving_count -= 1
                 self._end(source)
+
+    cdef bint _let_go(self, list steps) noexcept:
+        """True: the loop knows nothing of them any more, and they may be freed."""
+        cdef Step step
+        cdef bint done = True
+        for step in steps:
+            done = step.on_retire(True) and done
+        if done:
+            for step in steps:
+                step.close()
+        return done
 
     cdef bint _drained(self) noexcept nogil:
         cdef Py_ssize_t index

@@ -103,6 +103,7 @@ class BuildContext:
     transform_name    its own name
     transform_type    its type, as spelled in the topology
     built             every step built so far, by transform name
+    made              the same, of this source and worker alone, in the order in which they were made
     """
 
     def __init__(
@@ -115,8 +116,10 @@ class BuildContext:
         transform_name: str = "",
         transform_type: str = "",
         codec: Any = None,
+        made: list[Any] | None = None,
     ) -> None:
         self.worker = worker
+        self.made = [] if made is None else made
         self.codec = worker.codec(protocol) if codec is None else codec
         self.source_name = source_name
         self.protocol = protocol
@@ -139,7 +142,9 @@ class BuildContext:
         speaks that, with a codec of its own. `before`: steps that stand before those, made already.
         """
         if protocol is not None:
-            other = BuildContext(self.worker, self.source_name, protocol, name, self.built)
+            other = BuildContext(
+                self.worker, self.source_name, protocol, name, self.built, made=self.made
+            )
             return other.chain(name, models, root)
         from shotover._proxy.session import SourceTop
         from shotover._proxy.step import Chain, SubTop
@@ -159,20 +164,28 @@ class BuildContext:
             model.name,
             model.type_name,
             self.codec,
+            self.made,
         )
         try:
             step = model.build(context)
         except OSError as error:
             raise ConfigError([Problem(model.place, error.strerror or str(error))]) from error
         self.built.setdefault(model.name, []).append(step)
+        self.made.append(step)
         return step
 
 
-def build_source(worker: Any, source: SourceConfig, built: dict[str, list[Any]]) -> Any:
-    """The compiled chain of `source` for `worker`; its steps are also noted in `built`."""
+def build_source(
+    worker: Any,
+    source: SourceConfig,
+    built: dict[str, list[Any]],
+    made: list[Any] | None = None,
+) -> Any:
+    """The compiled chain of `source` for `worker`; its steps are also noted in `built`, and in `made`, in the order in which they
+    were made. If it raises, those are the caller's to abandon."""
     chain: ChainConfig | None = source.chain
     assert chain is not None, "a checked source has a chain"
-    context = BuildContext(worker, source.name, source.protocol, chain.name, built)
+    context = BuildContext(worker, source.name, source.protocol, chain.name, built, made=made)
     return context.chain(chain.name, chain, root=True, before=first_steps(context, source))
 
 
@@ -184,4 +197,5 @@ def first_steps(context: BuildContext, source: SourceConfig) -> list[Any]:
     from shotover._proxy.in_band import InBand
 
     context.transform_name, context.transform_type = f"{source.name}-in-band", "in_band"
-    return [InBand(context, row=in_band.row())]
+    context.made.append(InBand(context, row=in_band.row()))
+    return context.made[-1:]

@@ -167,7 +167,6 @@ class Live:
         running: dict[str, Served] = {}
         prepared: list[tuple[Served, Served | None]] = []
         try:
-            supervisor.prepare_switches(plan.loaded)
             for model, before in plan.pairs:
                 if before is not None and before.model == model:
                     running[model.name] = before
@@ -177,6 +176,9 @@ class Live:
                 prepared.append((served, before))
                 if before is None:
                     served.open(supervisor.who)
+            supervisor.prepare_switches(
+                plan.loaded
+            )  # the last that can fail: it leaves nothing open then
         except BaseException:
             for served, _before in prepared:
                 served.discard()
@@ -239,17 +241,18 @@ class Live:
 
     def _counts(self) -> tuple[float, float]:
         """(requests that have failed, requests) of the sources there are."""
-        failed = asked = 0.0
+        made_here = answered = asked = 0.0
         for thread in self._supervisor.threads:
             for name, _labels, _kind, value in thread.worker.samples():
-                if (
-                    name == "shotover_chain_failures_count"
-                    or name == "shotover_failed_requests_count"
-                ):
-                    failed += value
+                if name == "shotover_chain_failures_count":
+                    made_here += value
+                elif name == "shotover_failed_requests_count":
+                    answered += value
                 elif name == "shotover_requests_count":
                     asked += value
-        return failed, asked
+        return max(
+            made_here, answered
+        ), asked  # many a request is in both: failed by a sink, and so for its client
 
     def samples(self) -> list[Sample]:
         return [

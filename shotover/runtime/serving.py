@@ -49,8 +49,13 @@ class Served:
         self.addresses = options["addresses"] = address_limit(self.model, before)
 
         def build(worker: Any) -> Any:
-            chain = build_source(worker, self.model, self.steps)
-            return worker.source(self.model.name, chain, options)
+            made: list[Any] = []
+            try:
+                chain = build_source(worker, self.model, self.steps, made)
+                return worker.source(self.model.name, chain, options)
+            except BaseException:
+                worker.abandon(made)
+                raise
 
         try:
             for thread in self.threads:

@@ -60,7 +60,6 @@ cdef class RedisSinkSentinel(RedisSinkSingle):
         self.tick.owner = <void *>self
         self.waker.run = _on_wake
         self.waker.owner = <void *>self
-        self.hub.add_waker(&self.waker)
         self.watches = []
         for address in sentinels:
             watch = SentinelWatch(context, address, master_name=master_name.encode(), login=sentinel_login,
@@ -68,6 +67,7 @@ cdef class RedisSinkSentinel(RedisSinkSingle):
             watch.heard = _on_heard
             watch.owner = <void *>self
             self.watches.append(watch)
+        self.hub.add_waker(&self.waker)         # the last thing: who cannot be made is not to be woken
 
     def on_linked(self):
         RedisSinkSingle.on_linked(self)

@@ -85,8 +85,8 @@ cdef class Protect(ProtectSeals):
         self.waker.owner = <void *>self
         self.timer.fire = _on_timer
         self.timer.owner = <void *>self
-        self.hub.add_waker(&self.waker)
         keyring.join(self)
+        self.hub.add_waker(&self.waker)         # behind all that may fail: who cannot be made is not to be woken
         self._read_mail()
 
     def close(self):

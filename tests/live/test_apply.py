@@ -20,6 +20,14 @@ from live.conftest import NO_WRITES, Running, source_of, with_step
 
 Start = Callable[..., Running]
 REFUSED = "filtered out by shotover"
+GUEST = """
+from shotover import Transform
+
+
+class T(Transform):
+    def on_request(self, request):
+        return None
+"""
 
 
 def test_new_clients_meet_the_new_chain_and_others_stay_with_theirs(proxy_with: Start) -> None:
@@ -128,6 +136,41 @@ def test_a_port_that_is_taken_changes_nothing(proxy_with: Start) -> None:
     with proxy.client() as client:
         assert client.ping()
     wait_until_equal(proxy.earlier, 0, "nothing is left of what was prepared")
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_what_was_built_for_nothing_is_let_go(proxy_with: Start, workers: int) -> None:
+    """The end of a chain cannot be had when steps before it wait for words and time already, and connect."""
+    proxy = proxy_with(arguments=["--core-threads", str(workers)])
+    with proxy.client() as client:
+        client.ping()
+    before = proxy.descriptor_count()
+    contact = f"127.0.0.1:{proxy.port}"
+    dead = {"RedisSinkSingle": {"remote_address": "there-is-no-such-host.invalid:1"}}
+    (proxy.directory / "guest.py").write_text(GUEST)
+    fronts = [
+        {"Python": {"path": "guest.py", "class": "T"}},
+        {
+            "Tee": {
+                "behavior": "Ignore",
+                "chain": [{"RedisSinkCluster": {"first_contact_points": [contact]}}],
+            }
+        },
+    ]
+    for front in ([fronts[0]], [fronts[1]], fronts):
+        topology = proxy.topology
+        source_of(topology)["chain"] = [*front, dead]
+        for _ in range(3):
+            answer = proxy.apply(topology)
+            assert answer.status == 422 and "there-is-no-such-host.invalid" in answer.text, answer
+        assert proxy.ask("GET", "/readyz").status in (200, 503)  # it wakes the workers
+    assert proxy.generation() == 1
+    with proxy.client() as client:
+        assert client.ping()
+    assert proxy.apply(with_step(proxy.topology, NO_WRITES)).status == 200
+    assert proxy.apply(proxy.topology).status == 200
+    wait_until_equal(proxy.earlier, 0, "nobody is served as before")
+    wait_until(lambda: proxy.descriptor_count() <= before, "descriptors are given back")
 
 
 def test_a_source_moves_to_another_address(proxy_with: Start) -> None:

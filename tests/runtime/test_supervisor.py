@@ -70,7 +70,7 @@ def interrupt(worker: Worker, number: int = signal.SIGTERM) -> None:
 def supervise(tmp_path, monkeypatch):
     """Runs a supervisor over scripted workers: (exit code, calls)."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(serving, "build_source", lambda worker, source, steps: source.chain)
+    monkeypatch.setattr(serving, "build_source", lambda worker, source, *_: source.chain)
 
     def run(when_running=interrupt, listen="127.0.0.1:0", workers=1, process="", **attributes):
         (tmp_path / "t.yaml").write_text(
