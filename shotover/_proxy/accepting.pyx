@@ -220,6 +220,13 @@ cdef class Door:
         if <void *>self.first is <void *>None:
             self.check_limit()
 
+    def look_again(self):
+        """Takes who waits in its queue. Of several processes that accept from one queue the kernel wakes one (io_uring waits
+        exclusively); if that one has just stopped, nobody hears of it."""
+        if self.listening and not self.resting:
+            self._rest(True)
+            self._rest(False)
+
     def fds(self):
         """The descriptors that are listened on."""
         return ([self.listener.handle.fd] if self.listening else []) + ([] if self.twin is None else self.twin.fds())

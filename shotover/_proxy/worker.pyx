@@ -131,6 +131,12 @@ cdef class Worker:
             if (<Source>source).door is not None and (<Source>source).door.is_of(<Source>source):
                 (<Source>source).door.end()
 
+    def look_again(self):
+        """See Door.look_again."""
+        for source in self.sources:
+            if (<Source>source).door is not None and (<Source>source).door.is_of(<Source>source):
+                (<Source>source).door.look_again()
+
     def drain_some(self, int count):
         """So many clients are disconnected, each after the replies to what it has asked. Returns how many are left."""
         cdef uint32_t left = 0

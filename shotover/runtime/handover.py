@@ -97,18 +97,24 @@ def find(path: str) -> Predecessor | None:
 class Heir:
     """Listens for whoever is to take this process's place; stepped by the main thread, like an HttpServer.
 
-    `listeners` gives the descriptors to hand out, `retire` is called with the seconds that a newer process leaves to this one.
+    `listeners` gives the descriptors to hand out, `retire` is called with the seconds that a newer process leaves to this one,
+    `lost` when one that has our listeners has gone.
     """
 
     purpose = "hotreload"
 
     def __init__(
-        self, path: str, listeners: Callable[[], list[int]], retire: Callable[[float], None]
+        self,
+        path: str,
+        listeners: Callable[[], list[int]],
+        retire: Callable[[float], None],
+        lost: Callable[[], None],
     ) -> None:
         """Takes the path over from whoever had it. Raises ConfigError."""
         self._path = path
         self._listeners = listeners
         self._retire = retire
+        self._lost = lost
         self._peers: dict[int, socket.socket] = {}
         self._listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._listener.setblocking(False)
@@ -146,6 +152,7 @@ class Heir:
                 continue
             except OSError:
                 self._peers.pop(fd).close()
+                self._lost()
 
     def _accept(self) -> None:
         try:

@@ -52,6 +52,8 @@ STOP_SECONDS = 2.0
 """What workers get beyond the drain time-out before they are told to return at once."""
 ABANDON_SECONDS = 1.0
 """What they get after that before the process leaves without them."""
+LOOKS_AGAIN = (0.05, 0.1, 0.2, 0.5, 1.0, 2.0)
+"""Seconds after the end of another process's listeners at which ours are looked at."""
 CALL_SECONDS = 10.0
 """How long a worker may take until it does what it is asked to."""
 SWITCH_SECONDS = 0.001
@@ -132,6 +134,7 @@ class Supervisor:
         self.who: privileges.Target | None = None  # who to become when all is open
         self.hotreload = hotreload
         self.inherited = from_systemd()  # listeners
+        self.looks: list[float] = []  # when queues are to be looked at again, see look_again
         self.retirement: Retirement | None = None  # another process has taken the place of this one
         self.manager = ServiceManager()
         self.draining = False
@@ -214,12 +217,24 @@ class Supervisor:
         from shotover.runtime import handover
 
         path, seconds = self.hotreload
-        heir = handover.Heir(path, self.listeners, self.retire)
+        heir = handover.Heir(path, self.listeners, self.retire, self.look_soon)
         self.servers.append(heir)  # type: ignore[arg-type]  # it is stepped like one
         if predecessor is not None:
             predecessor.retire(seconds)
             predecessor.close()
+            self.look_soon()
             _log.info("this process has taken the place of another", drain_seconds=seconds)
+
+    def look_soon(self) -> None:
+        """Another process has just stopped accepting from our queues, or is about to: whoever it was woken for is to be found."""
+        now = monotonic()
+        self.looks = [now + seconds for seconds in LOOKS_AGAIN]
+
+    def look_again(self) -> None:
+        if self.looks and monotonic() >= self.looks[0]:
+            del self.looks[0]
+            for thread in self.threads:
+                thread.order(thread.worker.look_again)
 
     def listeners(self) -> list[int]:
         """The descriptors of all that it listens on."""
@@ -366,9 +381,11 @@ class Supervisor:
             self.manager.look(self.threads)
             if self.desk is not None:
                 self.desk.look()
+            self.look_again()
             if self.retirement is not None and self.go_on_retiring():
                 break
-            self.wait(LOG_BUSY_SECONDS if self.carry_logs() else LOG_QUIET_SECONDS)
+            busy = self.carry_logs() or bool(self.looks)
+            self.wait(LOG_BUSY_SECONDS if busy else LOG_QUIET_SECONDS)
         self.note_ended()
         if self._signals:
             _log.info(
